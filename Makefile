@@ -1,0 +1,40 @@
+# Every target sets up what is missing first, and says what it does.
+PY := .venv/bin/python
+PYTEST := .venv/bin/python -m pytest
+
+.PHONY: help setup demo up down test test-net lint type format clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## install system packages, the virtual environment and kubectl where missing
+	@tools/setup
+
+demo: setup ## bring up the three-node cluster, walk the whole tutorial, take it down
+	@$(PY) -m demo
+
+up: setup ## bring up a three-node cluster in the foreground
+	@.venv/bin/seamark up --nodes 3
+
+down: ## take the default cluster down
+	@.venv/bin/seamark down
+
+test: setup ## run all tests
+	@$(PYTEST)
+
+test-net: setup ## only the tests that make network namespaces
+	@$(PYTEST) -m net
+
+lint: setup ## ruff and the import contracts
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/lint-imports
+
+type: setup ## mypy, strict
+	@.venv/bin/mypy
+
+format: setup ## rewrite to the house format
+	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
+
+clean: ## remove the virtual environment and caches
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The node: runs pods for real and reports their status."""

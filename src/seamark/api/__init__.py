@@ -1,0 +1,1 @@
+"""The API server: HTTP in, Status or object out; one verb per file."""

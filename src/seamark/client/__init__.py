@@ -1,0 +1,1 @@
+"""REST client and informer; the same code in process and against any Kubernetes API server."""

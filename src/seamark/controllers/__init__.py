@@ -1,0 +1,1 @@
+"""Reconcilers: a folder each with plan.py (pure) and controller.py (wiring)."""

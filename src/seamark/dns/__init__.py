@@ -1,0 +1,1 @@
+"""The DNS server: Corefile, plugins in a fixed order, a compiled table that answers."""

@@ -1,0 +1,66 @@
+"""The plugin contract of the DNS server (DESIGN §4.11).
+
+A plugin is a folder under ``plugins/``: README.md, ``config.py`` with ``parse(block) -> Config`` (errors with line
+and column), and ``handler.py`` with one class: ``name`` and ``serve``. The order in which plugins see a query is
+``order.py``'s, never the Corefile's. A plugin answers, or awaits the following one and
+may change what comes back.
+
+rcodes SERVFAIL, REFUSED, FORMERR and NOTIMP returned without a written answer mean "nothing written": the server
+makes the reply (as CoreDNS's plugin.ClientWrite).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+
+
+@dataclass(slots=True)
+class Query:
+    """One question on its way through the chain. ``zone`` is the server block's matching zone."""
+
+    message: dns.message.QueryMessage
+    name: dns.name.Name
+    rdtype: dns.rdatatype.RdataType
+    client: str
+    protocol: str
+    zone: dns.name.Name
+    received: float
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a chain returns: a whole response, or an rcode alone for the server to write."""
+
+    rcode: dns.rcode.Rcode
+    message: dns.message.Message | None = None
+    by: str = ""
+
+
+Next = Callable[[Query], Awaitable[Answer]]
+
+
+class Plugin(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    async def serve(self, query: Query, following: Next) -> Answer:
+        """Answers, or returns ``await following(query)``, changed or not."""
+        ...
+
+
+class Lifecycle(Protocol):
+    """What a plugin may have besides: the server calls these where they exist."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def ready(self) -> bool: ...

@@ -1,0 +1,1 @@
+"""One folder per plugin: README.md, config.py, handler.py."""

@@ -1,0 +1,1 @@
+"""Pure algorithms of the Kubernetes API: names, selectors, patches, schemas, codecs."""

@@ -1,0 +1,60 @@
+"""Group, version, resource: how the API names a collection, and the table of those Seamark's own parts use.
+
+The client builds paths from these; ``resources/registry.py`` builds its rows on them, so that a path is spelled
+in one place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class GVR:
+    """One collection. ``namespaced`` decides the path form (Kubernetes API concepts, "Resource URIs")."""
+
+    group: str
+    version: str
+    resource: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, *, namespace: str = "", name: str = "", subresource: str = "") -> str:
+        """The URL path of the collection, the object or its subresource; no namespace = all namespaces."""
+        parts = ["apis", self.group, self.version] if self.group else ["api", self.version]
+        if self.namespaced and namespace:
+            parts += ["namespaces", namespace]
+        parts.append(self.resource)
+        if name:
+            parts.append(name)
+        if subresource:
+            parts.append(subresource)
+        return "/" + "/".join(parts)
+
+
+BINDINGS = GVR("", "v1", "bindings", "Binding")
+CONFIGMAPS = GVR("", "v1", "configmaps", "ConfigMap")
+ENDPOINTS = GVR("", "v1", "endpoints", "Endpoints")
+EVENTS_V1 = GVR("", "v1", "events", "Event")
+NAMESPACES = GVR("", "v1", "namespaces", "Namespace", namespaced=False)
+NODES = GVR("", "v1", "nodes", "Node", namespaced=False)
+PERSISTENTVOLUMECLAIMS = GVR("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+PODS = GVR("", "v1", "pods", "Pod")
+SECRETS = GVR("", "v1", "secrets", "Secret")
+SERVICEACCOUNTS = GVR("", "v1", "serviceaccounts", "ServiceAccount")
+SERVICES = GVR("", "v1", "services", "Service")
+CONTROLLERREVISIONS = GVR("apps", "v1", "controllerrevisions", "ControllerRevision")
+DAEMONSETS = GVR("apps", "v1", "daemonsets", "DaemonSet")
+DEPLOYMENTS = GVR("apps", "v1", "deployments", "Deployment")
+REPLICASETS = GVR("apps", "v1", "replicasets", "ReplicaSet")
+STATEFULSETS = GVR("apps", "v1", "statefulsets", "StatefulSet")
+SELFSUBJECTACCESSREVIEWS = GVR(
+    "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
+)
+LEASES = GVR("coordination.k8s.io", "v1", "leases", "Lease")
+ENDPOINTSLICES = GVR("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+EVENTS = GVR("events.k8s.io", "v1", "events", "Event")

@@ -1,0 +1,1 @@
+"""The service proxy: informers, compile, diff, apply."""

@@ -1,0 +1,1 @@
+"""One file per kind; registry.py is the table from kind to row."""

@@ -1,0 +1,105 @@
+"""The table of kinds: one Resource row per kind, from which routes, discovery, OpenAPI and verbs derive.
+
+A row is a value; behaviour that a kind does not need is simply not given. The hooks are pure functions over plain
+dicts (the decoded object); allocation of shared things (addresses, node ports) is asked for by ``allocate`` and
+done by the API with ``resources/core/allocators.py``.
+
+Order of a write in the API: decode, ``default``, ``prepare_create`` or ``prepare_update``, ``validate``, allocate,
+store. A status write runs ``prepare_status`` and ``validate_status``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from seamark.machinery.gvr import GVR
+from seamark.machinery.status import Cause
+
+Obj = dict[str, Any]
+Causes = list[Cause]
+
+ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the server-side Table. ``cell(obj, now)`` gives a JSON scalar; priority > 0 shows with -o wide.
+
+    ``cell`` is None for the common Name and Age, which the table code fills itself.
+    """
+
+    name: str
+    type: str = "string"
+    format: str = ""
+    priority: int = 0
+    description: str = ""
+    cell: Callable[[Obj, float], Any] | None = None
+
+
+NAME = Column("Name", format="name")
+AGE = Column("Age")
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind. ``gvr`` is where it is served; every further field adds a behaviour.
+
+    ``served_as`` names further GVRs under which the same stored objects appear, with ``convert(obj, gvr)`` to
+    change their shape (Events live in core/v1 and events.k8s.io/v1).
+    """
+
+    gvr: GVR
+    singular: str
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = ALL_VERBS
+    columns: tuple[Column, ...] = (NAME, AGE)
+    subresources: tuple[str, ...] = ()  # of "status", "scale", "binding", "eviction", "log", "exec", "token", …
+    has_generation: bool = False  # metadata.generation moves with spec
+    returns_object_on_delete: bool = False  # DELETE answers the object instead of a Status
+    allows_create_on_update: bool = False  # PUT of a missing object creates (Lease, Event, …)
+    field_selectors: Mapping[str, Callable[[Obj], str]] = field(default_factory=dict)  # beyond metadata.*
+    finalizers: tuple[str, ...] = ()
+    served_as: tuple[GVR, ...] = ()
+    convert: Callable[[Obj, GVR], Obj] | None = None
+    default: Callable[[Obj], None] | None = None  # fill defaults in place
+    prepare_create: Callable[[Obj], None] | None = None  # drop what a client may not set
+    prepare_update: Callable[[Obj, Obj], None] | None = None  # (new, old): keep immutable and allocated fields
+    validate: Callable[[Obj], Causes] | None = None
+    validate_update: Callable[[Obj, Obj], Causes] | None = None  # (new, old); runs besides validate
+    prepare_status: Callable[[Obj, Obj], None] | None = None
+    validate_status: Callable[[Obj, Obj], Causes] | None = None
+    warnings: Callable[[Obj], Sequence[str]] | None = None
+    validate_name: Callable[[str], Sequence[str]] | None = None  # messages; default: DNS-1123 subdomain
+
+    @property
+    def key_prefix(self) -> str:
+        """Where objects live in the store: ``/registry/<group or core>/<resource>/``."""
+        return f"/registry/{self.gvr.group or 'core'}/{self.gvr.resource}/"
+
+    def key(self, namespace: str, name: str) -> str:
+        return f"{self.key_prefix}{namespace}/{name}" if self.gvr.namespaced else f"{self.key_prefix}{name}"
+
+
+class Registry:
+    """Rows by group, version and resource. Built once, at the composition root, from the tuple in ``table.py``."""
+
+    def __init__(self, rows: Sequence[Resource]) -> None:
+        self.rows = tuple(rows)
+        self._by_gvr: dict[tuple[str, str, str], tuple[Resource, GVR]] = {}
+        for row in rows:
+            for gvr in (row.gvr, *row.served_as):
+                self._by_gvr[gvr.group, gvr.version, gvr.resource] = (row, gvr)
+
+    def find(self, group: str, version: str, resource: str) -> tuple[Resource, GVR] | None:
+        return self._by_gvr.get((group, version, resource))
+
+    def by_kind(self, group: str, kind: str) -> Resource | None:
+        return next((r for r in self.rows if r.gvr.kind == kind and r.gvr.group == group), None)
+
+    def group_versions(self) -> tuple[tuple[str, str], ...]:
+        """Every (group, version) served, core first, the rest by name."""
+        found = {(g, v) for g, v, _ in self._by_gvr}
+        return tuple(sorted(found))

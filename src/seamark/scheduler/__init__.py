@@ -1,0 +1,1 @@
+"""Binds pods to nodes: plan.py decides, controller.py wires."""

@@ -1,0 +1,1 @@
+"""Helpers that ship: builders, a fake clock, a packet tracer, a cluster fixture."""

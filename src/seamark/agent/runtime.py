@@ -1,0 +1,156 @@
+"""The runtime contract: what the agent asks of the machine to run a pod. No Kubernetes object crosses it.
+
+``linux/podruntime`` implements it (network namespace, overlay, runc, a supervisor per pod); ``testing/fakeruntime``
+imitates it in memory. Rules:
+
+* A sandbox is a pod's network namespace and its supervisor. Both outlive this process (DESIGN §4.8): after a restart
+  ``list_sandboxes`` gives everything needed to adopt what runs.
+* Every call is idempotent: creating what exists with the same key, or removing what is gone, succeeds.
+* Container output goes to ``log_path`` in CRI format (``TIME stdout|stderr F|P text``), written by the supervisor.
+* Failures raise RuntimeFault, whose ``reason`` is what kubectl shows (``CreateContainerError``, …).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from seamark.machinery.streams import ExecIO
+
+
+class RuntimeFault(Exception):
+    """``reason`` goes into the container's waiting state, ``message`` beside it."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A resolved image. ``rootfs`` are read-only layer directories, lowest first; ``binds`` are host paths shown
+    read-only at the same place. Config fields as in the OCI image specification.
+    """
+
+    name: str
+    digest: str
+    rootfs: tuple[str, ...]
+    binds: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    working_dir: str = "/"
+    user: str = ""
+
+
+class Images(Protocol):
+    async def resolve(self, name: str, *, policy: Literal["Always", "IfNotPresent", "Never"]) -> Image:
+        """Raises RuntimeFault with reason ErrImagePull, ErrImageNeverPull or InvalidImageName."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    source: str
+    target: str
+    read_only: bool = False
+    kind: Literal["bind", "tmpfs"] = "bind"
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxConfig:
+    """``uid`` is the pod's and the key of everything below. ``ip`` without mask; empty with ``host_network``."""
+
+    uid: str
+    namespace: str
+    name: str
+    hostname: str
+    ip: str = ""
+    host_network: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerConfig:
+    """``attempt`` counts restarts from 0; (sandbox uid, name, attempt) is the key. ``argv`` is already expanded."""
+
+    uid: str
+    name: str
+    attempt: int
+    image: Image
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    log_path: str
+    working_dir: str = ""
+    mounts: tuple[Mount, ...] = ()
+    user: int | None = None
+    group: int | None = None
+    groups: tuple[int, ...] = ()
+    privileged: bool = False
+    read_only_root: bool = False
+    capabilities_add: tuple[str, ...] = ()
+    capabilities_drop: tuple[str, ...] = ()
+    tty: bool = False
+    stdin: bool = False
+    memory_bytes: int = 0
+    cpu_millis: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """Times are Unix seconds. ``exit_code`` is 128+n for a signal; ``oom`` when the kernel's killer struck."""
+
+    name: str
+    attempt: int
+    status: Literal["created", "running", "exited"]
+    image: str = ""
+    pid: int = 0
+    started: float = 0.0
+    finished: float = 0.0
+    exit_code: int = 0
+    oom: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxState:
+    """``containers`` holds the newest attempt of each and the one before it."""
+
+    config: SandboxConfig
+    created: float
+    alive: bool
+    containers: tuple[ContainerState, ...] = field(default=())
+
+
+class Runtime(Protocol):
+    async def create_sandbox(self, config: SandboxConfig) -> None: ...
+
+    async def remove_sandbox(self, uid: str) -> None:
+        """Kills what still runs and removes namespace, overlay and supervisor (logs stay with their owner)."""
+        ...
+
+    async def list_sandboxes(self) -> tuple[SandboxState, ...]: ...
+
+    async def state(self, uid: str) -> SandboxState | None: ...
+
+    async def start_container(self, config: ContainerConfig) -> None:
+        """Creates and starts. Raises RuntimeFault CreateContainerError or RunContainerError."""
+        ...
+
+    async def signal_container(self, uid: str, name: str, signal: int) -> None: ...
+
+    async def exec(
+        self, uid: str, name: str, command: tuple[str, ...], *, io: ExecIO, tty: bool, stdin: bool
+    ) -> int: ...
+
+    async def probe_exec(self, uid: str, name: str, command: tuple[str, ...], *, timeout: float) -> tuple[int, bytes]:
+        """Exit code and combined output (at most 10 KiB); raises TimeoutError after ``timeout`` seconds."""
+        ...
+
+    def changes(self) -> AsyncIterator[str]:
+        """The uid of each sandbox in which a container started or ended, as it happens."""
+        ...
+
+    async def close(self) -> None:
+        """Lets go of everything without ending any pod."""
+        ...

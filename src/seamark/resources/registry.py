@@ -1,8 +1,7 @@
 """The table of kinds: one Resource row per kind, from which routes, discovery, OpenAPI and verbs derive.
 
 A row is a value; behaviour that a kind does not need is simply not given. The hooks are pure functions over plain
-dicts (the decoded object); allocation of shared things (addresses, node ports) is asked for by ``allocate`` and
-done by the API with ``resources/core/allocators.py``.
+dicts (the decoded object); shared things (addresses, node ports) are claimed by ``allocate`` from a Reservation.
 
 Order of a write in the API: decode, ``default``, ``prepare_create`` or ``prepare_update``, ``validate``, allocate,
 store. A status write runs ``prepare_status`` and ``validate_status``.
@@ -12,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from seamark.machinery.gvr import GVR
 from seamark.machinery.status import Cause
@@ -21,6 +20,24 @@ Obj = dict[str, Any]
 Causes = list[Cause]
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+class Reservation(Protocol):
+    """One write's claim on shared pools (ClusterIPs, node ports); ``resources/core/allocators.py`` has the pools.
+
+    The API opens one per write, calls the row's ``allocate`` with it, and after the store took the write commits it:
+    what ``old`` held and ``new`` no longer does is freed then. Left without commit, everything claimed is freed.
+    """
+
+    def claim_ip(self, ip: str) -> bool:
+        """False: outside the range or taken by another object."""
+        ...
+
+    def next_ip(self) -> str | None: ...
+
+    def claim_node_port(self, port: int, protocol: str) -> bool: ...
+
+    def next_node_port(self, protocol: str) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +88,7 @@ class Resource:
     validate_update: Callable[[Obj, Obj], Causes] | None = None  # (new, old); runs besides validate
     prepare_status: Callable[[Obj, Obj], None] | None = None
     validate_status: Callable[[Obj, Obj], Causes] | None = None
+    allocate: Callable[[Obj, Obj | None, Reservation], Causes] | None = None  # (new, old or None): fills addresses
     warnings: Callable[[Obj], Sequence[str]] | None = None
     validate_name: Callable[[str], Sequence[str]] | None = None  # messages; default: DNS-1123 subdomain
 

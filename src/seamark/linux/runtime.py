@@ -1,6 +1,6 @@
 """The runtime contract: what the agent asks of the machine to run a pod. No Kubernetes object crosses it.
 
-``linux/podruntime`` implements it (network namespace, overlay, runc, a supervisor per pod); ``testing/fakeruntime``
+``linux/podruntime/`` implements it (network namespace, overlay, runc, a supervisor per pod); ``testing/fakeruntime``
 imitates it in memory. Rules:
 
 * A sandbox is a pod's network namespace and its supervisor. Both outlive this process (DESIGN §4.8): after a restart

@@ -77,6 +77,9 @@ class Resource:
     has_generation: bool = False  # metadata.generation moves with spec
     returns_object_on_delete: bool = False  # DELETE answers the object instead of a Status
     allows_create_on_update: bool = False  # PUT of a missing object creates (Lease, Event, …)
+    unconditional_update: bool = True  # PUT without resourceVersion is taken (not for Lease)
+    stored: bool = True  # False: a request, not an object: the API answers it and keeps nothing (reviews, bindings)
+    deprecated: str = ""  # a Warning header on every request of the kind, also failing ones
     field_selectors: Mapping[str, Callable[[Obj], str]] = field(default_factory=dict)  # beyond metadata.*
     finalizers: tuple[str, ...] = ()
     served_as: tuple[GVR, ...] = ()
@@ -96,6 +99,12 @@ class Resource:
     def key_prefix(self) -> str:
         """Where objects live in the store: ``/registry/<group or core>/<resource>/``."""
         return f"/registry/{self.gvr.group or 'core'}/{self.gvr.resource}/"
+
+    def unknown_field_selector(self, label: str) -> str:
+        """What 400 says for a field selector that is neither ``metadata.*`` nor in ``field_selectors``."""
+        if self.field_selectors:
+            return f"field label not supported: {label}"
+        return f'"{label}" is not a known field selector: only "metadata.name", "metadata.namespace"'
 
     def key(self, namespace: str, name: str) -> str:
         return f"{self.key_prefix}{namespace}/{name}" if self.gvr.namespaced else f"{self.key_prefix}{name}"

@@ -1,0 +1,1 @@
+"""core/v1: one module per kind, and the pools of addresses and node ports."""

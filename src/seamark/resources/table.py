@@ -1,0 +1,54 @@
+"""The tuple of every kind Seamark serves, and the Registry made of it. A new kind is one file and one line here."""
+
+from __future__ import annotations
+
+from seamark.resources.apps.controllerrevision import CONTROLLERREVISION
+from seamark.resources.apps.daemonset import DAEMONSET
+from seamark.resources.apps.deployment import DEPLOYMENT
+from seamark.resources.apps.replicaset import REPLICASET
+from seamark.resources.apps.statefulset import STATEFULSET
+from seamark.resources.authentication.selfsubjectreview import SELFSUBJECTREVIEW
+from seamark.resources.authentication.tokenreview import TOKENREVIEW
+from seamark.resources.authorization.selfsubjectaccessreview import SELFSUBJECTACCESSREVIEW
+from seamark.resources.coordination.lease import LEASE
+from seamark.resources.core.binding import BINDING
+from seamark.resources.core.configmap import CONFIGMAP
+from seamark.resources.core.endpoints import ENDPOINTS
+from seamark.resources.core.event import EVENT
+from seamark.resources.core.namespace import NAMESPACE
+from seamark.resources.core.node import NODE
+from seamark.resources.core.persistentvolumeclaim import PERSISTENTVOLUMECLAIM
+from seamark.resources.core.pod import POD
+from seamark.resources.core.secret import SECRET
+from seamark.resources.core.service import SERVICE
+from seamark.resources.core.serviceaccount import SERVICEACCOUNT
+from seamark.resources.discovery.endpointslice import ENDPOINTSLICE
+from seamark.resources.registry import Registry, Resource
+
+ROWS: tuple[Resource, ...] = (
+    BINDING,
+    CONFIGMAP,
+    ENDPOINTS,
+    EVENT,
+    NAMESPACE,
+    NODE,
+    PERSISTENTVOLUMECLAIM,
+    POD,
+    SECRET,
+    SERVICE,
+    SERVICEACCOUNT,
+    CONTROLLERREVISION,
+    DAEMONSET,
+    DEPLOYMENT,
+    REPLICASET,
+    STATEFULSET,
+    ENDPOINTSLICE,
+    LEASE,
+    SELFSUBJECTACCESSREVIEW,
+    SELFSUBJECTREVIEW,
+    TOKENREVIEW,
+)
+
+
+def build_registry() -> Registry:
+    return Registry(ROWS)

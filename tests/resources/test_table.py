@@ -1,0 +1,86 @@
+"""The rows agree with what a real API server's discovery says (facts recorded from kube-apiserver 1.36.3)."""
+
+from __future__ import annotations
+
+import pytest
+
+from seamark.resources.registry import Registry
+from seamark.resources.table import ROWS, build_registry
+
+# group/version resource singular short names, categories, namespaced (from discovery, our subset)
+DISCOVERED = """
+v1 bindings binding - - true
+v1 configmaps configmap cm - true
+v1 endpoints endpoints ep - true
+v1 events event ev - true
+v1 namespaces namespace ns - false
+v1 nodes node no - false
+v1 persistentvolumeclaims persistentvolumeclaim pvc - true
+v1 pods pod po all true
+v1 secrets secret - - true
+v1 serviceaccounts serviceaccount sa - true
+v1 services service svc all true
+apps/v1 controllerrevisions controllerrevision - - true
+apps/v1 daemonsets daemonset ds all true
+apps/v1 deployments deployment deploy all true
+apps/v1 replicasets replicaset rs all true
+apps/v1 statefulsets statefulset sts all true
+discovery.k8s.io/v1 endpointslices endpointslice - - true
+coordination.k8s.io/v1 leases lease - - true
+events.k8s.io/v1 events event ev - true
+authorization.k8s.io/v1 selfsubjectaccessreviews selfsubjectaccessreview - - false
+authentication.k8s.io/v1 selfsubjectreviews selfsubjectreview - - false
+authentication.k8s.io/v1 tokenreviews tokenreview - - false
+""".strip().splitlines()
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return build_registry()
+
+
+@pytest.mark.parametrize("line", DISCOVERED, ids=lambda line: " ".join(line.split()[:2]))
+def test_row_agrees_with_discovery(registry: Registry, line: str) -> None:
+    group_version, resource, singular, short, category, namespaced = line.split()
+    group, _, version = group_version.rpartition("/")
+    found = registry.find(group, version, resource)
+    assert found is not None
+    row, gvr = found
+    assert gvr.api_version == group_version
+    assert row.singular == singular
+    assert row.short_names == (() if short == "-" else (short,))
+    assert row.categories == (() if category == "-" else (category,))
+    assert gvr.namespaced is (namespaced == "true")
+
+
+def test_every_row_is_in_the_recorded_discovery() -> None:
+    served = {(gvr.api_version, gvr.resource) for row in ROWS for gvr in (row.gvr, *row.served_as)}
+    assert served == {(line.split()[0], line.split()[1]) for line in DISCOVERED}
+
+
+def test_requests_are_create_only_and_stored_kinds_are_watchable() -> None:
+    for row in ROWS:
+        assert ("watch" in row.verbs) is row.stored, row.gvr.resource
+        if not row.stored:
+            assert row.verbs == ("create",)
+        assert list(row.verbs) == sorted(row.verbs)
+
+
+def test_group_versions_lists_core_first(registry: Registry) -> None:
+    assert registry.group_versions()[0] == ("", "v1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "message"),
+    [
+        pytest.param(
+            "ConfigMap",
+            "data.x",
+            '"data.x" is not a known field selector: only "metadata.name", "metadata.namespace"',
+            id="a kind without selectors of its own",
+        ),
+    ],
+)
+def test_unknown_field_selector(registry: Registry, kind: str, label: str, message: str) -> None:
+    row = next(r for r in registry.rows if r.gvr.kind == kind)
+    assert row.unknown_field_selector(label) == message

@@ -89,6 +89,7 @@ class ContainerConfig:
     groups: tuple[int, ...] = ()
     privileged: bool = False
     read_only_root: bool = False
+    no_new_privileges: bool = False
     capabilities_add: tuple[str, ...] = ()
     capabilities_drop: tuple[str, ...] = ()
     tty: bool = False

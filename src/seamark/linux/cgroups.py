@@ -1,0 +1,92 @@
+"""Which cgroups the machine has, and where runc puts a container's: v1 controllers, v2, or none.
+
+On a hybrid machine (v1 controllers and an empty unified tree) runc uses v1, and so does this. Pure but for
+``read_layout`` and ``remove_group``.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from seamark.linux.mountinfo import MountPoint, parse_mountinfo
+
+PARENT = "seamark"
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupLayout:
+    """``controllers`` maps v1 controllers to their mounts; with v2 each maps to the one mount."""
+
+    version: Literal["v1", "v2", "none"]
+    controllers: dict[str, str]
+    mounts: tuple[str, ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        return self.version != "none"
+
+    def memory_events(self, group: str) -> str:
+        """The file that counts the kernel's out-of-memory kills of ``group``; empty where nothing counts."""
+        mount = self.controllers.get("memory")
+        if not mount:
+            return ""
+        return f"{mount}/{group}/" + ("memory.events" if self.version == "v2" else "memory.oom_control")
+
+
+def compile_layout(mounts: tuple[MountPoint, ...], v2_controllers: dict[str, str]) -> CgroupLayout:
+    """``v2_controllers``: mount → text of its cgroup.controllers. runc wants v2 at /sys/fs/cgroup itself."""
+    if any(mount.kind == "cgroup2" and mount.target == "/sys/fs/cgroup" for mount in mounts):
+        names = v2_controllers.get("/sys/fs/cgroup", "").split()
+        return CgroupLayout("v2", dict.fromkeys(names, "/sys/fs/cgroup"), ("/sys/fs/cgroup",))
+    controllers: dict[str, str] = {}
+    for mount in mounts:
+        if mount.kind == "cgroup":
+            controllers |= dict.fromkeys(mount.super_options.split(","), mount.target)
+    if "devices" not in controllers and "memory" not in controllers:
+        return CgroupLayout("none", {})
+    targets = [mount.target for mount in mounts if mount.kind in {"cgroup", "cgroup2"}]
+    return CgroupLayout("v1", controllers, tuple(targets))
+
+
+def read_layout() -> CgroupLayout:
+    mounts = parse_mountinfo(Path("/proc/self/mountinfo").read_text())
+    texts = {}
+    for mount in mounts:
+        if mount.kind == "cgroup2":
+            texts[mount.target] = (Path(mount.target) / "cgroup.controllers").read_text()
+    return compile_layout(mounts, texts)
+
+
+def group_of(uid: str, key: str = "") -> str:
+    return f"{PARENT}/{uid}/{key}" if key else f"{PARENT}/{uid}"
+
+
+def members(layout: CgroupLayout, group: str) -> frozenset[int]:
+    """The processes in ``group`` and below it."""
+    found: set[int] = set()
+    for mount in layout.mounts:
+        for file in Path(mount, group).rglob("cgroup.procs"):
+            try:
+                found |= {int(line) for line in file.read_text().split()}
+            except OSError:
+                continue
+    return frozenset(found)
+
+
+def remove_group(layout: CgroupLayout, group: str) -> None:
+    """Removes the empty directories of ``group`` and, when it was the last, of our parent. Busy ones stay."""
+    for mount in layout.mounts:
+        top = Path(mount, group)
+        for directory, _, _ in os.walk(top, topdown=False):
+            _remove_directory(Path(directory))
+        _remove_directory(Path(mount, PARENT))
+
+
+def _remove_directory(directory: Path) -> None:
+    try:
+        directory.rmdir()
+    except OSError:
+        pass

@@ -1,0 +1,337 @@
+"""``PodRuntime``: the Runtime contract on this machine.
+
+It prepares (directories, ``config.json``, the link) and asks; a supervisor per pod does and remembers. This object
+holds nothing but connections: after a restart it connects again and knows as much as before.
+
+Needs root, ``ip``, ``nsenter`` and ``runc``. Without cgroups pods run without limits, said once in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from seamark.linux import cgroups
+from seamark.linux.podruntime import layout, network
+from seamark.linux.podruntime.connection import Connection, SupervisorError, connect
+from seamark.linux.podruntime.removal import remove_by_force
+from seamark.linux.podruntime.session import describe_failure, run_session
+from seamark.linux.podruntime.spec import (
+    ALL_CAPABILITIES,
+    Surroundings,
+    User,
+    parse_user,
+    render_exec,
+    render_spec,
+    select_user,
+)
+from seamark.linux.process import run
+from seamark.linux.runtime import ContainerConfig, RuntimeFault, SandboxConfig, SandboxState
+from seamark.machinery.clock import Clock
+from seamark.machinery.streams import ExecIO, TerminalSize
+
+log = logging.getLogger(__name__)
+
+STOP_TIMEOUT = 15.0
+PROBE_OUTPUT = 10 * 1024
+SOURCE = str(Path(__file__).parents[3])
+SUPERVISOR = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from seamark.linux.supervisor.main import main; main(sys.argv[2])"
+)
+
+
+class PodRuntime:
+    """``state_dir`` is DATA/nodes/NODE; ``node_namespace`` the pin of the node's namespace, None for the machine's
+    own; ``hidden`` are the directories that a host image must not show (DATA by default).
+    """
+
+    def __init__(
+        self,
+        *,
+        state_dir: Path,
+        node_namespace: Path | None,
+        clock: Clock,
+        hidden: tuple[Path, ...] | None = None,
+    ) -> None:
+        self._state_dir = state_dir.absolute()
+        self._node = node_namespace.absolute() if node_namespace else None
+        self._clock = clock
+        data = self._state_dir.parent.parent if self._state_dir.parent.name == "nodes" else self._state_dir
+        self._hidden = tuple(str(path.absolute()) for path in (hidden if hidden is not None else (data,)))
+        self._connections: dict[str, Connection] = {}
+        self._configs: dict[str, SandboxConfig] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._watchers: list[asyncio.Queue[str | None]] = []
+        self._cgroups = cgroups.read_layout()
+        if not self._cgroups.usable:
+            log.warning("no cgroups on this machine: pods run without memory and cpu limits")
+        self._runc = shutil.which("runc") or "/usr/sbin/runc"
+        last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+        self._capabilities = ALL_CAPABILITIES[: last + 1]
+
+    # ---- sandboxes
+
+    async def create_sandbox(self, config: SandboxConfig) -> None:
+        async with self._lock(config.uid):
+            if self._connection(config.uid):
+                return
+            if layout.sandbox_directory(self._state_dir, config.uid).exists():
+                await remove_by_force(self._state_dir, config.uid, self._node)
+            try:
+                await self._create(config)
+            except BaseException:
+                await remove_by_force(self._state_dir, config.uid, self._node)
+                raise
+
+    async def _create(self, config: SandboxConfig) -> None:
+        ip = "" if config.host_network else network.parse_ip(config.ip)
+        sandbox = layout.sandbox_directory(self._state_dir, config.uid)
+        sandbox.mkdir(mode=0o700, parents=True)
+        description = {
+            **layout.render_config(config),
+            "node_namespace": str(self._node or ""),
+            "runc": self._runc,
+            "sysctls": network.POD_SYSCTLS,
+        }
+        (sandbox / "sandbox.json").write_text(json.dumps(description))
+        pid = await _start_supervisor(sandbox)
+        if ip:
+            await network.attach(config.uid, ip, pid=pid, node=self._node)
+        (sandbox / "attached").touch()
+        if not self._connection(config.uid):
+            raise RuntimeFault("FailedCreatePodSandBox", f"pod {config.name}: its supervisor ended at once")
+
+    async def remove_sandbox(self, uid: str) -> None:
+        async with self._lock(uid):
+            connection = self._connection(uid)
+            self._connections.pop(uid, None)
+            self._configs.pop(uid, None)
+            if connection:
+                try:
+                    await asyncio.wait_for(connection.request("stop"), STOP_TIMEOUT)
+                except (OSError, SupervisorError, TimeoutError) as error:
+                    log.warning("pod uid=%s: supervisor did not stop: %s", uid, error)
+                connection.close()
+            await remove_by_force(self._state_dir, uid, self._node)
+        self._locks.pop(uid, None)
+
+    async def list_sandboxes(self) -> tuple[SandboxState, ...]:
+        directory = layout.pods_directory(self._state_dir)
+        uids = sorted(entry.name for entry in directory.iterdir()) if directory.is_dir() else []
+        states = [await self.state(uid) for uid in uids]
+        return tuple(state for state in states if state is not None)
+
+    async def state(self, uid: str) -> SandboxState | None:
+        connection = self._connection(uid)
+        sandbox = layout.sandbox_directory(self._state_dir, uid)
+        try:
+            config = self._configs.get(uid) or layout.parse_config(json.loads((sandbox / "sandbox.json").read_text()))
+        except FileNotFoundError:
+            return None
+        if connection:
+            self._configs[uid] = config
+            with contextlib.suppress(ConnectionResetError):
+                return layout.parse_state(config, await connection.first_state(), alive=not connection.lost)
+        try:
+            recorded = json.loads((sandbox / "state.json").read_text())
+        except FileNotFoundError:
+            recorded = {}
+        return layout.parse_state(config, recorded, alive=False)
+
+    def network_namespace(self, uid: str) -> Path:
+        """The pod's network namespace, for sockets that must live inside it (port-forward)."""
+        return Path(f"/proc/{int(self._alive(uid).state['pid'])}/ns/net")
+
+    # ---- containers
+
+    async def start_container(self, config: ContainerConfig) -> None:
+        connection = self._alive(config.uid)
+        sandbox = layout.sandbox_directory(self._state_dir, config.uid)
+        key = layout.key_of(config.name, config.attempt)
+        if any(layout.key_of(c["name"], c["attempt"]) == key for c in (await connection.first_state())["containers"]):
+            return
+        bundle = layout.bundle_directory(sandbox, config.name, config.attempt)
+        group = cgroups.group_of(config.uid, key) if self._cgroups.usable else ""
+        try:
+            bundle.mkdir(mode=0o700, parents=True, exist_ok=True)
+            spec = render_spec(config, await self._surroundings(config, group))
+            (bundle / "config.json").write_text(json.dumps(spec))
+            Path(config.log_path).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RuntimeFault("CreateContainerError", f"container {config.name}: {error}") from error
+        try:
+            await connection.request(
+                "start",
+                name=config.name,
+                attempt=config.attempt,
+                image=config.image.name,
+                layers=list(config.image.rootfs),
+                tmpfs=[m.source for m in config.mounts if m.kind == "tmpfs" and m.source],
+                memory_events=self._cgroups.memory_events(group) if group else "",
+                log_path=config.log_path,
+                tty=config.tty,
+                stdin=config.stdin,
+            )
+        except SupervisorError as error:
+            raise RuntimeFault("RunContainerError", describe_failure(str(error))) from None
+        except OSError as error:
+            raise RuntimeFault("CreateContainerError", f"container {config.name}: {error}") from error
+
+    async def _surroundings(self, config: ContainerConfig, group: str) -> Surroundings:
+        image_user = User()
+        if config.image.user:
+            image_user = parse_user(
+                config.image.user, _image_file(config, "etc/passwd"), _image_file(config, "etc/group")
+            )
+        sandbox = layout.sandbox_directory(self._state_dir, config.uid)
+        hostname = json.loads((sandbox / "sandbox.json").read_text())["hostname"]
+        return Surroundings(
+            hostname=hostname,
+            user=select_user(config, image_user),
+            cgroup_path=group,
+            cgroup_version=self._cgroups.version,
+            limits=frozenset(self._cgroups.controllers),
+            hidden=self._hidden,
+            capabilities=self._capabilities,
+        )
+
+    async def signal_container(self, uid: str, name: str, signal: int) -> None:
+        connection = self._connection(uid)
+        container = await self._running(connection, name) if connection else None
+        if connection and container:
+            with contextlib.suppress(SupervisorError, OSError):  # it ended by itself meanwhile
+                await connection.request("signal", key=container, signal=signal)
+
+    # ---- commands
+
+    async def exec(self, uid: str, name: str, command: tuple[str, ...], *, io: ExecIO, tty: bool, stdin: bool) -> int:
+        connection = self._alive(uid)
+        key = await self._running(connection, name)
+        if key is None:
+            raise RuntimeFault("ContainerNotRunning", f"container {name} is not running")
+        attempt = int(key.rpartition("-")[2])
+        bundle = layout.bundle_directory(layout.sandbox_directory(self._state_dir, uid), name, attempt)
+        process = json.loads((bundle / "config.json").read_text())["process"]
+        try:
+            return await run_session(
+                connection, key, render_exec(process, command, tty=tty), io=io, tty=tty, stdin=stdin
+            )
+        except ConnectionResetError as error:
+            raise RuntimeFault("ContainerNotRunning", f"container {name}: {error}") from error
+
+    async def probe_exec(self, uid: str, name: str, command: tuple[str, ...], *, timeout: float) -> tuple[int, bytes]:
+        output = _Collected()
+        work = asyncio.create_task(self.exec(uid, name, command, io=output, tty=False, stdin=False))
+        timer = asyncio.create_task(self._clock.sleep(timeout))
+        try:
+            await asyncio.wait({work, timer}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                raise TimeoutError(f"command {command[0]!r} timed out after {timeout:g} seconds")
+            return await work, bytes(output.data)
+        finally:
+            timer.cancel()
+            work.cancel()
+            await asyncio.gather(work, timer, return_exceptions=True)
+
+    # ---- changes
+
+    def changes(self) -> AsyncIterator[str]:
+        queue: asyncio.Queue[str | None] = asyncio.Queue()
+        self._watchers.append(queue)
+        return self._changes(queue)
+
+    async def _changes(self, queue: asyncio.Queue[str | None]) -> AsyncIterator[str]:
+        try:
+            while (uid := await queue.get()) is not None:
+                yield uid
+        finally:
+            self._watchers.remove(queue)
+
+    async def close(self) -> None:
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
+        for queue in self._watchers:
+            queue.put_nowait(None)
+
+    # ---- connections
+
+    def _lock(self, uid: str) -> asyncio.Lock:
+        if not uid or "/" in uid or uid in {".", ".."}:
+            raise RuntimeFault("FailedCreatePodSandBox", f"uid: {uid!r} is no name of a directory")
+        return self._locks.setdefault(uid, asyncio.Lock())
+
+    def _connection(self, uid: str) -> Connection | None:
+        connection = self._connections.get(uid)
+        if connection and not connection.lost:
+            return connection
+        sandbox = layout.sandbox_directory(self._state_dir, uid)
+        if not (sandbox / "attached").exists():  # half made when its creator died: nothing to adopt
+            return None
+        connection = connect(sandbox, lambda: self._changed(uid))
+        if connection:
+            self._connections[uid] = connection
+        return connection
+
+    def _alive(self, uid: str) -> Connection:
+        connection = self._connection(uid)
+        if connection is None:
+            raise RuntimeFault("SandboxNotFound", f"pod uid {uid}: no live sandbox; create it first")
+        return connection
+
+    def _changed(self, uid: str) -> None:
+        for queue in self._watchers:
+            queue.put_nowait(uid)
+
+    async def _running(self, connection: Connection, name: str) -> str | None:
+        """The key of the running attempt."""
+        for container in (await connection.first_state())["containers"]:
+            if container["name"] == name and container["status"] == "running":
+                return layout.key_of(name, container["attempt"])
+        return None
+
+
+class _Collected:
+    """An ExecIO that keeps the first of both outputs and has no input."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    async def read_stdin(self) -> bytes:
+        return b""
+
+    async def write_stdout(self, data: bytes) -> None:
+        self.data += data[: PROBE_OUTPUT - len(self.data)]
+
+    async def write_stderr(self, data: bytes) -> None:
+        await self.write_stdout(data)
+
+    async def next_resize(self) -> TerminalSize:
+        never: asyncio.Future[TerminalSize] = asyncio.get_running_loop().create_future()
+        return await never
+
+
+async def _start_supervisor(sandbox: Path) -> int:
+    """Its pid, once it listens."""
+    result = await run(sys.executable, "-I", "-S", "-c", SUPERVISOR, SOURCE, str(sandbox))
+    word, _, pid = result.stdout.strip().partition(" ")
+    if word != "ready":
+        reason = result.stdout.strip() or result.stderr.strip().rpartition("\n")[2]
+        raise RuntimeFault("FailedCreatePodSandBox", f"supervisor: {reason}")
+    return int(pid)
+
+
+def _image_file(config: ContainerConfig, path: str) -> str:
+    """A file of the image, taken from its uppermost layer that has it."""
+    for layer in reversed(config.image.rootfs):
+        try:
+            return Path(layer, path).read_text(errors="replace")
+        except OSError:
+            continue
+    return ""

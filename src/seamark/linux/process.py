@@ -1,0 +1,61 @@
+"""One short command, run to its end: what it wrote and how it ended. And which processes are still there.
+
+Only commands that end by themselves at once belong here; what lives longer has a supervisor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    code: int
+    stdout: str
+    stderr: str
+
+
+async def run(*argv: str, stdin: str = "") -> Result:
+    """Never raises for a failing command; FileNotFoundError where the program is missing."""
+    child = await asyncio.create_subprocess_exec(
+        *argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        out, err = await child.communicate(stdin.encode())
+    except asyncio.CancelledError:
+        if child.returncode is None:
+            child.kill()
+        raise
+    return Result(child.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace"))
+
+
+def start_time(pid: int) -> int:
+    """Clock ticks since boot at which the process began; 0 when there is none or a zombie (proc(5), stat)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return 0 if fields[0] == "Z" else int(fields[19])
+
+
+def kill_exactly(pid: int, started: int) -> bool:
+    """SIGKILL for the process that began at ``started``, never for a later one with its pid. False = it is gone."""
+    if pid <= 1 or not started:
+        return False
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if start_time(pid) != started:
+            return False
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True

@@ -1,0 +1,110 @@
+"""The supervisor's system calls: namespaces, mounts, and what /proc says about a process."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWNET = 0x20000, 0x4000000, 0x8000000, 0x40000000
+MS_REC, MS_SLAVE, MNT_DETACH = 16384, 1 << 19, 2
+PR_SET_CHILD_SUBREAPER = 36
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def check(result: int, what: str) -> None:
+    if result != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"{what}: {os.strerror(code)}")
+
+
+def mount(source: str, target: str, kind: str, options: str = "", *, flags: int = 0) -> None:
+    arguments = (source.encode(), target.encode(), kind.encode(), flags, options.encode() or None)
+    check(libc.mount(*arguments), f"mount {kind or 'bind'} at {target}")
+
+
+def write_atomically(path: str, text: str) -> None:
+    with open(path + ".new", "w") as file:
+        file.write(text)
+    os.replace(path + ".new", path)
+
+
+def read_text(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def exit_code(status: int) -> int:
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def start_time(pid: int) -> int:
+    """Clock ticks since boot (proc(5), stat, field 22): with it a pid is never mistaken for a later one."""
+    fields = read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return int(fields[19]) if len(fields) > 19 else 0
+
+
+def oom_kills(path: str) -> int:
+    """The ``oom_kill`` counter: memory.events (v2) and memory.oom_control (v1) spell it alike."""
+    for line in read_text(path).splitlines() if path else ():
+        if line.startswith("oom_kill "):
+            return int(line.split()[1])
+    return 0
+
+
+def escape_overlay(path: str) -> str:
+    return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
+
+
+def mount_root(layers: list[str], directory: str) -> None:
+    """The container's root: read-only ``layers`` (lowest first) below a private writable directory."""
+    for name in ("upper", "work", "rootfs"):
+        os.makedirs(f"{directory}/{name}", exist_ok=True)
+    lower = ":".join(escape_overlay(layer) for layer in reversed(layers))
+    top = escape_overlay(os.path.abspath(directory))
+    options = f"lowerdir={lower},upperdir={top}/upper,workdir={top}/work"
+    try:
+        mount("overlay", f"{directory}/rootfs", "overlay", options)
+    except OSError:  # a directory on overlayfs or on a network cannot be an upper layer; memory always can
+        mount("tmpfs", directory, "tmpfs", "mode=0755")
+        for name in ("upper", "work", "rootfs"):
+            os.makedirs(f"{directory}/{name}", exist_ok=True)
+        mount("overlay", f"{directory}/rootfs", "overlay", options)
+
+
+def unmount(target: str) -> None:
+    """Whatever is mounted there; nothing is no error."""
+    libc.umount2(os.fsencode(target), MNT_DETACH)
+
+
+def become_subreaper() -> None:
+    check(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "become a subreaper")
+
+
+def join(namespace: str) -> None:
+    with open(namespace) as file:
+        check(libc.setns(file.fileno(), CLONE_NEWNET), f"enter network namespace {namespace}")
+
+
+def enter_namespaces(sandbox: dict[str, Any]) -> None:
+    """Network: the pod's own, or the node's for a pod with host network (``""`` = the machine's own)."""
+    own = 0 if sandbox["host_network"] else CLONE_NEWNET
+    if sandbox["host_network"] and sandbox["node_namespace"]:
+        join(sandbox["node_namespace"])
+    check(libc.unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | own), "unshare")
+    check(libc.mount(None, b"/", None, MS_REC | MS_SLAVE, None), "make mounts private")
+    for line in read_text("/proc/self/mountinfo").splitlines():
+        if " - nsfs " in line:  # a copy of another pin would keep that namespace alive
+            unmount(line.split()[4].encode().decode("unicode_escape"))
+    socket.sethostname(sandbox["hostname"])
+    for path, value in sandbox["sysctls"].items() if own else ():
+        with open(f"/proc/sys/{path}", "w") as file:
+            file.write(value)

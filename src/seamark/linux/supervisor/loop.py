@@ -1,0 +1,81 @@
+"""The supervisor's event loop: descriptors and children, each with the function to call when it has something."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+
+class Loop:
+    """Descriptors and children, each with the function to call when it has something."""
+
+    def __init__(self) -> None:
+        self.epoll = select.epoll()
+        self.readers: dict[int, Callable[[], object]] = {}
+        self.children: dict[int, Callable[[int], None]] = {}
+        self.strays: dict[int, int] = {}
+        self.starting = 0
+        self.stopped = False
+        woken, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(waker)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self.watch(woken, lambda: self._reap(woken))
+
+    def watch(self, fd: int, ready: Callable[[], object]) -> None:
+        self.readers[fd] = ready
+        self.epoll.register(fd, select.EPOLLIN)
+
+    def forget(self, fd: int) -> None:
+        if self.readers.pop(fd, None):
+            self.epoll.unregister(fd)
+
+    def on_exit(self, pid: int, ended: Callable[[int], None]) -> None:
+        """Calls ``ended`` with the wait status, also when the child ended before anyone knew its pid."""
+        if pid in self.strays:
+            ended(self.strays.pop(pid))
+        else:
+            self.children[pid] = ended
+
+    def spawn(self, argv: list[str], stdio: tuple[int, int, int], ended: Callable[[int], None]) -> None:
+        moves = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(stdio)]
+        ignored_by_python = [signal.SIGPIPE, signal.SIGXFSZ]
+        pid = os.posix_spawnp(argv[0], argv, ENVIRONMENT, file_actions=moves, setsigdef=ignored_by_python)
+        self.children[pid] = ended
+
+    def _reap(self, woken: int) -> None:
+        os.read(woken, 4096)
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            ended = self.children.pop(pid, None)
+            if ended:
+                ended(status)
+            elif self.starting:
+                self.strays[pid] = status
+
+    def begin(self) -> None:
+        """From here to ``settle`` an unknown pid may be the process that a running ``runc`` just started."""
+        self.starting += 1
+
+    def settle(self) -> None:
+        self.starting -= 1
+        if not self.starting:
+            self.strays.clear()
+
+    def run(self) -> None:
+        while not self.stopped:
+            for fd, _ in self.epoll.poll():
+                ready = self.readers.get(fd)
+                if ready:
+                    ready()

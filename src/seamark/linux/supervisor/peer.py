@@ -1,0 +1,64 @@
+"""One connection to the supervisor: its requests, and the commands that live no longer than it does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from seamark.linux.supervisor.pod import Pod
+
+
+class Peer:
+    def __init__(self, pod: Pod, sock: socket.socket) -> None:
+        self.pod, self.sock = pod, sock
+        self.execs: dict[int, int] = {}  # request id → pid, 0 while it starts, -1 once it must die
+        sock.setblocking(False)
+        pod.loop.watch(sock.fileno(), self.receive)
+
+    def send(self, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
+        try:
+            socket.send_fds(self.sock, [json.dumps(message).encode()], fds)
+        except OSError:  # gone, or too slow to be told: it connects again and gets the whole state
+            self.close()
+
+    def receive(self) -> None:
+        try:
+            data, fds, _, _ = socket.recv_fds(self.sock, 1 << 20, 3)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, fds = b"", []
+        if not data:
+            self.close()
+            return
+        request = json.loads(data)
+        try:
+            self.pod.handle(self, request, tuple(fds))
+        except Exception as error:
+            self.send({"id": request["id"], "error": str(error)})
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def close(self) -> None:
+        if self not in self.pod.peers:
+            return
+        self.pod.peers.remove(self)
+        self.pod.loop.forget(self.sock.fileno())
+        self.sock.close()
+        for request in list(self.execs):
+            self.kill_exec(request)
+
+    def kill_exec(self, request: int) -> None:
+        """Kills the session of the command (runc gives each its own)."""
+        pid = self.execs.get(request, 0)
+        if pid > 0:
+            os.killpg(pid, signal.SIGKILL)
+        elif request in self.execs:
+            self.execs[request] = -1

@@ -3,20 +3,58 @@
 What it promises: ``synced`` is set only after the first complete list; handlers see every object exactly as the
 cache went through it (old, new), in order; after a 410 or a broken stream it relists and reports the difference,
 so nothing is missed and nothing is reported twice. Handlers are plain functions and must not block.
+
+What it refuses: to let one bad object or one bad handler stop the others. An object that does not decode is skipped,
+counted in ``malformed`` and logged; the last good version of it, if any, stays.
+
+``observe`` and ``forget`` put the result of one's own write into the cache before the watch brings it, so that a
+controller never decides on a state older than its own last write. Both are safe against the watch being ahead: a
+write at or below ``last_revision`` is already in the cache, or was already overtaken. They rest on resource versions
+being one growing number (KEP-5504).
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable, Mapping
-from typing import Protocol, TypeVar
+from contextlib import aclosing
+from types import MappingProxyType
+from typing import Any, Generic, Protocol, TypeVar
 
-from seamark.model.meta import Object, ObjectKey
+import msgspec
+
+from seamark.client.base import TransportError
+from seamark.client.client import Client, WatchEvent
+from seamark.machinery.clock import Clock
+from seamark.machinery.gvr import GVR
+from seamark.machinery.status import StatusError
+from seamark.model import codec
+from seamark.model.meta import Object, ObjectKey, ObjectMeta
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=Object)
 K = TypeVar("K", bound=Object, covariant=True)
 
 OnChange = Callable[[T | None, T | None, float], None]
 """``(old, new, seen)``: old None = added, new None = deleted; seen = Unix seconds when the event arrived."""
+
+FIRST_DELAY = 0.05
+MAX_DELAY = 30.0
+WATCH_SECONDS = 540  # the server ends a watch after this; a half-open connection is noticed then at the latest
+BAD_OBJECT = (msgspec.MsgspecError, UnicodeDecodeError)
+
+
+class RawObject(Object, frozen=True):
+    """Metadata decoded, the whole object kept as the server wrote it."""
+
+    raw: bytes = msgspec.field(default=b"", name="$raw")  # a name no JSON of Kubernetes has
+
+    def as_dict(self) -> dict[str, Any]:
+        """A fresh dict, the caller's to change."""
+        found: dict[str, Any] = msgspec.json.decode(self.raw)
+        return found
 
 
 class Lister(Protocol[K]):
@@ -26,3 +64,243 @@ class Lister(Protocol[K]):
     def items(self) -> Mapping[ObjectKey, K]: ...
 
     def get(self, key: ObjectKey) -> K | None: ...
+
+
+class _List(msgspec.Struct):
+    items: list[msgspec.Raw] | None = None
+    metadata: ObjectMeta = ObjectMeta()
+
+
+class _RelistError(Exception):
+    """The watch cannot go on from where it was; only a list can tell what is there now."""
+
+
+_LISTS = msgspec.json.Decoder(_List)
+
+
+def _decode(raw: bytes | msgspec.Raw, kind: type[T]) -> T:
+    found = codec.decode(raw, kind)
+    if isinstance(found, RawObject):
+        found = msgspec.structs.replace(found, raw=bytes(raw))
+    return found
+
+
+def _revision(text: str) -> int:
+    """A resource version as the number it is; -1 where a server's are no numbers."""
+    return int(text) if text.isdecimal() else -1
+
+
+class Informer(Generic[T]):
+    """``run`` keeps it current until cancelled; everything else reads."""
+
+    def __init__(  # noqa: PLR0913 - the three options of a list are its address
+        self,
+        client: Client,
+        gvr: GVR,
+        kind: type[T],
+        *,
+        clock: Clock,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> None:
+        self.gvr = gvr
+        self.kind = kind
+        self.malformed = 0
+        self._client = client
+        self._clock = clock
+        self._namespace = namespace
+        self._selectors = {"labelSelector": label_selector or None, "fieldSelector": field_selector or None}
+        self._items: dict[ObjectKey, T] = {}
+        self._view = MappingProxyType(self._items)
+        self._handlers: list[OnChange[T]] = []
+        self._synced = asyncio.Event()
+        self._last_revision = ""
+        self._gone: set[str] = set()  # uids forgotten before their DELETED event came
+        self._delay = FIRST_DELAY
+
+    @property
+    def items(self) -> Mapping[ObjectKey, T]:
+        """A live view: do not keep an iterator over an await."""
+        return self._view
+
+    @property
+    def last_revision(self) -> str:
+        """The resource version up to which the cache is complete; empty before the first list."""
+        return self._last_revision
+
+    @property
+    def synced(self) -> bool:
+        return self._synced.is_set()
+
+    async def wait_synced(self) -> None:
+        await self._synced.wait()
+
+    def get(self, key: ObjectKey) -> T | None:
+        return self._items.get(key)
+
+    def on_change(self, fn: OnChange[T]) -> None:
+        """Calls ``fn`` for every change from now on, and first for every object already there, as added."""
+        for item in list(self._items.values()):
+            self._call(fn, None, item, self._clock.time())
+        self._handlers.append(fn)
+
+    def observe(self, written: Mapping[str, Any]) -> None:
+        """Takes what the server answered to a create, update or patch, unless the watch is already past it.
+
+        An informer with a selector ignores it: only the server knows whether the object belongs.
+        """
+        if not self.synced or any(self._selectors.values()):
+            return
+        raw = msgspec.json.encode(written)
+        try:
+            new = _decode(raw, self.kind)
+        except BAD_OBJECT:
+            return  # the watch will bring it, and count it
+        revision = _revision(new.metadata.resource_version)
+        old = self._items.get(new.key)
+        known = max(_revision(self._last_revision), _revision(old.metadata.resource_version) if old else -1)
+        if revision > known:
+            self._put(new, self._clock.time())
+
+    def forget(self, key: ObjectKey, uid: str) -> None:
+        """Takes out an object that a delete has removed at once; late events about it are ignored."""
+        old = self._items.get(key)
+        if old is not None and old.metadata.uid == uid:
+            self._gone.add(uid)
+            self._remove(key, self._clock.time())
+
+    async def run(self) -> None:
+        """List, then watch; lists again only where a watch cannot go on. Ends when cancelled."""
+        known = False
+        while True:
+            try:
+                if not known:
+                    await self._list()
+                    known = True
+                await self._watch()
+            except _RelistError as error:
+                logger.info("relisting resource=%s reason=%s", self.gvr.resource, error)
+                known = False
+            except (StatusError, TransportError) as error:
+                known = known and not _is_gone(error)
+                logger.warning("watch failed resource=%s error=%s", self.gvr.resource, error)
+                await self._back_off(error)
+            except Exception as error:  # a defect of either side must not leave a cache that never moves again
+                known = False
+                logger.exception("list or watch broke resource=%s", self.gvr.resource)
+                await self._back_off(error)
+
+    async def _back_off(self, error: Exception | None) -> None:
+        asked = error.retry_after if isinstance(error, StatusError) else 0
+        delay, self._delay = max(self._delay, asked), min(self._delay * 2, MAX_DELAY)
+        await self._clock.sleep(delay)
+
+    async def _list(self) -> None:
+        body = await self._client.list_raw(self.gvr, namespace=self._namespace, query=self._selectors)
+        found = _LISTS.decode(body)
+        seen = self._clock.time()
+        there: set[ObjectKey] = set()
+        self._gone.clear()
+        for raw in found.items or []:
+            new = self._parse(raw)
+            if new is None:
+                there |= self._key_of(raw)
+            else:
+                there.add(new.key)
+                self._put(new, seen)
+        self._last_revision = found.metadata.resource_version
+        listed = _revision(self._last_revision)
+        for key, item in list(self._items.items()):
+            if key not in there and _revision(item.metadata.resource_version) <= listed:  # later: observed since
+                self._remove(key, seen)
+        self._delay = FIRST_DELAY
+        self._synced.set()
+
+    async def _watch(self) -> None:
+        query = {**self._selectors, "resourceVersion": self._last_revision, "timeoutSeconds": WATCH_SECONDS}
+        events = self._client.watch(self.gvr, namespace=self._namespace, query=query)
+        alive = False
+        async with aclosing(events) as stream:  # type: ignore[type-var]  # an async generator by its nature
+            async for event in stream:
+                self._take(event)
+                alive = True
+                self._delay = FIRST_DELAY
+        if not alive:  # ended without a word: do not hammer a server that closes at once
+            await self._back_off(None)
+
+    def _take(self, event: WatchEvent) -> None:
+        if event.type == "ERROR":
+            status = StatusError.from_dict(msgspec.json.decode(event.object))
+            if status.code == 410:
+                raise _RelistError(status.message)
+            raise status
+        seen = self._clock.time()
+        try:
+            meta = codec.decode(event.object, Object).metadata
+        except BAD_OBJECT as error:
+            self._spoilt(event.object, error)
+            return
+        key = ObjectKey(meta.namespace, meta.name)
+        if event.type == "DELETED":
+            self._gone.discard(meta.uid)
+            old = self._items.get(key)
+            if old is not None and old.metadata.uid == meta.uid:
+                self._remove(key, seen)
+        elif event.type in ("ADDED", "MODIFIED") and meta.uid not in self._gone:
+            new = self._parse(event.object)
+            if new is not None:
+                self._put(new, seen)
+        self._last_revision = meta.resource_version or self._last_revision
+
+    def _parse(self, raw: msgspec.Raw) -> T | None:
+        try:
+            return _decode(raw, self.kind)
+        except BAD_OBJECT as error:
+            self._spoilt(raw, error)
+            return None
+
+    def _spoilt(self, raw: msgspec.Raw, error: Exception) -> None:
+        self.malformed += 1
+        name = ", ".join(str(key) for key in self._key_of(raw)) or "?"
+        logger.error("skipping malformed object resource=%s name=%s error=%s", self.gvr.resource, name, error)
+
+    @staticmethod
+    def _key_of(raw: msgspec.Raw) -> set[ObjectKey]:
+        try:
+            return {codec.decode(raw, Object).key}
+        except BAD_OBJECT:
+            return set()
+
+    def _put(self, new: T, seen: float) -> None:
+        old = self._items.get(new.key)
+        if old is not None and old.metadata.uid != new.metadata.uid:
+            self._remove(old.key, seen)  # deleted and made anew under the same name
+            old = None
+        if old is not None and _is_known(old.metadata, new.metadata):
+            return
+        self._items[new.key] = new
+        for fn in self._handlers:
+            self._call(fn, old, new, seen)
+
+    def _remove(self, key: ObjectKey, seen: float) -> None:
+        old = self._items.pop(key)
+        for fn in self._handlers:
+            self._call(fn, old, None, seen)
+
+    def _call(self, fn: OnChange[T], old: T | None, new: T | None, seen: float) -> None:
+        try:
+            fn(old, new, seen)
+        except Exception:
+            logger.exception("handler failed resource=%s", self.gvr.resource)
+
+
+def _is_known(old: ObjectMeta, new: ObjectMeta) -> bool:
+    """True if the cache holds ``new`` or something later."""
+    if old.resource_version == new.resource_version:
+        return bool(old.resource_version)
+    return 0 <= _revision(new.resource_version) < _revision(old.resource_version)
+
+
+def _is_gone(error: Exception) -> bool:
+    return isinstance(error, StatusError) and error.code == 410

@@ -3,17 +3,23 @@
 Rules (facts measured on kube-proxy 1.36 and CoreDNS 1.15):
 
 * The unit is (service, port name, protocol); the port *number* comes from the slice, so one port name may map to
-  different numbers in different slices.
+  different numbers in different slices. A slice port of another name is no endpoint of the port; a slice port
+  without name or number is nothing.
 * Endpoint identity is ip:port. The same address in two slices counts once; when it appears both terminating and
   not, the one that is not wins.
 * Only ``addresses[0]`` of an endpoint is used by a proxy; DNS takes them all.
+* Unset conditions: ready true, serving true, terminating false (``serving`` is independent of ``ready``: a proxy
+  believes an unset one even of an endpoint that is not ready).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from seamark.model.endpointslice import Endpoint, EndpointSlice, ForZone
 from seamark.model.meta import Provenance
+from seamark.model.service import Service
 
 
 class BackendEndpoint(NamedTuple):
@@ -37,3 +43,50 @@ class PortEndpoints(NamedTuple):
     port_name: str
     protocol: str
     endpoints: tuple[BackendEndpoint, ...]
+
+
+def compile_endpoints(service: Service, slices: Iterable[EndpointSlice]) -> tuple[PortEndpoints, ...]:
+    """One entry for each port of the Service, in its order; ``slices`` are those labelled with it, of any family."""
+    found: dict[tuple[str, str], dict[tuple[str, int], BackendEndpoint]] = {
+        (port.name, port.protocol): {} for port in service.spec.ports or []
+    }
+    for piece in slices:
+        for port in piece.ports or []:
+            wanted = found.get((port.name, port.protocol or "TCP")) if port.name is not None else None
+            if wanted is None or not port.port:
+                continue
+            for endpoint in _backends(piece, port.port):
+                known = wanted.get(endpoint[:2])
+                if known is None or (known.terminating and not endpoint.terminating):
+                    wanted[endpoint[:2]] = endpoint
+    return tuple(PortEndpoints(name, protocol, tuple(sorted(e.values()))) for (name, protocol), e in found.items())
+
+
+def _backends(piece: EndpointSlice, port: int) -> Iterator[BackendEndpoint]:
+    if piece.address_type == "FQDN":
+        return
+    origin = piece.provenance()
+    for endpoint in piece.endpoints or []:
+        if endpoint.addresses:
+            yield _backend(endpoint, port, origin)
+
+
+def _backend(endpoint: Endpoint, port: int, origin: Provenance) -> BackendEndpoint:
+    conditions, hints = endpoint.conditions, endpoint.hints
+    addresses = endpoint.addresses or [""]
+    return BackendEndpoint(
+        ip=addresses[0],
+        port=port,
+        ready=endpoint.is_ready,
+        serving=conditions is None or conditions.serving is not False,
+        terminating=endpoint.is_terminating,
+        node=endpoint.node_name or "",
+        zone=endpoint.zone or "",
+        origin=origin,
+        for_zones=_names(hints.for_zones) if hints else (),
+        for_nodes=_names(hints.for_nodes) if hints else (),
+    )
+
+
+def _names(given: list[ForZone] | None) -> tuple[str, ...]:
+    return tuple(item.name for item in given or [])

@@ -2,18 +2,38 @@
 
 nft, iptables and ipvs are renderers of one Ruleset (DESIGN §3), so they cannot disagree; ``testing/tracer.py``
 evaluates a Ruleset for a packet. Per service port and destination class the outcome is one of: balance over a
-list, refuse, drop (KEP-3866 and the traffic-policy KEPs; facts in the room's README).
+list, refuse, drop (KEP-1669 terminating endpoints, KEP-2086 internal policy, KEP-2433 and KEP-3015 topology).
+
+Rules:
+
+* Not ours: headless, ``ExternalName``, a Service that carries the service-proxy-name label (an empty value too), a
+  slice that carries the headless label, a Service without a ClusterIP of the family.
+* Cluster list: the ready endpoints, narrowed by hints only where *every* ready one has them; with none ready
+  anywhere, those that serve while they terminate. Local list: the same on this node alone, hints ignored, its
+  fallback decided independently.
+* No usable endpoint anywhere = refuse, whatever the policy. Policy Local and endpoints elsewhere only = drop,
+  except that pods and the node itself reach external addresses through the cluster list.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Literal, NamedTuple, cast
 
-from seamark.compile.endpoints import BackendEndpoint
-from seamark.model.meta import UNKNOWN, Provenance
+from seamark.compile.endpoints import BackendEndpoint, PortEndpoints, compile_endpoints
+from seamark.model.endpointslice import EndpointSlice
+from seamark.model.meta import HEADLESS_LABEL, SERVICE_PROXY_NAME_LABEL, UNKNOWN, ObjectKey, Provenance
+from seamark.model.service import Service, ServicePort
+from seamark.model.snapshot import Snapshot
 
 Protocol = Literal["TCP", "UDP", "SCTP"]
+Family = Literal["IPv4", "IPv6"]
+
+_BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"(?:{_BYTE}\.){{3}}{_BYTE}")
 
 
 class PortKey(NamedTuple):
@@ -28,12 +48,31 @@ class PortKey(NamedTuple):
         return f"{self.namespace}/{self.name}:{self.port_name}/{self.protocol}"
 
 
+class Frontend(NamedTuple):
+    """What a packet must be addressed to. ``scope`` is the destination class; a node port has no ``ip``: every
+    address of the node serves it.
+    """
+
+    scope: Literal["internal", "external"]
+    ip: str
+    protocol: Protocol
+    port: int
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """How to choose: ``balance`` over endpoints (never empty then), ``refuse`` (reset/unreachable), ``drop``."""
+    """How to choose: ``balance`` over endpoints (never empty then), ``refuse`` (reset/unreachable), ``drop``.
+
+    ``scope`` names the list the endpoints are from, so that a renderer can keep one pool for it over changes.
+    """
 
     action: Literal["balance", "refuse", "drop"]
     endpoints: tuple[BackendEndpoint, ...] = ()
+    scope: Literal["cluster", "local"] = "cluster"
+
+
+REFUSE = Target("refuse")
+DROP = Target("drop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +97,25 @@ class PortRules:
     affinity_seconds: int = 0
     origin: Provenance = UNKNOWN
 
+    @property
+    def frontends(self) -> tuple[Frontend, ...]:
+        """Where packets for this port arrive. Two Services may claim one external frontend: the lesser PortKey
+        has it, so that the outcome does not depend on who came first.
+        """
+        protocol, port = self.key.protocol, self.port
+        outside = dict.fromkeys((*self.external_ips, *self.load_balancer_ips))
+        return (
+            *(Frontend("internal", ip, protocol, port) for ip in self.cluster_ips),
+            *(Frontend("external", ip, protocol, port) for ip in outside),
+            *((Frontend("external", "", protocol, self.node_port),) if self.node_port else ()),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class NodeConfig:
     """What a proxy knows of its node. ``pod_cidrs`` is the cluster's pod range: traffic from elsewhere to a
-    ClusterIP is masqueraded. ``node_ips`` are the addresses that serve node ports.
+    ClusterIP is masqueraded. ``node_ips`` are the addresses of the node; node ports are served on all of its local
+    addresses except loopback, or with ``node_ports_on_node_ips_only`` on these alone.
     """
 
     name: str
@@ -71,9 +124,161 @@ class NodeConfig:
     service_cidrs: tuple[str, ...]
     zone: str = ""
     masquerade_all: bool = False
+    node_ports_on_node_ips_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:
     node: NodeConfig
     ports: dict[PortKey, PortRules] = field(default_factory=dict)
+
+
+def compile_ruleset(snapshot: Snapshot, node: NodeConfig, *, family: Family = "IPv4") -> Ruleset:
+    """The whole product for a snapshot; increments call :func:`compile_service` for what changed."""
+    slices: dict[ObjectKey, list[EndpointSlice]] = {}
+    for piece in snapshot.slices.values():
+        if piece.service_key is not None:
+            slices.setdefault(piece.service_key, []).append(piece)
+    rules = (
+        port
+        for key, service in snapshot.services.items()
+        for port in compile_service(service, slices.get(key, ()), node, family=family)
+    )
+    return Ruleset(node, {port.key: port for port in rules})
+
+
+def compile_service(
+    service: Service, slices: Iterable[EndpointSlice], node: NodeConfig, *, family: Family = "IPv4"
+) -> tuple[PortRules, ...]:
+    """The rules of one Service on this node; empty where the Service is none of ours."""
+    if not is_proxied(service):
+        return ()
+    cluster_ips = select_family(service.cluster_ips, family)
+    if not cluster_ips:
+        return ()
+    ours = (s for s in slices if s.address_type == family and HEADLESS_LABEL not in s.labels)
+    outside = _outside(service, node, family)
+    backends = compile_endpoints(service, ours)
+    ports = service.spec.ports or []
+    return tuple(
+        _compile_port(service, port, cluster_ips, outside, _lists(found, node, family))
+        for port, found in zip(ports, backends, strict=True)
+        if port.protocol in ("TCP", "UDP", "SCTP")
+    )
+
+
+def is_proxied(service: Service) -> bool:
+    return not (
+        service.is_headless or service.spec.type == "ExternalName" or SERVICE_PROXY_NAME_LABEL in service.labels
+    )
+
+
+class _Outside(NamedTuple):
+    """What of a Service is reached from outside the cluster, beside node ports."""
+
+    external_ips: tuple[str, ...]
+    load_balancer_ips: tuple[str, ...]
+    source_ranges: tuple[str, ...]
+
+
+class _Lists(NamedTuple):
+    cluster: tuple[BackendEndpoint, ...]
+    local: tuple[BackendEndpoint, ...]
+    anywhere: bool
+
+
+def _compile_port(
+    service: Service, port: ServicePort, cluster_ips: tuple[str, ...], outside: _Outside, lists: _Lists
+) -> PortRules:
+    internal_local = service.spec.internal_traffic_policy == "Local"
+    external_local = service.spec.external_traffic_policy == "Local"
+    meta = service.metadata
+    return PortRules(
+        key=PortKey(meta.namespace, meta.name, port.name, cast(Protocol, port.protocol)),
+        port=port.port,
+        cluster_ips=cluster_ips,
+        internal=_target(lists, local_only=internal_local),
+        external=_target(lists, local_only=external_local),
+        external_short_circuit=_target(lists, local_only=False) if external_local else None,
+        node_port=port.node_port,
+        external_ips=outside.external_ips,
+        load_balancer_ips=outside.load_balancer_ips,
+        source_ranges=outside.source_ranges if outside.load_balancer_ips else (),
+        affinity_seconds=service.affinity_seconds,
+        origin=service.provenance(),
+    )
+
+
+def _target(lists: _Lists, *, local_only: bool) -> Target:
+    if not lists.anywhere:
+        return REFUSE
+    chosen = lists.local if local_only else lists.cluster
+    return Target("balance", chosen, "local" if local_only else "cluster") if chosen else DROP
+
+
+def _lists(found: PortEndpoints, node: NodeConfig, family: Family) -> _Lists:
+    usable = [e for e in found.endpoints if family_of(e.ip) == family]
+    ready = [e for e in usable if e.ready]
+    leaving = [e for e in usable if not e.ready and e.serving and e.terminating]
+    near = _hinted(ready, node)
+    cluster = tuple(near or leaving)
+    local = tuple(e for e in ready if e.node == node.name) or tuple(e for e in leaving if e.node == node.name)
+    return _Lists(cluster, local, bool(cluster))
+
+
+def _hinted(ready: list[BackendEndpoint], node: NodeConfig) -> list[BackendEndpoint]:
+    """Hints count only where all ready endpoints have them and one of them names us: node first, then zone."""
+    choices: tuple[tuple[str, Callable[[BackendEndpoint], tuple[str, ...]]], ...] = (
+        (node.name, lambda e: e.for_nodes),
+        (node.zone, lambda e: e.for_zones),
+    )
+    for mine, hints in choices:
+        if mine and ready and all(hints(e) for e in ready):
+            near = [e for e in ready if mine in hints(e)]
+            if near:
+                return near
+    return ready
+
+
+def _outside(service: Service, node: NodeConfig, family: Family) -> _Outside:
+    status = service.status.load_balancer
+    ingress = [i.ip for i in (status.ingress if status else None) or [] if i.ip and i.ip_mode != "Proxy"]
+    vips = select_family(ingress, family)
+    ranges = tuple(_ranges(service.spec.load_balancer_source_ranges or [], family))
+    if any(r.endswith("/0") for r in ranges):
+        ranges = ()
+    if any(_within(ip, r) for r in ranges for ip in node.node_ips):
+        # The node reaches its own VIPs with the VIP as source address when traffic is short-circuited.
+        ranges += tuple(f"{ip}/{32 if family == 'IPv4' else 128}" for ip in vips)
+    return _Outside(select_family(service.spec.external_ips or [], family), vips, ranges)
+
+
+def _ranges(given: Iterable[str], family: Family) -> Iterator[str]:
+    """Source ranges of the family in canonical form; validation lets spaces in and host bits stand."""
+    for text in given:
+        try:
+            network = ip_network(text.strip(), strict=False)
+        except ValueError:
+            continue
+        if f"IPv{network.version}" == family:
+            yield str(network)
+
+
+def _within(ip: str, cidr: str) -> bool:
+    address, network = ip_address(ip), ip_network(cidr)
+    return address.version == network.version and address in network
+
+
+def select_family(addresses: Iterable[str], family: Family) -> tuple[str, ...]:
+    """The addresses of the family, in order, each once; what is no address at all never reaches the kernel."""
+    return tuple(dict.fromkeys(ip for ip in addresses if family_of(ip) == family))
+
+
+def family_of(ip: str) -> Family | None:
+    """The family of an address in text form; None for text that is none (zones such as ``%eth0`` included)."""
+    if _IPV4.fullmatch(ip):
+        return "IPv4"
+    try:
+        return "IPv6" if ":" in ip and "%" not in ip and IPv6Address(ip) else None
+    except ValueError:
+        return None

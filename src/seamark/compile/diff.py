@@ -1,0 +1,289 @@
+"""Two nft products -> the elements that differ, as one batch; and the mirror of what the kernel holds.
+
+The mirror is our own knowledge of the table: nothing is ever listed to learn what is there. ``update`` takes the
+service ports that changed and gives the batch for them, in work proportional to those ports; ``full`` gives the whole
+product, to be applied after any error, at a start over an existing table, and after somebody else's change.
+
+Rules:
+
+* A batch is one transaction: its deletes come before its adds, so an element may change its data in place.
+* Which of two Services has a frontend both claim is settled here and says the same whatever came first: the lesser
+  PortKey. The loser gets it when the winner goes.
+* ``aff``, which packets fill, is in no batch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from seamark.compile.nft import (
+    Allocator,
+    Elements,
+    Placement,
+    Pool,
+    Seed,
+    compile_elements,
+    frontend_key,
+    kind_elements,
+    plan_pools,
+)
+from seamark.compile.nftlayout import SETS, Layout, class_numbers, render_affinity_chain, render_structure, render_value
+from seamark.compile.ruleset import Frontend, NodeConfig, PortKey, PortRules, Ruleset, Target
+
+SHARED = frozenset({"vips", "hairpin"})
+"""Sets in which two ports may want the same element."""
+
+Element = tuple[str, bytes]
+
+
+@dataclass(slots=True)
+class Batch:
+    """One transaction. ``chains`` are affinity chains (size, seconds) the table lacks; ``flush`` = empty first every
+    set that Services fill.
+    """
+
+    chains: tuple[tuple[int, int], ...] = ()
+    flush: bool = False
+    deletes: dict[str, list[bytes]] = field(default_factory=dict)
+    adds: dict[str, list[tuple[bytes, bytes]]] = field(default_factory=dict)
+
+    def delete(self, element: Element) -> None:
+        self.deletes.setdefault(element[0], []).append(element[1])
+
+    def add(self, element: Element, data: bytes) -> None:
+        self.adds.setdefault(element[0], []).append((element[1], data))
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.chains or self.flush or self.deletes or self.adds)
+
+    @property
+    def size(self) -> int:
+        """How many elements the batch deletes and adds."""
+        return sum(map(len, self.deletes.values())) + sum(map(len, self.adds.values()))
+
+
+class Mirror:
+    """What one table holds. A batch it gave is taken as applied; after an error ask for ``full``."""
+
+    def __init__(self, node: NodeConfig, layout: Layout | None = None) -> None:
+        self.node = node
+        self.layout = layout or Layout()
+        self._allocator = Allocator()
+        self._ports: dict[PortKey, Placement] = {}
+        self._claims: dict[Frontend, tuple[PortKey, ...]] = {}
+        self._shared: Counter[Element] = Counter()
+        self._seeds: dict[Element, Seed] = {}
+        self._unclaimed: set[int] = set()
+
+    @property
+    def ports(self) -> Mapping[PortKey, Placement]:
+        return self._ports
+
+    @property
+    def affinities(self) -> tuple[tuple[int, int], ...]:
+        """(size, seconds) of every affinity chain the table needs."""
+        return self._allocator.affinities
+
+    def seed(self, tables: Mapping[str, Mapping[bytes, bytes]]) -> None:
+        """Takes over serials and slots of affinity pools from an earlier run's table (``SEEDED`` sets), so that
+        clients stay where they are. Call before the first update, which uses them up.
+        """
+        chains = {class_numbers(key)[0]: chain for key, chain in tables.get("kinds", {}).items()}
+        slots: dict[int, dict[tuple[str, int], int]] = {}
+        for key, place in tables.get("slots", {}).items():
+            slot, serial = class_numbers(key)
+            ip, port = render_value(self.layout, SETS["slots"].data, place).split(" . ")
+            slots.setdefault(serial, {})[ip, int(port)] = slot
+        for name in FRONTENDS:
+            for key, pool in tables.get(name, {}).items():
+                kind, serial = class_numbers(pool)
+                if chains.get(kind, b"").startswith(b"a"):
+                    self._seeds[name, key] = Seed(serial, slots.get(serial, {}))
+                    self._unclaimed.add(serial)
+        self._allocator.affinity.reserved |= self._unclaimed
+
+    def update(self, changes: Mapping[PortKey, PortRules | None]) -> Batch:
+        """The batch for the ports that changed; None = the port is gone."""
+        touched = dict.fromkeys(changes)
+        for key, rules in changes.items():
+            touched.update(dict.fromkeys(self._claim(key, rules)))
+        batch, chains, kinds = Batch(), set(self.affinities), set(self._allocator.kinds)
+        shared: dict[Element, int] = {}
+        dropped: list[Pool] = []
+        for key in touched:
+            old = self._ports.pop(key, None)
+            rules = changes.get(key, old.rules if old else None)
+            new = self._place(key, rules, old) if rules is not None else None
+            if new is not None:
+                self._ports[key] = new
+            self._diff(old, new, batch, shared)
+            dropped += _dropped(old, new)
+        self._diff_shared(shared, batch)
+        for pool in dropped:
+            self._allocator.give(pool)
+        self._seeds = {}
+        batch.chains = tuple(c for c in self.affinities if c not in chains)
+        fresh = {kind: chain for kind, chain in self._allocator.kinds.items() if kind not in kinds}
+        for element, data in kind_elements(fresh).items():
+            batch.add(element, data)
+        return batch
+
+    def full(self) -> Batch:
+        """The whole product, replacing whatever is in the sets."""
+        batch = Batch(chains=self.affinities, flush=True)
+        for element, data in kind_elements(self._allocator.kinds).items():
+            batch.add(element, data)
+        for placement in self._ports.values():
+            for element, data in compile_elements(placement, self.node).items():
+                if element[0] not in SHARED:
+                    batch.add(element, data)
+        for element in self._shared:
+            batch.add(element, b"")
+        return batch
+
+    def _claim(self, key: PortKey, rules: PortRules | None) -> Iterable[PortKey]:
+        """Settles the frontends of a port anew; gives the other ports that won or lost one by it."""
+        old = self._ports.get(key)
+        before = frozenset(old.rules.frontends) if old else frozenset()
+        after = frozenset(rules.frontends) if rules else frozenset()
+        for frontend in before ^ after:
+            claims = self._claims.get(frontend, ())
+            others = tuple(k for k in claims if k != key)
+            now = tuple(sorted((*others, key))) if frontend in after else others
+            if now:
+                self._claims[frontend] = now
+            else:
+                del self._claims[frontend]
+            if others and claims[0] != now[0]:
+                yield others[0]
+
+    def _place(self, key: PortKey, rules: PortRules, old: Placement | None) -> Placement:
+        owned = frozenset(f for f in rules.frontends if self._claims[f][0] == key)
+        seeds = self._take_seeds(rules) if self._seeds and old is None else {}
+        return Placement(rules, plan_pools(old.pools if old else {}, rules, self._allocator, seeds), owned)
+
+    def _take_seeds(self, rules: PortRules) -> dict[str, Seed]:
+        """The seed of each scope, found by a frontend that leads to it; each serial is taken once."""
+        found: dict[str, Seed] = {}
+        for name, frontend, target in _roles(rules):
+            seed = self._seeds.pop((name, frontend_key(frontend)), None)
+            if seed is None or target.action != "balance" or not rules.affinity_seconds:
+                continue
+            if seed.serial in self._unclaimed and target.scope not in found:
+                self._unclaimed.discard(seed.serial)
+                found[target.scope] = seed
+        return found
+
+    def _diff(self, old: Placement | None, new: Placement | None, batch: Batch, shared: dict[Element, int]) -> None:
+        before = compile_elements(old, self.node) if old else Elements()
+        after = compile_elements(new, self.node) if new else Elements()
+        for element, data in before.items():
+            if after.get(element) != data:
+                if element[0] in SHARED:
+                    shared[element] = shared.get(element, 0) - 1
+                else:
+                    batch.delete(element)
+        for element, data in after.items():
+            if before.get(element) != data:
+                if element[0] in SHARED:
+                    shared[element] = shared.get(element, 0) + 1
+                else:
+                    batch.add(element, data)
+
+    def _diff_shared(self, steps: Mapping[Element, int], batch: Batch) -> None:
+        for element, step in steps.items():
+            before = self._shared[element]
+            self._shared[element] += step
+            if not self._shared[element]:
+                del self._shared[element]
+            if before and not before + step:
+                batch.delete(element)
+            elif not before and step:
+                batch.add(element, b"")
+
+
+FRONTENDS = ("cip", "ext", "extl", "np", "npl")
+SEEDED = ("kinds", "slots", *FRONTENDS)
+"""What ``Mirror.seed`` needs of a table."""
+
+
+def _roles(rules: PortRules) -> Iterator[tuple[str, Frontend, Target]]:
+    """(set, frontend, target) for every element by which a packet reaches a target."""
+    short = rules.external_short_circuit
+    for frontend in rules.frontends:
+        cluster, local = ("ext", "extl") if frontend.ip else ("np", "npl")
+        if frontend.scope == "internal":
+            yield "cip", frontend, rules.internal
+        elif short is None:
+            yield cluster, frontend, rules.external
+        else:
+            yield cluster, frontend, short
+            yield local, frontend, rules.external
+
+
+def _dropped(old: Placement | None, new: Placement | None) -> list[Pool]:
+    kept = {_pool_key(pool) for pool in new.pools.values()} if new else set()
+    return [pool for pool in old.pools.values() if _pool_key(pool) not in kept] if old else []
+
+
+def _pool_key(pool: Pool) -> tuple[bool, int, int]:
+    """An affinity pool keeps its serial over changes of kind; any other is its kind and serial."""
+    return (True, 0, pool.serial) if pool.seconds else (False, pool.kind, pool.serial)
+
+
+def compile_nft(ruleset: Ruleset, layout: Layout | None = None) -> Mirror:
+    """The whole nft product of a ruleset, from nothing."""
+    mirror = Mirror(ruleset.node, layout)
+    mirror.update(dict(ruleset.ports))
+    return mirror
+
+
+# ---- text -----------------------------------------------------------------------------------------------------
+
+
+def render_table(mirror: Mirror) -> str:
+    """The whole product as one file for ``nft -f``: replaces the table in one transaction (clients of affinity
+    Services are forgotten; a full batch keeps them).
+    """
+    table = f"{mirror.layout.nft_family} {mirror.layout.table}"
+    structure = render_structure(mirror.layout, mirror.node, mirror.affinities)
+    elements = render_batch(mirror.layout, Batch(adds=mirror.full().adds))
+    return f"add table {table}\ndelete table {table}\n{structure}{elements}"
+
+
+def render_batch(layout: Layout, batch: Batch) -> str:
+    """A batch as commands for ``nft -f``."""
+    table = f"{layout.nft_family} {layout.table}"
+    lines = [render_affinity_chain(layout, *chain) for chain in batch.chains]
+    lines += [f"flush map {table} {name}\n" for name in SETS if batch.flush]
+    for name, keys in batch.deletes.items():
+        shown = ", ".join(render_value(layout, SETS[name].key, key) for key in keys)
+        lines.append(f"delete element {table} {name} {{ {shown} }}\n")
+    for name, items in batch.adds.items():
+        shown = ", ".join(render_element(layout, name, key, data) for key, data in items)
+        lines.append(f"add element {table} {name} {{ {shown} }}\n")
+    return "".join(lines)
+
+
+def render_explained(mirror: Mirror) -> str:
+    """The elements port by port, each under the Service it came from; for people and goldens."""
+    table = f"{mirror.layout.nft_family} {mirror.layout.table}"
+    lines = []
+    for key, placement in sorted(mirror.ports.items()):
+        lines.append(f"# {key} from {placement.rules.origin}")
+        elements = sorted(compile_elements(placement, mirror.node).items(), key=_by_set)
+        lines += [f"add element {table} {n} {{ {render_element(mirror.layout, n, k, d)} }}" for (n, k), d in elements]
+    return "\n".join(lines) + "\n"
+
+
+def render_element(layout: Layout, name: str, key: bytes, data: bytes) -> str:
+    shown = render_value(layout, SETS[name].key, key)
+    return f"{shown} : {render_value(layout, SETS[name].data, data)}" if SETS[name].data else shown
+
+
+def _by_set(item: tuple[Element, bytes]) -> tuple[int, bytes]:
+    (name, key), _ = item
+    return list(SETS).index(name), key

@@ -1,0 +1,332 @@
+"""The nft table: its sets and maps, its chains, and how keys and data look as text and as bytes.
+
+No chain per Service: nft validates chains quadratically, so everything about a Service is an *element* and the
+chains stay the same however many there are. A frontend (address, protocol, port) maps to a *pool*, a 32-bit number
+``kind:serial`` that travels between rules in ``meta priority`` (harmless: only a connection's first packet sees nat
+chains, and ``post`` clears it). The kind says how to choose and is a verdict in ``kinds``; pool and index give the
+endpoint in ``eps``.
+
+Affinity: ``pick`` gives a new client one ``slot:serial``, ``aff`` remembers it (an update of a known client
+refreshes its timeout and never its slot: the first wins, so parallel first connections agree), ``slots`` gives the
+endpoint. The endpoint of a removed slot is simply missing: the client is forgotten and chosen anew in the same pass,
+and everybody else stays. The serial of an affinity pool outlives a change of its endpoints, which is what keeps them.
+
+Refusals work inside nat chains, so there is no filter chain and established packets never meet a rule of ours.
+nft wants a line per rule, and a rule that names ``eps`` or ``slots`` must be loaded together with the table (a later
+``add rule`` meets "conflicting protocols"); rules that name ``pick`` and ``aff`` may follow later.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from ipaddress import ip_address
+from typing import Literal
+
+from seamark.compile.ruleset import Family, NodeConfig, family_of
+
+Field = Literal["addr", "proto", "port", "class", "index", "verdict", "range"]
+
+MASQUERADE_MARK = 0x4000
+AFFINITY_SIZE = 262144
+EXACT = 64
+"""Up to here a pool has a chain of its own size; a larger one repeats its endpoints over a power of two."""
+LADDER = tuple(1 << n for n in range(9, 17))
+MAX_POOL = 1 << 16
+
+PROTOCOLS: dict[str, int] = {"TCP": 6, "UDP": 17, "SCTP": 132}
+_PROTOCOL_TEXT = {6: "tcp", 17: "udp", 132: "sctp"}
+
+
+@dataclass(frozen=True, slots=True)
+class SetSpec:
+    """A set (no data) or a map of the table. ``static`` ones come with the structure and hold configuration."""
+
+    key: tuple[Field, ...]
+    data: tuple[Field, ...] = ()
+    typeof: str = ""
+    extra: str = ""
+
+    @property
+    def is_interval(self) -> bool:
+        return "range" in self.key
+
+
+FRONTEND: tuple[Field, ...] = ("addr", "proto", "port")
+INDEXED = "meta priority . numgen random mod 65536"
+
+SETS: Mapping[str, SetSpec] = {
+    "cip": SetSpec(FRONTEND, ("class",)),  # ClusterIP -> pool
+    "ext": SetSpec(FRONTEND, ("class",)),  # external IP, load-balancer VIP -> pool of the cluster list
+    "extl": SetSpec(FRONTEND, ("class",)),  # the same where policy is Local -> pool of the local list
+    "np": SetSpec(("proto", "port"), ("class",)),  # node port, in the same two roles
+    "npl": SetSpec(("proto", "port"), ("class",)),
+    "kinds": SetSpec(("class",), ("verdict",), typeof="meta priority : verdict"),
+    "eps": SetSpec(("class", "index"), ("addr", "port"), typeof=f"{INDEXED} : {{ip}} daddr . th dport"),
+    "pick": SetSpec(("class", "index"), ("class",), typeof=f"{INDEXED} : meta priority"),
+    "slots": SetSpec(("class",), ("addr", "port"), typeof="meta priority : {ip} daddr . th dport"),
+    "vips": SetSpec(("addr",)),  # live ClusterIPs: their unused ports refuse
+    "hairpin": SetSpec(("addr", "addr", "proto", "port")),  # endpoints of this node, as client and server
+    "lbguard": SetSpec(FRONTEND),  # VIPs with source ranges ...
+    "lbsrc": SetSpec((*FRONTEND, "range"), extra="flags interval"),  # ... and who may pass
+}
+"""What Services fill, in the order in which elements are added; ``aff`` is filled by packets alone."""
+
+_NFT_TYPES: dict[Field, str] = {
+    "addr": "{addr}",
+    "range": "{addr}",
+    "proto": "inet_proto",
+    "port": "inet_service",
+    "class": "classid",
+    "verdict": "verdict",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The table for one family."""
+
+    family: Family = "IPv4"
+    table: str = "seamark"
+
+    @property
+    def nft_family(self) -> str:
+        return "ip" if self.family == "IPv4" else "ip6"
+
+    @property
+    def address_type(self) -> str:
+        return "ipv4_addr" if self.family == "IPv4" else "ipv6_addr"
+
+    @property
+    def address_length(self) -> int:
+        return 4 if self.family == "IPv4" else 16
+
+
+def pool_size(endpoints: int) -> int:
+    """How many indexes a pool of so many endpoints has: its own number, or a power of two at least 8 times that
+    (so no endpoint gets more than 12 % over its share), 65536 at most.
+    """
+    if endpoints <= EXACT:
+        return endpoints
+    return next((size for size in LADDER if size >= 8 * endpoints), MAX_POOL)
+
+
+REFUSE_KIND, DROP_KIND, FIRST_FREE_KIND = 0x1000, 0x1001, 0x2000
+SIZE_KINDS: Mapping[int, int] = {size: kind for kind, size in enumerate((*range(1, EXACT + 1), *LADDER), start=1)}
+STATIC_KINDS: Mapping[int, str] = {
+    **{kind: f"n{size}" for size, kind in SIZE_KINDS.items()},
+    REFUSE_KIND: "refuse",
+    DROP_KIND: "gone",
+}
+"""Kinds every table has, and their chains; further ones are affinity pools, and sizes whose serials ran out."""
+
+
+def affinity_chain(size: int, seconds: int) -> str:
+    return f"a{size}_{seconds}"
+
+
+# ---- bytes ----------------------------------------------------------------------------------------------------
+# A key or datum is a row of 32-bit registers: addresses and ports in network order, numbers in the host's.
+
+
+@cache
+def _word(value: int) -> bytes:
+    return struct.pack("=I", value)
+
+
+def class_bytes(major: int, minor: int) -> bytes:
+    return struct.pack("=I", major << 16 | minor)
+
+
+index_bytes = _word
+
+
+def class_numbers(data: bytes) -> tuple[int, int]:
+    (value,) = struct.unpack("=I", data)
+    return value >> 16, value & 0xFFFF
+
+
+@cache
+def port_bytes(port: int) -> bytes:
+    return struct.pack(">Hxx", port)
+
+
+@cache
+def proto_bytes(protocol: str) -> bytes:
+    return struct.pack("Bxxx", PROTOCOLS[protocol])
+
+
+def address_bytes(ip: str) -> bytes:
+    return ip_address(ip).packed if ":" in ip else bytes(map(int, ip.split(".")))
+
+
+def _class_text(data: bytes) -> str:
+    major, minor = class_numbers(data)
+    return f"{major:x}:{minor:x}"
+
+
+def _range_text(data: bytes) -> str:
+    half = len(data) // 2
+    first, last = ip_address(data[:half]), ip_address(data[half:])
+    return str(first) if first == last else f"{first}-{last}"
+
+
+_TEXT: dict[Field, Callable[[bytes], str]] = {
+    "addr": lambda data: str(ip_address(data)),
+    "proto": lambda data: _PROTOCOL_TEXT[data[0]],
+    "port": lambda data: str(struct.unpack(">H", data[:2])[0]),
+    "class": _class_text,
+    "index": lambda data: str(struct.unpack("=I", data)[0]),
+    "verdict": lambda data: f"goto {data.decode()}",
+    "range": _range_text,
+}
+
+
+def render_value(layout: Layout, fields: tuple[Field, ...], data: bytes) -> str:
+    """Bytes of a key or datum as nft prints them. A range is written as first and last address at the end."""
+    shown, at = [], 0
+    for name in fields:
+        length = _length(layout, name, len(data) - at)
+        shown.append(_TEXT[name](data[at : at + length]))
+        at += length
+    return " . ".join(shown)
+
+
+def _length(layout: Layout, name: Field, rest: int) -> int:
+    if name == "verdict":
+        return rest
+    addresses = {"addr": 1, "range": 2}.get(name)
+    return layout.address_length * addresses if addresses else 4
+
+
+def key_length(layout: Layout, name: str) -> int:
+    """Bytes of a key as the kernel has it (a range counts once there)."""
+    addresses = sum(field in ("addr", "range") for field in SETS[name].key)
+    return layout.address_length * addresses + 4 * (len(SETS[name].key) - addresses)
+
+
+# ---- text -----------------------------------------------------------------------------------------------------
+
+
+def render_structure(layout: Layout, node: NodeConfig, affinities: Iterable[tuple[int, int]] = ()) -> str:
+    """The table without Services, as a file for ``nft -f``; ``affinities`` are (size, seconds) of pools to come."""
+    blocks = [*_set_blocks(layout, node), *_chain_blocks(layout, node)]
+    blocks += [_chain(affinity_chain(*kind), affinity_rules(*kind, layout)) for kind in affinities]
+    return f"table {layout.nft_family} {layout.table} {{\n" + "\n".join(blocks) + "\n}\n"
+
+
+def render_affinity_chain(layout: Layout, size: int, seconds: int) -> str:
+    """One more affinity chain for a table that is loaded already."""
+    chain = f"{layout.nft_family} {layout.table} {affinity_chain(size, seconds)}"
+    rules = [f"add rule {chain} {rule}" for rule in affinity_rules(size, seconds, layout)]
+    return "\n".join([f"add chain {chain}", *rules]) + "\n"
+
+
+def affinity_rules(size: int, seconds: int, layout: Layout) -> list[str]:
+    """Choose, remember (or refresh), look up, go; and once more for a client whose endpoint has gone.
+
+    A dispatch that misses at its end met a commit between two lookups: dropped, so that the retransmission is
+    dispatched anew. Let through, the packet would leave a connection that no chain ever sees again.
+    """
+    client = f"meta priority & 0:ffff . {layout.nft_family} saddr"
+    choose = [
+        f"meta priority set meta priority & 0:ffff . numgen random mod {size} map @pick",
+        f"update @aff {{ {client} timeout {seconds}s : meta priority }}",
+        f"meta priority set {client} map @aff",  # a miss = aff is full: served, without stickiness
+    ]
+    return [*choose, "jump slot", f"delete @aff {{ {client} : meta priority }}", *choose, "jump slot", "drop"]
+
+
+def _set_blocks(layout: Layout, node: NodeConfig) -> list[str]:
+    ip = layout.nft_family
+    blocks = [_set(name, spec, layout) for name, spec in SETS.items()]
+    affinity = [f"typeof meta priority . {ip} saddr : meta priority", f"size {AFFINITY_SIZE}", "flags dynamic,timeout"]
+    blocks.append(_block("map aff", affinity))
+    addresses = f"type {layout.address_type}"
+    for name, cidrs in (("podnets", node.pod_cidrs), ("svcnets", node.service_cidrs)):
+        blocks.append(_block(f"set {name}", [addresses, "flags interval", *_elements(layout, cidrs)]))
+    blocks.append(_block("set nodeips", [addresses, *_elements(layout, node.node_ips)]))
+    return blocks
+
+
+def _set(name: str, spec: SetSpec, layout: Layout) -> str:
+    if spec.typeof:
+        kind = "typeof " + spec.typeof.format(ip=layout.nft_family)
+    else:
+        key, data = (" . ".join(_NFT_TYPES[f] for f in fields) for fields in (spec.key, spec.data))
+        kind = f"type {key}{' : ' + data if data else ''}".format(addr=layout.address_type)
+    return _block(f"{'map' if spec.data else 'set'} {name}", [kind, *([spec.extra] if spec.extra else [])])
+
+
+def _elements(layout: Layout, values: Iterable[str]) -> list[str]:
+    ours = [value for value in values if family_of(value.partition("/")[0]) == layout.family]
+    return [f"elements = {{ {', '.join(ours)} }}"] if ours else []
+
+
+def _chain_blocks(layout: Layout, node: NodeConfig) -> list[str]:
+    ip = layout.nft_family
+    loopback = "127.0.0.0/8" if ip == "ip" else "::1"
+    frontend, port = f"{ip} daddr . meta l4proto . th dport", "meta l4proto . th dport"
+    go = "meta priority & ffff:0 vmap @kinds"
+    mark = f"meta mark set meta mark | {MASQUERADE_MARK:#x}"
+    transports = "meta l4proto { tcp, udp, sctp }"
+    detects = any(family_of(cidr.partition("/")[0]) == layout.family for cidr in node.pod_cidrs)
+    local = (
+        f"{ip} daddr @nodeips" if node.node_ports_on_node_ips_only else f"fib daddr type local {ip} daddr != {loopback}"
+    )
+    outsiders = [mark] if node.masquerade_all else [f"{ip} saddr != @podnets {mark}"] if detects else []
+    chains = {
+        "dispatch": [
+            f"meta priority set {frontend} map @cip goto cluster",
+            f"{frontend} @lbguard {frontend} . {ip} saddr != @lbsrc drop",
+            f"meta priority set {frontend} map @extl goto extlocal",
+            f"meta priority set {frontend} map @ext goto external",
+            f"{local} goto nodeport",
+            f"{ip} daddr @vips goto refuse",
+            f"{ip} daddr @svcnets drop",
+        ],
+        "cluster": [*outsiders, go, "drop"],
+        "external": [mark, go, "drop"],
+        "extlocal": _short_circuit(layout, frontend, "ext", detects=detects),
+        "nodeport": [
+            f"meta priority set {port} map @npl goto nplocal",
+            f"meta priority set {port} map @np goto external",
+        ],
+        "nplocal": _short_circuit(layout, port, "np", detects=detects),
+        "refuse": ["meta l4proto tcp reject with tcp reset", "reject"],
+        "gone": ["drop"],
+        "slot": [f"{transports} dnat {ip} to meta priority map @slots"],
+    }
+    for size in (*range(1, EXACT + 1), *LADDER):
+        chains[f"n{size}"] = [f"{transports} dnat {ip} to meta priority . numgen random mod {size} map @eps", "drop"]
+    chains["post"] = [
+        "ct status dnat meta priority set 0",
+        f"ct status dnat {ip} saddr . {ip} daddr . meta l4proto . th dport @hairpin masquerade fully-random",
+        f"meta mark & {MASQUERADE_MARK:#x} == 0 return",
+        f"meta mark set meta mark & {0xFFFFFFFF ^ MASQUERADE_MARK:#x}",
+        "masquerade fully-random",
+    ]
+    hooks = {"prerouting": ("dstnat", "dispatch"), "output": ("-100", "dispatch"), "postrouting": ("srcnat", "post")}
+    blocks = [_chain(name, rules) for name, rules in chains.items()]
+    return blocks + [
+        _chain(name, [f"type nat hook {name} priority {priority}; policy accept;", f"goto {target}"])
+        for name, (priority, target) in hooks.items()
+    ]
+
+
+def _short_circuit(layout: Layout, key: str, name: str, *, detects: bool) -> list[str]:
+    """Policy Local: pods and the node itself take the cluster list, outsiders the local one, unmasqueraded."""
+    go = "meta priority & ffff:0 vmap @kinds"
+    pods = f"{layout.nft_family} saddr @podnets meta priority set {key} map @{name} {go}"
+    own = f"fib saddr type local meta priority set {key} map @{name} goto external"
+    return [*([pods] if detects else []), own, go, "drop"]
+
+
+def _chain(name: str, rules: Iterable[str]) -> str:
+    return _block(f"chain {name}", rules)
+
+
+def _block(head: str, lines: Iterable[str]) -> str:
+    return f"    {head} {{\n" + "".join(f"        {line}\n" for line in lines) + "    }"

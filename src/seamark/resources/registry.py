@@ -26,18 +26,31 @@ class Reservation(Protocol):
     """One write's claim on shared pools (ClusterIPs, node ports); ``resources/core/allocators.py`` has the pools.
 
     The API opens one per write, calls the row's ``allocate`` with it, and after the store took the write commits it:
-    what ``old`` held and ``new`` no longer does is freed then. Left without commit, everything claimed is freed.
+    what ``old`` held and ``new`` no longer does is freed then. Rolled back, everything claimed is freed. A claim
+    answers an empty text when it holds, else why it does not, in Kubernetes' words. What ``old`` holds may be
+    claimed again.
     """
 
-    def claim_ip(self, ip: str) -> bool:
-        """False: outside the range or taken by another object."""
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The IP families of the cluster, the default one first: ``("IPv4",)``."""
         ...
 
-    def next_ip(self) -> str | None: ...
+    def claim_ip(self, ip: str) -> str: ...
 
-    def claim_node_port(self, port: int, protocol: str) -> bool: ...
+    def next_ip(self, family: str = "") -> str | None: ...
+
+    def claim_node_port(self, port: int, protocol: str) -> str: ...
 
     def next_node_port(self, protocol: str) -> int | None: ...
+
+    def settle(self, new: Obj) -> None:
+        """``allocate`` calls this last: ``new`` is complete, and commit frees what it does not hold."""
+        ...
+
+    def commit(self) -> None: ...
+
+    def rollback(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,67 @@
+"""Reading decoded objects: a ``null`` or absent object, list or map reads as an empty one, as Go's decoder leaves it.
+
+``section`` and ``entries`` never insert anything; ``ensure`` does, for defaults.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seamark.resources.registry import Obj
+
+
+def section(obj: Obj, *path: str) -> Obj:
+    """The object at ``path``; a fresh empty one where it is missing (not put in place)."""
+    found: Any = obj
+    for name in path:
+        found = found.get(name) if isinstance(found, dict) else None
+        if found is None:
+            return {}
+    return found if isinstance(found, dict) else {}
+
+
+def entries(obj: Obj, *path: str) -> list[Any]:
+    """The list at ``path``; empty where it is missing."""
+    found = section(obj, *path[:-1]).get(path[-1])
+    return found if isinstance(found, list) else []
+
+
+def text(obj: Obj, *path: str) -> str:
+    """The string at ``path``; empty where it is missing."""
+    found = section(obj, *path[:-1]).get(path[-1])
+    return found if isinstance(found, str) else ""
+
+
+def number(obj: Obj, *path: str) -> int:
+    """The integer at ``path``; 0 where it is missing."""
+    found = section(obj, *path[:-1]).get(path[-1])
+    return found if isinstance(found, int) else 0
+
+
+def ensure(obj: Obj, name: str) -> Obj:
+    """The object ``name`` of ``obj``, put in place when missing."""
+    found = obj.get(name)
+    if not isinstance(found, dict):
+        found = obj[name] = {}
+    return found
+
+
+def default(obj: Obj, name: str, value: Any) -> None:
+    """Sets a field that is absent, null or the empty string; zero and false stay as given."""
+    if obj.get(name) in (None, ""):
+        obj[name] = value
+
+
+def drop_empty(obj: Obj, *names: str) -> None:
+    """Removes fields holding Go's zero value, which ``omitempty`` never writes."""
+    for name in names:
+        if name in obj and (obj[name] is None or obj[name] in ("", 0, [], {})) and obj[name] is not False:
+            del obj[name]
+
+
+def keep(new: Obj, old: Obj, name: str) -> None:
+    """The field of ``new`` becomes what ``old`` has: how a write leaves alone what is not its to set."""
+    if name in old:
+        new[name] = old[name]
+    else:
+        new.pop(name, None)

@@ -1,0 +1,276 @@
+"""The pools every Service draws from: virtual addresses of each IP family, and node ports.
+
+Kubernetes' habits, because scripts rely on them: an address nobody asked for comes from the upper part of the range,
+so that the first few (the static band: a sixteenth of the range, 16 to 256 addresses; for ports a thirty-second, 16 to
+128) stay free to be asked for by number; the lower part is used when the upper one is full. A port is one port, for
+whatever protocols the Service wants it.
+
+A pool is a set of what is taken, never a list of what is free, so a /12 costs nothing until it is used; the next
+address is found by stepping on from a chosen start. Random choice comes in as ``choose(n)``, a number in [0, n).
+
+Usage by the API, one writer at a time per Service: ``reserve(old)`` before ``allocate``, ``commit`` after the store
+took the write, ``rollback`` otherwise (``with`` does the latter).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from types import TracebackType
+from typing import Any
+
+from seamark.resources.access import entries, number, section, text
+from seamark.resources.registry import Obj
+
+Choose = Callable[[int], int]
+
+ALLOCATED_IP = "provided IP is already allocated"
+FOREIGN_IP = "the provided network does not match the current range"
+ALLOCATED_PORT = "provided port is already allocated"
+
+
+def static_band(size: int, *, step: int, most: int) -> int:
+    """How many of the first ``size`` values are kept for explicit requests; 0 in a range too small to split."""
+    return 0 if size <= 16 else min(max(16, size // step), most)
+
+
+class Pool:
+    """Integers in [first, first + size). ``band`` of them at the low end are used last; ``held_back`` never unasked."""
+
+    def __init__(self, first: int, size: int, *, band: int, held_back: Iterable[int] = ()) -> None:
+        self.first = first
+        self.size = size
+        self._band = band
+        self._taken: set[int] = set()
+        self._held_back = {v for v in held_back if v in self}
+        self._busy_low = sum(1 for v in self._held_back if v < first + band)
+        self._busy_high = len(self._held_back) - self._busy_low
+
+    def __contains__(self, value: int) -> bool:
+        return self.first <= value < self.first + self.size
+
+    def is_taken(self, value: int) -> bool:
+        return value in self._taken
+
+    def take(self, value: int) -> None:
+        if value not in self._taken:
+            self._taken.add(value)
+            self._count(value, 1)
+
+    def free(self, value: int) -> None:
+        if value in self._taken:
+            self._taken.discard(value)
+            self._count(value, -1)
+
+    def _count(self, value: int, change: int) -> None:
+        if value in self._held_back:
+            return  # counted as busy from the start
+        if value < self.first + self._band:
+            self._busy_low += change
+        else:
+            self._busy_high += change
+
+    def next(self, choose: Choose) -> int | None:
+        """A free value, now taken; None when the pool is full."""
+        start = self.first + self._band
+        found = self._step(start, self.size - self._band, self._busy_high, choose)
+        if found is None:
+            found = self._step(self.first, self._band, self._busy_low, choose)
+        if found is not None:
+            self.take(found)
+        return found
+
+    def _step(self, first: int, size: int, busy: int, choose: Choose) -> int | None:
+        if busy >= size:
+            return None
+        offset = choose(size)
+        while first + offset in self._taken or first + offset in self._held_back:
+            offset = (offset + 1) % size
+        return first + offset
+
+
+def _ip_pool(network: IPv4Network | IPv6Network, held_back: Sequence[str]) -> Pool:
+    """The usable addresses: neither the network's own nor, in IPv4, the broadcast address."""
+    lost = 2 if network.version == 4 else 1
+    size = max(0, network.num_addresses - lost)
+    band = static_band(size, step=16, most=256)
+    kept = [int(ip_address(ip)) for ip in held_back if ip_address(ip).version == network.version]
+    return Pool(int(network.network_address) + 1, size, band=band, held_back=kept)
+
+
+class ServicePools:
+    """``service_cidrs`` in the order of preference: the first one's family is the default of a new Service.
+
+    ``held_back`` are addresses given only to those who ask for them: kubernetes' and the cluster DNS's.
+    """
+
+    def __init__(
+        self,
+        service_cidrs: Sequence[str],
+        node_port_range: tuple[int, int] = (30000, 32767),
+        *,
+        choose: Choose,
+        held_back: Sequence[str] = (),
+    ) -> None:
+        self._choose = choose
+        self._networks = [ip_network(cidr) for cidr in service_cidrs]
+        self._ip_pools = [(f"IPv{n.version}", n.version, _ip_pool(n, held_back)) for n in self._networks]
+        low, high = node_port_range
+        size = high - low + 1
+        self._ports = Pool(low, size, band=static_band(size, step=32, most=128))
+        self.port_range = f"{low}-{high}"
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(family for family, _, _ in self._ip_pools))
+
+    def reserve(self, old: Obj | None) -> ServiceReservation:
+        """One write's claims; ``old`` is the stored object, None on create."""
+        return ServiceReservation(self, old)
+
+    def adopt(self, service: Obj) -> list[str]:
+        """Takes what a stored Service holds, at start. The texts say what is wrong with it: taken twice, foreign."""
+        wrong = [f"clusterIP {ip}: {why}" for ip in cluster_ips_of(service) if (why := self.take_ip(ip))]
+        wrong += [f"nodePort {port}: {why}" for port in node_ports_of(service) if (why := self.take_port(port))]
+        return wrong
+
+    def release(self, service: Obj) -> None:
+        """Frees what a deleted Service held."""
+        for ip in cluster_ips_of(service):
+            self.free_ip(ip)
+        for port in node_ports_of(service):
+            self.free_port(port)
+
+    def _pool_of(self, ip: str) -> tuple[Pool, int] | None:
+        try:
+            address = ip_address(ip)
+        except ValueError:
+            return None
+        value = int(address)
+        return next(((p, value) for _, version, p in self._ip_pools if version == address.version and value in p), None)
+
+    def take_ip(self, ip: str) -> str:
+        """Empty when it is now taken, else why not."""
+        found = self._pool_of(ip)
+        if found is None:
+            return self._not_in_range(ip)
+        pool, value = found
+        if pool.is_taken(value):
+            return ALLOCATED_IP
+        pool.take(value)
+        return ""
+
+    def _not_in_range(self, ip: str) -> str:
+        # Network and broadcast addresses lie in the range and still cannot be had.
+        holder = next((n for n in self._networks if ip_address(ip) in n), None)
+        if holder is None:
+            return FOREIGN_IP
+        return f"the provided IP ({ip}) is not in the valid range. The range of valid IPs is {holder}"
+
+    def take_next_ip(self, family: str) -> str | None:
+        for name, version, pool in self._ip_pools:
+            if name == family and (value := pool.next(self._choose)) is not None:
+                return str(ip_address(value if version == 4 else value.to_bytes(16)))
+        return None
+
+    def free_ip(self, ip: str) -> None:
+        found = self._pool_of(ip)
+        if found is not None:
+            found[0].free(found[1])
+
+    def take_port(self, port: int) -> str:
+        if port not in self._ports:
+            return f"provided port is not in the valid range. The range of valid ports is {self.port_range}"
+        if self._ports.is_taken(port):
+            return ALLOCATED_PORT
+        self._ports.take(port)
+        return ""
+
+    def take_next_port(self) -> int | None:
+        return self._ports.next(self._choose)
+
+    def free_port(self, port: int) -> None:
+        self._ports.free(port)
+
+
+def cluster_ips_of(service: Obj | None) -> list[str]:
+    """The virtual addresses an object holds; none for headless and ExternalName Services."""
+    spec = section(service or {}, "spec")
+    found = entries(spec, "clusterIPs") or ([text(spec, "clusterIP")] if text(spec, "clusterIP") else [])
+    return [ip for ip in found if ip and ip != "None"] if spec.get("type") != "ExternalName" else []
+
+
+def node_ports_of(service: Obj | None) -> list[int]:
+    """Every node port an object holds, the health check's included, each once."""
+    spec = section(service or {}, "spec")
+    found = [number(port, "nodePort") for port in entries(spec, "ports")] + [number(spec, "healthCheckNodePort")]
+    return list(dict.fromkeys(port for port in found if port))
+
+
+class ServiceReservation:
+    """What one write takes. It may take again what the old object holds; the rest is refused when taken."""
+
+    def __init__(self, pools: ServicePools, old: Obj | None) -> None:
+        self._pools = pools
+        self._old: set[Any] = {*cluster_ips_of(old), *node_ports_of(old)}
+        self._new: set[Any] = set()  # taken from the pools for this write
+        self._kept: set[Any] | None = None  # what the written object holds; None until allocate has said so
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        return self._pools.families
+
+    def claim_ip(self, ip: str) -> str:
+        return self._claim(ip, self._pools.take_ip)
+
+    def next_ip(self, family: str = "") -> str | None:
+        ip = self._pools.take_next_ip(family or self.families[0])
+        if ip is not None:
+            self._new.add(ip)
+        return ip
+
+    def claim_node_port(self, port: int, protocol: str) -> str:
+        return self._claim(port, self._pools.take_port)
+
+    def next_node_port(self, protocol: str) -> int | None:
+        port = self._pools.take_next_port()
+        if port is not None:
+            self._new.add(port)
+        return port
+
+    def settle(self, new: Obj) -> None:
+        self._kept = {*cluster_ips_of(new), *node_ports_of(new)}
+
+    def commit(self) -> None:
+        """The store has the write. Frees what the old object held and the new one does not."""
+        if self._kept is not None:
+            self._free((self._old | self._new) - self._kept)
+        self._old, self._new = set(), set()
+
+    def rollback(self) -> None:
+        """The write failed or was a dry run. After a commit this does nothing."""
+        self._free(self._new)
+        self._new = set()
+
+    def __enter__(self) -> ServiceReservation:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.rollback()
+
+    def _claim(self, value: Any, take: Callable[[Any], str]) -> str:
+        if value in self._old or value in self._new:
+            return ""
+        why = take(value)
+        if not why:
+            self._new.add(value)
+        return why
+
+    def _free(self, values: Iterable[Any]) -> None:
+        for value in values:
+            if isinstance(value, int):
+                self._pools.free_port(value)
+            else:
+                self._pools.free_ip(value)

@@ -1,0 +1,77 @@
+"""Paths and composite checks of validation, on top of ``machinery.fielderrors`` (which holds the words themselves).
+
+Paths are plain text, as they are printed: ``spec.ports[0].name``, ``metadata.annotations[a/b]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from seamark.machinery.fielderrors import (
+    duplicate,
+    forbidden,
+    invalid,
+    not_found,
+    not_supported,
+    required,
+    too_long,
+    too_many,
+)
+from seamark.machinery.names import validate_port_number, validate_range
+from seamark.machinery.status import Cause
+
+__all__ = [
+    "duplicate",
+    "forbidden",
+    "immutable",
+    "in_range",
+    "index",
+    "invalid",
+    "invalids",
+    "not_found",
+    "not_negative",
+    "not_supported",
+    "one_of",
+    "port_number",
+    "required",
+    "too_long",
+    "too_many",
+]
+
+IMMUTABLE = "field is immutable"
+
+
+def index(path: str, position: int | str) -> str:
+    """An element of a list by position, of a map by key."""
+    return f"{path}[{position}]"
+
+
+def invalids(path: str, value: Any, messages: Iterable[str]) -> list[Cause]:
+    """One cause for each message of a check in ``machinery.names``."""
+    return [invalid(path, value, message) for message in messages]
+
+
+def immutable(path: str, new: Any, old: Any) -> list[Cause]:
+    """Nothing when the field is as it was. Absent, null and empty are the same to Kubernetes."""
+    return [] if (new or None) == (old or None) else [invalid(path, new, IMMUTABLE)]
+
+
+def one_of(path: str, value: Any, supported: Iterable[str]) -> list[Cause]:
+    """An enumerated field: its values are shown in code point order, as Kubernetes prints its sets."""
+    known = sorted(supported)
+    return [] if value in known else [not_supported(path, value, known)]
+
+
+def in_range(path: str, value: int, low: int, high: int) -> list[Cause]:
+    return invalids(path, value, validate_range(value, low, high))
+
+
+def port_number(path: str, value: int) -> list[Cause]:
+    return invalids(path, value, validate_port_number(value))
+
+
+def not_negative(path: str, value: int | None) -> list[Cause]:
+    if value is None or value >= 0:
+        return []
+    return [invalid(path, value, "must be greater than or equal to 0")]

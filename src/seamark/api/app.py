@@ -1,0 +1,133 @@
+"""The API application: a Request in, a Response out, no sockets.
+
+``Api.handle`` is a ``machinery.wire.Handler``: the HTTP server calls it for what comes over TLS, the in-process
+transport for Seamark's own parts. The identity is already set; a request without one gets 401 save on the health
+paths. Whatever fails becomes a Status; an exception nobody foresaw is logged and becomes a 500.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+
+from seamark.api.config import ApiConfig
+from seamark.api.core import Call, Core, NodeLookup, no_nodes
+from seamark.api.discovery import Discovery
+from seamark.api.health import health, is_open
+from seamark.api.objects import unpack_entry
+from seamark.api.respond import respond_status, respond_text
+from seamark.api.routing import UnknownPathError, method_not_allowed, parse_target, parse_verb
+from seamark.api.subresources.table import SUBRESOURCES
+from seamark.api.verbs.create import create
+from seamark.api.verbs.delete import delete
+from seamark.api.verbs.deletecollection import deletecollection
+from seamark.api.verbs.get import get
+from seamark.api.verbs.list import list_collection
+from seamark.api.verbs.patch import patch
+from seamark.api.verbs.update import update
+from seamark.api.verbs.watch import watch
+from seamark.machinery.clock import Clock
+from seamark.machinery.status import StatusError, internal
+from seamark.machinery.wire import Request, Response
+from seamark.resources.core.allocators import ServicePools
+from seamark.resources.registry import Registry
+from seamark.store.base import Store, StoreWriteError
+
+_log = logging.getLogger(__name__)
+
+Verb = Callable[[Core, Call], Awaitable[Response]]
+
+VERBS: Mapping[str, Verb] = {
+    "get": get,
+    "list": list_collection,
+    "watch": watch,
+    "create": create,
+    "update": update,
+    "patch": patch,
+    "delete": delete,
+    "deletecollection": deletecollection,
+}
+
+
+def unauthorized() -> StatusError:
+    return StatusError(401, "Unauthorized", "Unauthorized", details={})
+
+
+class Api:
+    """``await start()`` before the first request: it takes the addresses that stored Services hold."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        clock: Clock,
+        config: ApiConfig | None = None,
+        nodes: NodeLookup = no_nodes,
+    ) -> None:
+        config = config or ApiConfig()
+        choose = random.SystemRandom().randrange
+        pools = ServicePools(
+            config.service_cidrs, config.node_port_range, choose=choose, held_back=config.held_back_ips
+        )
+        self.core = Core(store, registry, clock, config, pools, nodes)
+        self._discovery = Discovery(registry, config)
+
+    async def start(self) -> list[str]:
+        """What is wrong with what the stored Services hold (taken twice, foreign), for the caller to report."""
+        problems: list[str] = []
+        for row in self.core.registry.rows:
+            if not row.allocate:
+                continue
+            page = await self.core.store.list(prefix=row.key_prefix)
+            for entry in page.entries:
+                obj = unpack_entry(entry)
+                where = entry.key.removeprefix(row.key_prefix)
+                problems += [f"{row.gvr.kind} {where}: {why}" for why in self.core.pools.adopt(obj)]
+        return problems
+
+    async def handle(self, request: Request) -> Response:
+        try:
+            response = await self._dispatch(request)
+        except StatusError as error:
+            response = respond_status(error, request.headers.get("accept", ""))
+        except UnknownPathError:
+            response = respond_text("404 page not found\n", status=404)
+        except StoreWriteError as error:
+            _log.error("write refused path=%s reason=%s", request.path, error)
+            response = respond_status(internal(f"the store refuses writes: {error}"))
+        except Exception as error:
+            _log.exception("request failed method=%s path=%s", request.method, request.path)
+            response = respond_status(internal(f"{type(error).__name__}: {error}"))
+        response.headers.setdefault("audit-id", str(uuid.uuid4()))
+        return response
+
+    async def _dispatch(self, request: Request) -> Response:
+        identity = request.identity
+        if identity is None and not is_open(request.path):
+            raise unauthorized()
+        found = await health(self.core, request) or self._discovery.respond(request)
+        if found is not None:
+            return found
+        if identity is None:
+            raise unauthorized()
+        target = parse_target(self.core.registry, request.path)
+        call = Call(request, target, identity)
+        response = await self._verb(call)(self.core, call)
+        if target.row.deprecated:
+            response.warnings = (target.row.deprecated, *response.warnings)
+        return response
+
+    def _verb(self, call: Call) -> Verb:
+        target, method = call.target, call.request.method
+        if target.subresource:
+            found = SUBRESOURCES.get((target.subresource, method))
+            if found is None:
+                raise method_not_allowed()
+            return found
+        verb = parse_verb(target, method, watch=call.request.flag("watch"))
+        if not target.row.stored:
+            return SUBRESOURCES[target.row.gvr.resource, method]
+        return VERBS[verb]

@@ -1,0 +1,207 @@
+"""Discovery: which groups, versions and resources there are, in the old form and the aggregated one.
+
+kubectl takes its words, short names and verbs from here. The aggregated answer's Content-Type must be exactly the one
+asked for, or clients read it as the old form. Everything is derived from the registry once, with an ETag.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+from seamark.api.config import ApiConfig
+from seamark.api.negotiation import JSON, YAML, parse_accept, select_representation
+from seamark.api.objects import encode
+from seamark.api.respond import render_yaml
+from seamark.api.routing import method_not_allowed
+from seamark.machinery.gvr import GVR
+from seamark.machinery.wire import Request, Response
+from seamark.resources.registry import Registry, Resource
+
+AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_SCALE = ("autoscaling", "v1", "Scale")
+_SUBRESOURCE_KINDS = {  # what a subresource takes or gives, where it is not the object itself
+    "scale": _SCALE,
+    "eviction": ("policy", "v1", "Eviction"),
+    "binding": ("", "", "Binding"),
+    "token": ("authentication.k8s.io", "v1", "TokenRequest"),
+    "exec": ("", "", "PodExecOptions"),
+    "attach": ("", "", "PodAttachOptions"),
+    "portforward": ("", "", "PodPortForwardOptions"),
+}
+SUBRESOURCE_VERBS = {
+    "status": ("get", "patch", "update"),
+    "scale": ("get", "patch", "update"),
+    "eviction": ("create",),
+    "binding": ("create",),
+    "token": ("create",),
+    "exec": ("create", "get"),
+    "attach": ("create", "get"),
+    "portforward": ("create", "get"),
+    "log": ("get",),
+    "finalize": ("update",),
+    "ephemeralcontainers": ("get", "patch", "update"),
+}
+
+
+class Discovery:
+    def __init__(self, registry: Registry, config: ApiConfig) -> None:
+        self._documents: dict[str, Any] = _render_documents(registry, config)
+        self._aggregated: dict[str, Any] = _render_aggregated(registry)
+
+    def respond(self, request: Request) -> Response | None:
+        """None when the path is no discovery document."""
+        path = request.path.rstrip("/")
+        document = self._documents.get(path)
+        if document is None:
+            return None
+        if request.method != "GET":
+            raise method_not_allowed()
+        accept = request.headers.get("accept", "")
+        if path in self._aggregated and _wants_aggregated(accept):
+            return _respond(request, encode(self._aggregated[path]), AGGREGATED)
+        media_type = select_representation(accept).media_type
+        if media_type == YAML:
+            return _respond(request, render_yaml(document), YAML)
+        return _respond(request, encode(document), JSON)
+
+
+def _wants_aggregated(accept: str) -> bool:
+    for clause in parse_accept(accept):
+        asked = clause.parameters
+        if asked.get("as") == "APIGroupDiscoveryList":
+            if asked.get("g") == "apidiscovery.k8s.io" and asked.get("v") == "v2":
+                return True
+        elif clause.media_type in (JSON, YAML, "*/*"):
+            return False
+    return False
+
+
+def _respond(request: Request, body: bytes, media_type: str) -> Response:
+    etag = f'"{hashlib.sha512(body).hexdigest().upper()}"'
+    headers = {"content-type": media_type, "etag": etag, "cache-control": "public", "vary": "Accept"}
+    if request.headers.get("if-none-match") == etag:
+        return Response(304, b"", headers)
+    return Response(200, body, headers)
+
+
+def _served(registry: Registry, group: str, version: str) -> list[tuple[Resource, GVR]]:
+    found = [
+        (row, gvr)
+        for row in registry.rows
+        for gvr in (row.gvr, *row.served_as)
+        if (gvr.group, gvr.version) == (group, version)
+    ]
+    return sorted(found, key=lambda pair: pair[1].resource)
+
+
+def _render_documents(registry: Registry, config: ApiConfig) -> dict[str, Any]:
+    groups: dict[str, list[str]] = {}
+    documents: dict[str, Any] = {}
+    for group, version in registry.group_versions():
+        groups.setdefault(group, []).append(version)
+        path = f"/apis/{group}/{version}" if group else f"/api/{version}"
+        documents[path] = {
+            "kind": "APIResourceList",
+            "apiVersion": "v1",
+            "groupVersion": f"{group}/{version}" if group else version,
+            "resources": [one for row, gvr in _served(registry, group, version) for one in _render_resource(row, gvr)],
+        }
+    rendered = [_render_group(group, versions) for group, versions in groups.items() if group]
+    for one in rendered:
+        documents[f"/apis/{one['name']}"] = {"kind": "APIGroup", "apiVersion": "v1", **one}
+    documents["/apis"] = {"kind": "APIGroupList", "apiVersion": "v1", "groups": rendered}
+    documents["/api"] = {
+        "kind": "APIVersions",
+        "versions": groups.get("", []),
+        "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": config.advertise_address}],
+    }
+    paths = sorted([*documents, *(f"/{name}" for name in ("healthz", "livez", "readyz", "version"))])
+    documents[""] = {"paths": paths}
+    return documents
+
+
+def _render_group(group: str, versions: list[str]) -> dict[str, Any]:
+    found = [{"groupVersion": f"{group}/{v}", "version": v} for v in versions]
+    return {"name": group, "versions": found, "preferredVersion": found[0]}
+
+
+def _render_resource(row: Resource, gvr: GVR) -> list[dict[str, Any]]:
+    main: dict[str, Any] = {
+        "name": gvr.resource,
+        "singularName": row.singular,
+        "namespaced": gvr.namespaced,
+        "kind": gvr.kind,
+        "verbs": list(row.verbs),
+    }
+    if row.short_names:
+        main["shortNames"] = list(row.short_names)
+    if row.categories:
+        main["categories"] = list(row.categories)
+    if row.stored:
+        main["storageVersionHash"] = _storage_hash(row)
+    found = [main]
+    for subresource in sorted(row.subresources):
+        group, version, kind = _SUBRESOURCE_KINDS.get(subresource, ("", "", gvr.kind))
+        one: dict[str, Any] = {
+            "name": f"{gvr.resource}/{subresource}",
+            "singularName": "",
+            "namespaced": gvr.namespaced,
+            "kind": kind,
+            "verbs": list(SUBRESOURCE_VERBS[subresource]),
+        }
+        if version and group:
+            one |= {"group": group, "version": version}
+        found.append(one)
+    return found
+
+
+def _storage_hash(row: Resource) -> str:
+    text = f"{row.gvr.group}/{row.gvr.version}/{row.gvr.kind}"
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
+
+
+def _render_aggregated(registry: Registry) -> dict[str, Any]:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for group, version in registry.group_versions():
+        resources = [_render_aggregated_resource(row, gvr) for row, gvr in _served(registry, group, version)]
+        one = {"version": version, "resources": resources, "freshness": "Current"}
+        groups.setdefault(group, []).append(one)
+
+    def render(names: list[str]) -> dict[str, Any]:
+        items = [{"metadata": {"name": g} if g else {}, "versions": groups[g]} for g in names]
+        return {
+            "kind": "APIGroupDiscoveryList",
+            "apiVersion": "apidiscovery.k8s.io/v2",
+            "metadata": {},
+            "items": items,
+        }
+
+    return {"/api": render([g for g in groups if not g]), "/apis": render([g for g in groups if g])}
+
+
+def _render_aggregated_resource(row: Resource, gvr: GVR) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "resource": gvr.resource,
+        "responseKind": {"group": "", "version": "", "kind": gvr.kind},
+        "scope": "Namespaced" if gvr.namespaced else "Cluster",
+        "singularResource": row.singular,
+        "verbs": list(row.verbs),
+    }
+    if row.short_names:
+        found["shortNames"] = list(row.short_names)
+    if row.categories:
+        found["categories"] = list(row.categories)
+    if row.subresources:
+        found["subresources"] = [_render_aggregated_subresource(name, gvr) for name in sorted(row.subresources)]
+    return found
+
+
+def _render_aggregated_subresource(name: str, gvr: GVR) -> dict[str, Any]:
+    group, version, kind = _SUBRESOURCE_KINDS.get(name, ("", "", gvr.kind))
+    return {
+        "subresource": name,
+        "responseKind": {"group": group, "version": version, "kind": kind},
+        "verbs": list(SUBRESOURCE_VERBS[name]),
+    }

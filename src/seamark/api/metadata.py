@@ -1,0 +1,198 @@
+"""What the server itself writes into metadata, and what it demands of the rest.
+
+Names and namespaces must agree with the URL; uid, creationTimestamp, generation, deletion marks and managedFields are
+the server's own, whatever a client sends. managedFields are minimal: who wrote last by which operation, no field sets.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from seamark.api.core import Call, Core
+from seamark.api.objects import Obj
+from seamark.machinery.clock import format_time
+from seamark.machinery.fielderrors import invalid, required
+from seamark.machinery.names import (
+    generate_name,
+    name_suffix,
+    validate_dns1123_subdomain,
+    validate_label_value,
+    validate_path_segment,
+    validate_qualified_name,
+)
+from seamark.machinery.status import Cause, StatusError, bad_request, internal
+from seamark.resources.registry import Resource
+
+_SERVER_OWNED = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
+_ANNOTATIONS_MAX = 256 << 10
+
+
+def check_kind(call: Call, obj: Any) -> Obj:
+    """Fills an absent apiVersion and kind from the URL, refuses others, and guarantees a metadata map."""
+    gvr = call.target.gvr
+    if not isinstance(obj, dict):
+        raise bad_request(f"the object provided is unrecognized (must be of type {gvr.kind}): not a JSON object")
+    for field, wanted in (("apiVersion", gvr.api_version), ("kind", gvr.kind)):
+        given = obj.setdefault(field, wanted) or wanted
+        obj[field] = given
+        if given != wanted:
+            raise bad_request(
+                f"{obj.get('kind')} in version {obj.get('apiVersion')} cannot be handled as a {gvr.kind}: "
+                f"{field} is {given!r}, the URL says {wanted!r}"
+            )
+    meta = obj.setdefault("metadata", {}) or {}
+    obj["metadata"] = meta
+    if not isinstance(meta, dict):
+        raise bad_request(f"{gvr.kind} metadata must be an object, not {type(meta).__name__}")
+    return obj
+
+
+def check_place(call: Call, obj: Obj) -> None:
+    """Name and namespace of the body against those of the URL; absent ones are filled in."""
+    meta, target = obj["metadata"], call.target
+    given = meta.get("namespace") or target.namespace
+    if target.row.gvr.namespaced and given != target.namespace:
+        raise bad_request(
+            f"the namespace of the provided object does not match the namespace sent on the request "
+            f"({given!r}, the URL says {target.namespace!r})"
+        )
+    if target.row.gvr.namespaced:
+        meta["namespace"] = target.namespace
+    else:
+        meta.pop("namespace", None)
+    if target.name:
+        name = meta.get("name") or target.name
+        if name != target.name:
+            raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({target.name})")
+        meta["name"] = target.name
+
+
+def begin_create(core: Core, call: Call, obj: Obj) -> None:
+    """Everything metadata gets when an object begins to exist, save its name."""
+    meta = obj["metadata"]
+    if meta.get("resourceVersion"):
+        raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
+    for field in (*_SERVER_OWNED, "selfLink", "resourceVersion", "managedFields"):
+        meta.pop(field, None)
+    meta["uid"] = str(uuid.uuid4())
+    meta["creationTimestamp"] = format_time(core.clock.time())
+    if call.target.row.has_generation:
+        meta["generation"] = 1
+    stamp_manager(core, call, obj)
+
+
+def give_name(core: Core, obj: Obj) -> bool:
+    """Makes a name out of generateName where none is given; True when it did."""
+    meta = obj["metadata"]
+    base = meta.get("generateName")
+    if meta.get("name") or not isinstance(base, str) or not base:
+        return False
+    meta["name"] = generate_name(base, name_suffix(core.random.choice))
+    return True
+
+
+def begin_update(core: Core, call: Call, obj: Obj, old: Obj) -> None:
+    """Keeps what is the server's own. Raises Conflict where the client expects another uid."""
+    meta, kept = obj["metadata"], old["metadata"]
+    for field in ("selfLink", "managedFields", *_SERVER_OWNED):
+        meta.pop(field, None)
+    for field in (*_SERVER_OWNED, "managedFields"):
+        if field in kept:
+            meta[field] = kept[field]
+    if not meta.get("generateName") and "generateName" in kept:
+        meta["generateName"] = kept["generateName"]
+
+
+def bump_generation(row: Resource, obj: Obj, old: Obj) -> None:
+    if row.has_generation and obj.get("spec") != old.get("spec"):
+        obj["metadata"]["generation"] = int(old["metadata"].get("generation", 0)) + 1
+
+
+def stamp_manager(core: Core, call: Call, obj: Obj) -> None:
+    """Notes the writer in managedFields; one entry per manager, subresource and version."""
+    entry = {
+        "manager": call.manager,
+        "operation": "Update",
+        "apiVersion": call.target.gvr.api_version,
+        "time": format_time(core.clock.time()),
+        "fieldsType": "FieldsV1",
+        "fieldsV1": {},
+    }
+    if call.target.subresource:
+        entry["subresource"] = call.target.subresource
+    same = ("manager", "operation", "apiVersion", "subresource")
+    kept = [
+        e for e in obj["metadata"].get("managedFields") or () if any(e.get(field) != entry.get(field) for field in same)
+    ]
+    obj["metadata"]["managedFields"] = [*kept, entry]
+
+
+def parse_revision(text: str) -> int:
+    """A resourceVersion in a body. Raises the 500 that apiserver answers for one that is no number."""
+    if not text:
+        return 0
+    if not isinstance(text, str) or not text.isascii() or not text.isdecimal():
+        raise internal(f"metadata.resourceVersion: {text!r} is not a decimal number")
+    return int(text)
+
+
+def validate_metadata(row: Resource, obj: Obj) -> list[Cause]:
+    """ObjectMeta as every kind shares it; the name by the row's own rule."""
+    meta = obj["metadata"]
+    name = meta.get("name")
+    if not isinstance(name, str) or not name:
+        return [required("metadata.name", "name or generateName is required")]
+    rule = row.validate_name or validate_dns1123_subdomain
+    causes = [invalid("metadata.name", name, text) for text in (*validate_path_segment(name), *rule(name))]
+    causes += _validate_map(meta, "labels") + _validate_map(meta, "annotations")
+    causes += _validate_finalizers(meta.get("finalizers"))
+    return causes + _validate_owners(meta.get("ownerReferences"))
+
+
+def _validate_map(meta: dict[str, Any], field: str) -> list[Cause]:
+    found = meta.get(field)
+    where = f"metadata.{field}"
+    if found is None:
+        return []
+    if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
+        return [invalid(where, found, "must be a map of strings")]
+    causes = [invalid(where, key, text) for key in found for text in validate_qualified_name(key.lower())]
+    if field == "labels":
+        causes += [invalid(where, value, text) for value in found.values() for text in validate_label_value(value)]
+    elif sum(len(k.encode()) + len(v.encode()) for k, v in found.items()) > _ANNOTATIONS_MAX:
+        causes.append(Cause("FieldValueTooLong", f"Too long: may not be more than {_ANNOTATIONS_MAX} bytes", where))
+    return causes
+
+
+def _validate_finalizers(found: Any) -> list[Cause]:
+    if found is None:
+        return []
+    if not isinstance(found, list) or not all(isinstance(f, str) for f in found):
+        return [invalid("metadata.finalizers", found, "must be a list of strings")]
+    causes = [
+        invalid(f"metadata.finalizers[{i}]", f, text)
+        for i, f in enumerate(found)
+        for text in validate_qualified_name(f)
+    ]
+    if "orphan" in found and "foregroundDeletion" in found:
+        causes.append(invalid("metadata.finalizers", found, "orphan and foregroundDeletion cannot both be set"))
+    return causes
+
+
+def _validate_owners(found: Any) -> list[Cause]:
+    if found is None:
+        return []
+    if not isinstance(found, list) or not all(isinstance(o, dict) for o in found):
+        return [invalid("metadata.ownerReferences", found, "must be a list of objects")]
+    causes = [
+        required(f"metadata.ownerReferences[{i}].{field}")
+        for i, owner in enumerate(found)
+        for field in ("apiVersion", "kind", "name", "uid")
+        if not owner.get(field)
+    ]
+    controllers = [o.get("name") for o in found if o.get("controller")]
+    if len(controllers) > 1:
+        detail = f"Only one reference can have Controller set to true. Found {len(controllers)}: {controllers}"
+        causes.append(invalid("metadata.ownerReferences", controllers, detail))
+    return causes

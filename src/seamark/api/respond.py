@@ -1,0 +1,139 @@
+"""Answers: objects, lists, Statuses and single watch frames in the representation the client asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import yaml
+
+from seamark.api.core import Call, Core
+from seamark.api.negotiation import JSON, YAML, Representation, select_representation
+from seamark.api.objects import Obj, encode, splice, unpack
+from seamark.api.table import list_kind, parse_include, render_columns, render_partial, render_rows, render_table
+from seamark.machinery.status import StatusError
+from seamark.machinery.wire import Response
+
+_NO_CACHE = "no-cache, private"
+
+
+def respond_json(value: Any, *, status: int = 200) -> Response:
+    return Response(status, encode(value), {"content-type": JSON, "cache-control": _NO_CACHE})
+
+
+def respond_text(text: str, *, status: int = 200) -> Response:
+    headers = {"content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"}
+    return Response(status, text.encode(), {**headers, "cache-control": _NO_CACHE})
+
+
+def respond_status(error: StatusError, accept: str = "") -> Response:
+    """A failure; in YAML for a client that wants that alone."""
+    value = {**error.as_dict(), "details": error.details}
+    try:
+        media_type = select_representation(accept).media_type
+    except StatusError:
+        media_type = JSON
+    response = respond_encoded(value, media_type, status=error.code)
+    if error.retry_after:
+        response.headers["retry-after"] = str(error.retry_after)
+    return response
+
+
+def respond_encoded(value: Any, media_type: str, *, status: int = 200) -> Response:
+    body = render_yaml(value) if media_type == YAML else encode(value)
+    kept = YAML if media_type == YAML else JSON
+    return Response(status, body, {"content-type": kept, "cache-control": _NO_CACHE})
+
+
+def render_yaml(value: Any) -> bytes:
+    return yaml.safe_dump(value, allow_unicode=True, sort_keys=True).encode()
+
+
+def representation(call: Call) -> Representation:
+    return select_representation(call.request.headers.get("accept", ""))
+
+
+def served(call: Call, obj: Obj) -> Obj:
+    """A stored object in the shape of the group and version it was asked under."""
+    row, gvr = call.target.row, call.target.gvr
+    return obj if gvr == row.gvr or row.convert is None else row.convert(obj, gvr)
+
+
+def served_bytes(call: Call, value: bytes, revision: int) -> bytes:
+    """The same on bytes; what needs no other shape is never decoded."""
+    row, gvr = call.target.row, call.target.gvr
+    if gvr == row.gvr or row.convert is None:
+        return splice(value, revision)
+    return encode(row.convert(unpack(value, revision), gvr))
+
+
+def respond_entry(core: Core, call: Call, value: bytes, revision: int, *, status: int = 200) -> Response:
+    """One stored object."""
+    wanted = representation(call)
+    if wanted.media_type == JSON and not wanted.transform:
+        body = served_bytes(call, value, revision)
+        return Response(status, body, {"content-type": JSON, "cache-control": _NO_CACHE})
+    return respond_object(core, call, served(call, unpack(value, revision)), status=status)
+
+
+def respond_object(core: Core, call: Call, obj: Obj, *, status: int = 200) -> Response:
+    """One object, already in the shape asked for."""
+    wanted = representation(call)
+    shown: Any = obj
+    if wanted.transform == "Table":
+        meta = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
+        shown = render_table(
+            rows_of(core, call, [obj], wanted), columns=columns_of(call), version=wanted.version, metadata=meta
+        )
+    elif wanted.transform == "PartialObjectMetadata":
+        shown = render_partial(obj, wanted.version)
+    elif wanted.transform:
+        raise not_a_list(wanted)
+    return respond_encoded(shown, wanted.media_type, status=status)
+
+
+def columns_of(call: Call) -> list[dict[str, Any]]:
+    return render_columns(call.target.row)
+
+
+def rows_of(core: Core, call: Call, objects: Sequence[Obj], wanted: Representation) -> list[dict[str, Any]]:
+    include = parse_include(call.request.param("includeObject"))
+    return render_rows(call.target.row, objects, now=core.clock.time(), include=include, version=wanted.version)
+
+
+def respond_list(core: Core, call: Call, entries: Sequence[tuple[bytes, int]], meta: dict[str, Any]) -> Response:
+    """A list of stored objects, each with its revision."""
+    wanted = representation(call)
+    gvr = call.target.gvr
+    if wanted.media_type == JSON and not wanted.transform:
+        head = encode({"kind": list_kind(gvr), "apiVersion": gvr.api_version, "metadata": meta})
+        items = b",".join([served_bytes(call, value, revision) for value, revision in entries])
+        body = head[:-1] + b',"items":[' + items + b"]}"
+        return Response(200, body, {"content-type": JSON, "cache-control": _NO_CACHE})
+    objects = [served(call, unpack(value, revision)) for value, revision in entries]
+    shown: dict[str, Any]
+    if wanted.transform == "Table":
+        rows = rows_of(core, call, objects, wanted)
+        shown = render_table(rows, columns=columns_of(call), version=wanted.version, metadata=meta)
+    elif wanted.transform == "PartialObjectMetadataList":
+        shown = {
+            "kind": wanted.transform,
+            "apiVersion": f"meta.k8s.io/{wanted.version}",
+            "metadata": meta,
+            "items": [render_partial(obj, wanted.version) for obj in objects],
+        }
+    elif wanted.transform:
+        raise not_a_list(wanted)
+    else:
+        shown = {"kind": list_kind(gvr), "apiVersion": gvr.api_version, "metadata": meta, "items": objects}
+    return respond_encoded(shown, wanted.media_type)
+
+
+def not_a_list(wanted: Representation) -> StatusError:
+    """``as=PartialObjectMetadata`` on a list, or the reverse."""
+    return StatusError(406, "NotAcceptable", f"the answer cannot be given as {wanted.transform}", details={})
+
+
+def decode_json(body: bytes) -> Any:
+    return msgspec.json.decode(body)

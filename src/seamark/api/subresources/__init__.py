@@ -1,0 +1,1 @@
+"""One subresource of the API per file; each is ``async def NAME(core, call) -> Response``."""

@@ -1,0 +1,1 @@
+"""One verb of the API per file; each is ``async def VERB(core, call) -> Response``."""

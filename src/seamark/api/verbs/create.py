@@ -1,0 +1,39 @@
+"""POST to a collection."""
+
+from __future__ import annotations
+
+from seamark.api.body import decode_object
+from seamark.api.core import Call, Core
+from seamark.api.objects import unpack
+from seamark.api.respond import respond_entry, respond_object, served
+from seamark.api.writes import Written, create_object
+from seamark.machinery.status import StatusError
+from seamark.machinery.wire import Response
+
+
+async def create(core: Core, call: Call) -> Response:
+    check_dry_run(call)
+    obj, warnings = decode_object(call)
+    written = await create_object(core, call, obj)
+    return respond_written(core, call, written, warnings)
+
+
+def respond_written(core: Core, call: Call, written: Written, warnings: tuple[str, ...] = ()) -> Response:
+    """201 for what began to exist, 200 else; a dry-run creation shows no resourceVersion."""
+    status = 201 if written.created else 200
+    if written.revision:
+        response = respond_entry(core, call, written.value, written.revision, status=status)
+    else:
+        obj = unpack(written.value, 0)
+        del obj["metadata"]["resourceVersion"]
+        response = respond_object(core, call, served(call, obj), status=status)
+    response.warnings = (*warnings, *written.warnings)
+    return response
+
+
+def check_dry_run(call: Call) -> None:
+    """``dryRun`` is All or absent; anything else must not turn into a real write."""
+    for value in call.request.params("dryRun"):
+        if value != "All":
+            message = f'dryRun: Unsupported value: "{value}": supported values: "All"'
+            raise StatusError(422, "Invalid", f'CreateOptions.meta.k8s.io "" is invalid: {message}', details={})

@@ -1,0 +1,222 @@
+"""Watch: the changes of a collection as a stream of JSON lines.
+
+Every change is judged before and after: an object that begins to fit the selectors is ADDED, one that no longer does
+is DELETED with its last fitting state and the revision of the change. A resourceVersion that is too old is an ERROR
+event in a stream of its own, with HTTP status 200. Bookmarks come about once a minute and shortly before the end,
+and carry a revision below which nothing is still to come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from seamark.api.core import Call, Core
+from seamark.api.negotiation import JSON, Representation
+from seamark.api.objects import encode, unpack
+from seamark.api.respond import columns_of, representation, rows_of, served, served_bytes
+from seamark.api.selection import Selection, parse_selection
+from seamark.api.table import render_partial, render_table
+from seamark.api.verbs.list import wait_for_revision
+from seamark.machinery.status import Cause, StatusError, expired, internal, invalid
+from seamark.machinery.wire import Request, Response
+from seamark.store.base import CompactedError, Event, Watch
+
+BOOKMARK_INTERVAL = 60.0
+_LAST_BOOKMARK = 2.0  # seconds before the end
+_STRAGGLERS = 0.01  # seconds of real time for what the store has already handed to the watch
+_MIN_TIMEOUT = 1800
+INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+
+
+@dataclass(frozen=True, slots=True)
+class WatchOptions:
+    """``after`` None = begin with what exists, 0 = with the next change; ``initial_end`` = say where that ends."""
+
+    after: int | None
+    bookmarks: bool
+    initial_end: bool
+    timeout: float
+
+
+async def watch(core: Core, call: Call) -> Response:
+    selection = parse_selection(call.request, call.target)
+    options = parse_options(core, call.request)
+    wanted = representation(call)
+    if wanted.media_type != JSON:
+        raise StatusError(406, "NotAcceptable", "a watch is served as application/json alone", details={})
+    stream = WatchStream(core, call, selection, options, wanted)
+    await stream.open()
+    headers = {"content-type": JSON, "cache-control": "no-cache, private"}
+    return Response(200, headers=headers, stream=stream.lines())
+
+
+def parse_options(core: Core, request: Request) -> WatchOptions:
+    asked, match = request.param("resourceVersion"), request.param("resourceVersionMatch")
+    streaming = bool(request.param("sendInitialEvents"))
+    if streaming and match != "NotOlderThan":
+        raise _invalid(
+            "resourceVersionMatch",
+            "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        )
+    if match and not streaming:
+        raise _invalid(
+            "resourceVersionMatch",
+            "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+        )
+    if asked and not (asked.isascii() and asked.isdecimal()):
+        raise internal(f'resourceVersion: "{asked}" is not a decimal number')
+    revision = int(asked or "0")
+    from_start = request.flag("sendInitialEvents") if streaming else not revision
+    bookmarks = request.flag("allowWatchBookmarks")
+    seconds = request.param("timeoutSeconds")
+    timeout = float(seconds) if seconds.isascii() and seconds.isdecimal() and int(seconds) else 0.0
+    return WatchOptions(
+        after=None if from_start else revision,
+        bookmarks=bookmarks,
+        initial_end=bookmarks and from_start,
+        timeout=timeout or core.random.uniform(_MIN_TIMEOUT, 2 * _MIN_TIMEOUT),
+    )
+
+
+def _invalid(field: str, message: str) -> StatusError:
+    return invalid("ListOptions", "", [Cause("FieldValueForbidden", message, field)], group="meta.k8s.io")
+
+
+class WatchStream:
+    """One watch: ``open`` takes the place in the log, ``lines`` tells what comes after it."""
+
+    def __init__(
+        self, core: Core, call: Call, selection: Selection, options: WatchOptions, wanted: Representation
+    ) -> None:
+        self._core = core
+        self._call = call
+        self._selection = selection
+        self._options = options
+        self._wanted = wanted
+        self._columns_sent = False
+        self._initial: list[bytes] = []
+        self._seen = 0
+
+    async def open(self) -> None:
+        """Finds the place to start from and what exists there. Raises 504 for a revision that does not come."""
+        core, prefix = self._core, self._call.target.prefix
+        after = self._options.after
+        if after is None:
+            asked = self._call.request.param("resourceVersion")
+            await wait_for_revision(core, int(asked or "0"))
+            page = await core.store.list(prefix=prefix)
+            after = page.revision
+            for entry in page.entries:
+                if self._selection.matches(entry.key, entry.value):
+                    self._initial.append(self._frame("ADDED", entry.value, entry.revision))
+            if self._options.initial_end:
+                self._initial.append(self._bookmark(after, initial_end=True))
+        elif after:
+            await wait_for_revision(core, after)
+        self._seen = after or await core.store.revision()
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """The store's watch opens with the first line, so that a stream nobody reads holds nothing."""
+        try:
+            source = self._core.store.watch(prefix=self._call.target.prefix, after=self._seen)
+        except CompactedError as error:
+            yield error_frame(expired(str(error)))
+            return
+        try:
+            if self._initial:
+                yield b"".join(self._initial)
+                self._initial = []
+            async with aclosing(self._follow(source)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            source.close()
+
+    async def _follow(self, source: Watch) -> AsyncGenerator[bytes, None]:
+        """Events and bookmarks until the time is over or the store closes."""
+        clock = self._core.clock
+        end = clock.monotonic() + self._options.timeout
+        batches = aiter(source)
+        coming = asyncio.ensure_future(anext(batches, None))
+        timer = asyncio.ensure_future(clock.sleep(self._pause(end)))
+        try:
+            while True:
+                await asyncio.wait({coming, timer}, return_when=asyncio.FIRST_COMPLETED)
+                if timer.done() and not coming.done():
+                    revision = await self._core.store.revision()
+                    await asyncio.wait({coming}, timeout=_STRAGGLERS)
+                    if not coming.done():
+                        if self._options.bookmarks and revision > self._seen:
+                            self._seen = revision
+                            yield self._bookmark(revision)
+                        if clock.monotonic() >= end:
+                            return
+                        timer = asyncio.ensure_future(clock.sleep(self._pause(end)))
+                        continue
+                if not coming.done():
+                    continue
+                batch = coming.result()
+                if batch is None:
+                    return
+                coming = asyncio.ensure_future(anext(batches, None))
+                if chunk := b"".join(self._frames(batch)):
+                    yield chunk
+        except CompactedError as error:
+            yield error_frame(expired(str(error)))
+        finally:
+            coming.cancel()
+            timer.cancel()
+
+    def _pause(self, end: float) -> float:
+        """Until the next bookmark: one a minute, one shortly before the end; then the end itself."""
+        left = end - self._core.clock.monotonic()
+        return max(0.0, min(BOOKMARK_INTERVAL, left - _LAST_BOOKMARK if left > _LAST_BOOKMARK else left))
+
+    def _frames(self, batch: Iterable[Event]) -> Iterable[bytes]:
+        for event in batch:
+            self._seen = event.revision
+            before = event.previous is not None and self._selection.matches(event.key, event.previous)
+            after = event.value is not None and self._selection.matches(event.key, event.value)
+            if after and event.value is not None:
+                yield self._frame("MODIFIED" if before else "ADDED", event.value, event.revision)
+            elif before and event.previous is not None:
+                yield self._frame("DELETED", event.previous, event.revision)
+
+    def _frame(self, kind: str, value: bytes, revision: int) -> bytes:
+        if not self._wanted.transform:
+            shown = served_bytes(self._call, value, revision)
+        else:
+            shown = encode(self._transformed(served(self._call, unpack(value, revision))))
+        return b'{"type":"%s","object":%s}\n' % (kind.encode(), shown)
+
+    def _transformed(self, obj: dict[str, Any]) -> dict[str, Any]:
+        if self._wanted.transform != "Table":
+            return render_partial(obj, self._wanted.version)
+        columns = None if self._columns_sent else columns_of(self._call)
+        self._columns_sent = True
+        meta = {"resourceVersion": obj["metadata"]["resourceVersion"]}
+        rows = rows_of(self._core, self._call, [obj], self._wanted)
+        return render_table(rows, columns=columns, version=self._wanted.version, metadata=meta)
+
+    def _bookmark(self, revision: int, *, initial_end: bool = False) -> bytes:
+        gvr = self._call.target.gvr
+        meta: dict[str, Any] = {"resourceVersion": str(revision)}
+        if initial_end:
+            meta["annotations"] = {INITIAL_EVENTS_END: "true"}
+        obj: dict[str, Any] = {"kind": gvr.kind, "apiVersion": gvr.api_version, "metadata": meta}
+        if self._wanted.transform == "Table":
+            columns = None if self._columns_sent else columns_of(self._call)
+            self._columns_sent = True
+            row = {"cells": [""] * len(self._call.target.row.columns), "object": render_partial(obj, "v1")}
+            obj = render_table([row], columns=columns, version=self._wanted.version, metadata=meta)
+        elif self._wanted.transform:
+            obj = render_partial(obj, self._wanted.version)
+        return b'{"type":"BOOKMARK","object":%s}\n' % encode(obj)
+
+
+def error_frame(error: StatusError) -> bytes:
+    return b'{"type":"ERROR","object":%s}\n' % encode(error.as_dict())

@@ -1,0 +1,233 @@
+"""The way of every write: prepare, validate, allocate, store; and the retry when another writer was faster.
+
+Order (resources/registry.py): decode, default, prepare, validate, allocate, store. A write that changes nothing is
+not stored: the resourceVersion stays, no event goes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+
+from seamark.api.core import Call, Core, Target
+from seamark.api.metadata import (
+    begin_create,
+    begin_update,
+    bump_generation,
+    check_place,
+    give_name,
+    parse_revision,
+    stamp_manager,
+    validate_metadata,
+)
+from seamark.api.objects import Obj, pack, same, unpack_entry
+from seamark.machinery.fielderrors import invalid as invalid_cause
+from seamark.machinery.status import (
+    Cause,
+    StatusError,
+    already_exists,
+    conflict,
+    forbidden,
+    invalid,
+    not_found,
+)
+from seamark.resources.registry import Resource
+from seamark.store.base import Entry, KeyExistsError, RevisionMismatchError
+
+_NAME_TRIES = 8  # as apiserver since 1.30
+_UPDATE_TRIES = 16
+
+Change = Callable[[Obj], Obj]
+"""The new object out of the current one, which it may change in place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write left behind. ``revision`` 0 = a dry run that created nothing; ``created`` decides 201."""
+
+    value: bytes
+    revision: int
+    created: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def missing(target: Target) -> StatusError:
+    return not_found(target.row.gvr.resource, target.name, group=target.gvr.group)
+
+
+def refuse(row: Resource, obj: Obj, causes: list[Cause]) -> None:
+    if causes:
+        name = str(obj["metadata"].get("name") or obj["metadata"].get("generateName") or "")
+        raise invalid(row.gvr.kind, name, causes, group=row.gvr.group)
+
+
+async def create_object(core: Core, call: Call, obj: Obj) -> Written:
+    """Raises Invalid, AlreadyExists, NotFound or Forbidden for the namespace, StoreWriteError."""
+    row = call.target.row
+    check_place(call, obj)
+    begin_create(core, call, obj)
+    generated = give_name(core, obj)
+    await check_namespace(core, call.target)
+    if row.default:
+        row.default(obj)
+    if row.prepare_create:
+        row.prepare_create(obj)
+    refuse(row, obj, validate_metadata(row, obj) + (row.validate(obj) if row.validate else []))
+    warnings = tuple(row.warnings(obj)) if row.warnings else ()
+    for left in reversed(range(_NAME_TRIES if generated else 1)):
+        try:
+            return await _insert(core, call, obj, warnings)
+        except StatusError as error:
+            if error.reason != "AlreadyExists" or not left:
+                raise
+            obj["metadata"]["name"] = ""
+            give_name(core, obj)
+    raise AssertionError("unreachable")
+
+
+async def _insert(core: Core, call: Call, obj: Obj, warnings: tuple[str, ...]) -> Written:
+    row, name = call.target.row, obj["metadata"]["name"]
+    key = row.key(call.target.namespace, name)
+    with core.pools.reserve(None) as reservation:
+        if row.allocate:
+            refuse(row, obj, row.allocate(obj, None, reservation))
+        value = pack(obj)
+        if call.dry_run:
+            if await core.store.get(key=key):
+                raise already_exists(row.gvr.resource, name, group=row.gvr.group)
+            return Written(value, 0, created=True, warnings=warnings)
+        try:
+            entry = await core.store.create(key=key, value=value)
+        except KeyExistsError:
+            raise already_exists(row.gvr.resource, name, group=row.gvr.group) from None
+        reservation.commit()
+    return Written(value, entry.revision, created=True, warnings=warnings)
+
+
+async def check_namespace(core: Core, target: Target) -> None:
+    """NamespaceLifecycle: the namespace must exist, and nothing new goes into one that is being deleted."""
+    if not target.namespace or target.row.gvr.kind == "Namespace":
+        return
+    found = core.registry.by_kind("", "Namespace")
+    entry = await core.store.get(key=found.key("", target.namespace)) if found else None
+    if entry is None:
+        raise not_found("namespaces", target.namespace)
+    namespace = unpack_entry(entry)
+    if namespace["metadata"].get("deletionTimestamp"):
+        error = forbidden(
+            target.row.gvr.resource,
+            target.name,
+            f"unable to create new content in namespace {target.namespace} because it is being terminated",
+            group=target.row.gvr.group,
+        )
+        why = Cause("NamespaceTerminating", f"namespace {target.namespace} is being terminated", "metadata.namespace")
+        error.details["causes"] = [why.as_dict()]
+        raise error
+
+
+async def update_object(core: Core, call: Call, change: Change, *, retry: bool) -> Written:
+    """Applies ``change`` to the current object and stores it.
+
+    A resourceVersion in the changed object must be the current one, else it is a Conflict. When another writer comes
+    between, ``retry`` applies the change anew (a patch); without it only a write that names no revision does.
+    Raises NotFound, Conflict, Invalid, StoreWriteError.
+    """
+    target = call.target
+    for _ in range(_UPDATE_TRIES):
+        entry = await core.store.get(key=target.key)
+        if entry is None:
+            raise missing(target)
+        old = unpack_entry(entry)
+        new = change(deepcopy(old))
+        conditional = _check_preconditions(target, new, old, entry)
+        written = await _replace(core, call, new, old, entry)
+        if written is not None:
+            return written
+        if conditional and not retry:
+            break
+    raise conflict(target.row.gvr.resource, target.name, group=target.row.gvr.group)
+
+
+def _check_preconditions(target: Target, new: Obj, old: Obj, entry: Entry) -> bool:
+    """Whether the write names a revision; it must be the current one. Raises Conflict."""
+    row, meta = target.row, new["metadata"]
+    uid = meta.get("uid")
+    if uid and uid != old["metadata"].get("uid"):
+        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata'].get('uid')}"
+        raise conflict(row.gvr.resource, target.name, group=row.gvr.group, why=why)
+    revision = parse_revision(meta.get("resourceVersion") or "")
+    if not revision and not row.unconditional_update:
+        cause = invalid_cause("metadata.resourceVersion", 0, "must be specified for an update")
+        refuse(row, new, [cause])
+    if revision and revision != entry.revision:
+        raise conflict(row.gvr.resource, target.name, group=row.gvr.group)
+    return bool(revision)
+
+
+async def _replace(core: Core, call: Call, new: Obj, old: Obj, entry: Entry) -> Written | None:
+    """Stores ``new`` over ``entry``; None when somebody else did meanwhile."""
+    row, target = call.target.row, call.target
+    begin_update(core, call, new, old)
+    causes = _prepare(call, new, old)
+    refuse(row, new, causes)
+    warnings = tuple(row.warnings(new)) if row.warnings else ()
+    with core.pools.reserve(old) as reservation:
+        if row.allocate and not target.subresource:
+            refuse(row, new, row.allocate(new, old, reservation))
+        bump_generation(row, new, old)
+        new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
+        if same(new, old):
+            return Written(entry.value, entry.revision, warnings=warnings)
+        stamp_manager(core, call, new)
+        value = pack(new)
+        if call.dry_run:
+            return Written(value, entry.revision, warnings=warnings)
+        try:
+            if is_gone(new):
+                event = await core.store.delete(key=target.key, expected=entry.revision)
+                revision = event.revision
+            else:
+                revision = (await core.store.update(key=target.key, value=value, expected=entry.revision)).revision
+        except RevisionMismatchError:
+            return None
+        reservation.commit()
+    if is_gone(new) and row.allocate:
+        core.pools.release(new)
+    return Written(value, revision, warnings=warnings)
+
+
+def _prepare(call: Call, new: Obj, old: Obj) -> list[Cause]:
+    """Puts back what this write may not change, fills defaults, and tells what is wrong with the result."""
+    row, subresource = call.target.row, call.target.subresource
+    if subresource == "status":
+        for field in (new.keys() | old.keys()) - {"status"}:
+            _keep(new, old, field)
+        if row.prepare_status:
+            row.prepare_status(new, old)
+        return row.validate_status(new, old) if row.validate_status else []
+    if subresource not in ("", "scale"):
+        return []  # binding and finalize change one field by their own rules
+    if "status" in row.subresources:
+        _keep(new, old, "status")
+    if row.default:
+        row.default(new)
+    if row.prepare_update:
+        row.prepare_update(new, old)
+    causes = validate_metadata(row, new)
+    causes += row.validate(new) if row.validate else []
+    return causes + (row.validate_update(new, old) if row.validate_update else [])
+
+
+def _keep(new: Obj, old: Obj, field: str) -> None:
+    new.pop(field, None)
+    if field in old:
+        new[field] = deepcopy(old[field])
+
+
+def is_gone(obj: Obj) -> bool:
+    """Whether a marked object has nothing left to wait for: no finalizers, no grace period running."""
+    meta = obj["metadata"]
+    if not meta.get("deletionTimestamp") or meta.get("finalizers") or meta.get("deletionGracePeriodSeconds"):
+        return False
+    return not (obj["kind"] == "Namespace" and (obj.get("spec") or {}).get("finalizers"))

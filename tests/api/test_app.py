@@ -1,0 +1,423 @@
+"""The verbs, in process, as a client sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from seamark.api.app import Api
+from seamark.client.client import Client
+from seamark.machinery.gvr import CONFIGMAPS, NAMESPACES, PODS
+from seamark.machinery.status import StatusError
+from seamark.machinery.wire import Identity, Request, Response
+from seamark.testing.clock import FakeClock
+
+ADMIN = Identity("admin", ("system:masters",))
+Obj = dict[str, Any]
+
+
+def config_map(name: str, data: dict[str, str] | None = None, **meta: Any) -> Obj:
+    return {"metadata": {"name": name, "namespace": "default", **meta}, "data": data or {}}
+
+
+async def ask(api: Api, method: str, path: str, body: Any = None, **headers: str) -> Response:
+    path, _, query = path.partition("?")
+    pairs = tuple((k, v) for k, _, v in (p.partition("=") for p in query.split("&") if p))
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
+    sent = {k.replace("_", "-"): v for k, v in headers.items()}
+    return await api.handle(Request(method, path, pairs, sent, raw, ADMIN))
+
+
+def parsed(response: Response) -> Obj:
+    found: Obj = json.loads(response.body)
+    return found
+
+
+async def events(client: Client, count: int, **query: Any) -> list[tuple[str, str, str]]:
+    """(type, name, resourceVersion) of the next ``count`` events on config maps."""
+    found = []
+    async with asyncio.timeout(5), aclosing(client.watch(CONFIGMAPS, namespace="default", query=query)) as stream:
+        async for event in stream:
+            meta = json.loads(bytes(event.object)).get("metadata", {})
+            found.append((event.type, meta.get("name", ""), meta.get("resourceVersion", "")))
+            if len(found) == count:
+                break
+    return found
+
+
+class TestCreate:
+    async def test_gets_uid_time_and_revision(self, client: Client, clock: FakeClock) -> None:
+        made = await client.create(CONFIGMAPS, config_map("a", {"k": "v"}))
+        assert made["kind"] == "ConfigMap" and made["apiVersion"] == "v1"
+        meta = made["metadata"]
+        assert meta["creationTimestamp"] == "2023-11-14T22:13:20Z"
+        assert len(meta["uid"]) == 36 and int(meta["resourceVersion"]) > 1
+        assert meta["managedFields"][0]["manager"] == "seamark"
+        assert await client.get(CONFIGMAPS, "a", namespace="default") == made
+
+    async def test_twice_already_exists(self, client: Client) -> None:
+        await client.create(CONFIGMAPS, config_map("a"))
+        with pytest.raises(StatusError, match='configmaps "a" already exists') as error:
+            await client.create(CONFIGMAPS, config_map("a"))
+        assert (error.value.code, error.value.reason) == (409, "AlreadyExists")
+
+    async def test_generate_name(self, client: Client) -> None:
+        body = {"metadata": {"generateName": "web-", "namespace": "default"}}
+        names = {(await client.create(CONFIGMAPS, body))["metadata"]["name"] for _ in range(3)}
+        assert len(names) == 3 and all(n.startswith("web-") and len(n) == 9 for n in names)
+
+    async def test_needs_the_namespace(self, client: Client) -> None:
+        with pytest.raises(StatusError, match='namespaces "nowhere" not found'):
+            await client.create(CONFIGMAPS, {"metadata": {"name": "a", "namespace": "nowhere"}})
+
+    @pytest.mark.parametrize(
+        ("body", "code", "text"),
+        [
+            pytest.param(b"{", 400, "unrecognized", id="malformed"),
+            pytest.param(b"\xff\xfe", 400, "unrecognized", id="not-utf8"),
+            pytest.param(b"[" * 5000, 400, "unrecognized", id="deep"),
+            pytest.param(b"[]", 400, "not a JSON object", id="list"),
+            pytest.param(b"", 400, "empty", id="empty"),
+            pytest.param(b'{"kind":"Pod"}', 400, "cannot be handled as a ConfigMap", id="wrong-kind"),
+            pytest.param(b'{"apiVersion":"v2"}', 400, "cannot be handled as a ConfigMap", id="wrong-version"),
+            pytest.param(b'{"metadata":[1]}', 400, "metadata", id="metadata-list"),
+            pytest.param(b'{"metadata":{"name":"a","namespace":"b"}}', 400, "does not match", id="other-namespace"),
+            pytest.param(b'{"metadata":{}}', 422, "name or generateName is required", id="no-name"),
+            pytest.param(b'{"metadata":{"name":"A_b"}}', 422, "RFC 1123", id="bad-name"),
+            pytest.param(b'{"metadata":{"name":"a","labels":{"x":"-"}}}', 422, "metadata.labels", id="bad-label"),
+            pytest.param(b'{"metadata":{"name":"a","resourceVersion":"3"}}', 500, "should not be set", id="revision"),
+        ],
+    )
+    async def test_bad_bodies_are_refused(self, api: Api, body: bytes, code: int, text: str) -> None:
+        before = await api.core.store.revision()
+        response = await ask(api, "POST", "/api/v1/namespaces/default/configmaps", body)
+        assert response.status == code
+        status = parsed(response)
+        assert status["kind"] == "Status" and text in status["message"], status
+        assert await api.core.store.revision() == before
+
+    async def test_dry_run_stores_nothing(self, api: Api) -> None:
+        before = await api.core.store.revision()
+        response = await ask(api, "POST", "/api/v1/namespaces/default/configmaps?dryRun=All", config_map("a"))
+        assert response.status == 201
+        meta = parsed(response)["metadata"]
+        assert meta["uid"] and "resourceVersion" not in meta
+        assert await api.core.store.revision() == before
+        wrong = await ask(api, "POST", "/api/v1/namespaces/default/configmaps?dryRun=Some", config_map("a"))
+        assert wrong.status == 422
+
+
+class TestUpdate:
+    async def test_conflict_and_unconditional(self, client: Client) -> None:
+        made = await client.create(CONFIGMAPS, config_map("a", {"k": "1"}))
+        changed = await client.update(CONFIGMAPS, {**made, "data": {"k": "2"}})
+        with pytest.raises(StatusError, match="the object has been modified") as error:
+            await client.update(CONFIGMAPS, {**made, "data": {"k": "3"}})
+        assert error.value.reason == "Conflict"
+        free = await client.update(CONFIGMAPS, config_map("a", {"k": "4"}))
+        assert int(free["metadata"]["resourceVersion"]) == int(changed["metadata"]["resourceVersion"]) + 1
+        assert free["metadata"]["uid"] == made["metadata"]["uid"]
+
+    async def test_no_change_moves_nothing(self, client: Client, api: Api, clock: FakeClock) -> None:
+        made = await client.create(CONFIGMAPS, config_map("a", {"k": "1"}))
+        await clock.advance(100)
+        again = await client.update(CONFIGMAPS, {**made, "binaryData": None})
+        assert again == made
+        assert await client.patch(CONFIGMAPS, "a", {"data": {"k": "1"}}, namespace="default") == made
+
+    async def test_missing_is_not_created(self, client: Client) -> None:
+        with pytest.raises(StatusError, match='configmaps "a" not found'):
+            await client.update(CONFIGMAPS, config_map("a"))
+
+
+class TestPatch:
+    async def test_merge_and_json(self, client: Client) -> None:
+        await client.create(CONFIGMAPS, config_map("a", {"k": "1", "l": "2"}))
+        merged = await client.patch(CONFIGMAPS, "a", {"data": {"k": None, "m": "3"}}, namespace="default")
+        assert merged["data"] == {"l": "2", "m": "3"}
+        operations = [{"op": "test", "path": "/data/m", "value": "3"}, {"op": "remove", "path": "/data/m"}]
+        patched = await client.patch(CONFIGMAPS, "a", operations, namespace="default", type="json")
+        assert patched["data"] == {"l": "2"}
+
+    async def test_racing_patches_all_land(self, client: Client) -> None:
+        await client.create(CONFIGMAPS, config_map("a"))
+        await asyncio.gather(
+            *(client.patch(CONFIGMAPS, "a", {"data": {f"k{i}": "x"}}, namespace="default") for i in range(20))
+        )
+        assert len((await client.get(CONFIGMAPS, "a", namespace="default"))["data"]) == 20
+
+    async def test_a_stale_revision_in_a_patch_conflicts(self, client: Client) -> None:
+        await client.create(CONFIGMAPS, config_map("a"))
+        with pytest.raises(StatusError) as error:
+            await client.patch(CONFIGMAPS, "a", {"metadata": {"resourceVersion": "1"}}, namespace="default")
+        assert error.value.reason == "Conflict"
+
+    async def test_apply_is_refused(self, api: Api) -> None:
+        path = "/api/v1/namespaces/default/configmaps/a"
+        response = await ask(api, "PATCH", path, {}, content_type="application/apply-patch+yaml")
+        assert response.status == 415 and "server-side apply" in parsed(response)["message"]
+
+
+class TestDelete:
+    async def test_answers_a_status_with_the_uid(self, client: Client) -> None:
+        made = await client.create(CONFIGMAPS, config_map("a"))
+        gone = await client.delete(CONFIGMAPS, "a", namespace="default")
+        assert gone["status"] == "Success"
+        assert gone["details"] == {"name": "a", "kind": "configmaps", "uid": made["metadata"]["uid"]}
+        with pytest.raises(StatusError, match="not found"):
+            await client.delete(CONFIGMAPS, "a", namespace="default")
+
+    async def test_waits_for_finalizers(self, client: Client) -> None:
+        await client.create(CONFIGMAPS, config_map("a", finalizers=["example.com/wait"]))
+        marked = await client.delete(CONFIGMAPS, "a", namespace="default")
+        assert marked["metadata"]["deletionTimestamp"]
+        await client.patch(CONFIGMAPS, "a", {"metadata": {"finalizers": None}}, namespace="default")
+        with pytest.raises(StatusError, match="not found"):
+            await client.get(CONFIGMAPS, "a", namespace="default")
+
+    @pytest.mark.parametrize(("policy", "finalizer"), [("Foreground", "foregroundDeletion"), ("Orphan", "orphan")])
+    async def test_policies_become_finalizers(self, client: Client, policy: str, finalizer: str) -> None:
+        await client.create(CONFIGMAPS, config_map("a"))
+        marked = await client.delete(CONFIGMAPS, "a", namespace="default", options={"propagationPolicy": policy})
+        assert marked["metadata"]["finalizers"] == [finalizer]
+
+    async def test_preconditions(self, client: Client) -> None:
+        await client.create(CONFIGMAPS, config_map("a"))
+        with pytest.raises(StatusError, match="Precondition failed: UID") as error:
+            await client.delete(CONFIGMAPS, "a", namespace="default", options={"preconditions": {"uid": "x"}})
+        assert error.value.code == 409
+
+    async def test_collection_by_label(self, client: Client, api: Api) -> None:
+        for name in ("a", "b", "c"):
+            await client.create(CONFIGMAPS, config_map(name, labels={"keep": "yes" if name == "c" else "no"}))
+        response = await ask(api, "DELETE", "/api/v1/namespaces/default/configmaps?labelSelector=keep notin (yes)")
+        assert [i["metadata"]["name"] for i in parsed(response)["items"]] == ["a", "b"]
+        assert [o["metadata"]["name"] for o in await client.list(CONFIGMAPS, namespace="default")] == ["c"]
+
+    async def test_namespace_goes_through_finalize(self, client: Client, api: Api) -> None:
+        await client.create(NAMESPACES, {"metadata": {"name": "n"}, "spec": {"finalizers": ["kubernetes"]}})
+        marked = await client.delete(NAMESPACES, "n")
+        assert marked["status"]["phase"] == "Terminating"
+        with pytest.raises(StatusError, match="because it is being terminated") as error:
+            await client.create(CONFIGMAPS, {"metadata": {"name": "a", "namespace": "n"}})
+        assert error.value.code == 403
+        body = {"metadata": {"name": "n"}, "spec": {"finalizers": []}}
+        response = await ask(api, "PUT", "/api/v1/namespaces/n/finalize", body)
+        assert response.status == 200, response.body
+        with pytest.raises(StatusError, match="not found"):
+            await client.get(NAMESPACES, "n")
+
+    async def test_default_namespace_stays(self, client: Client) -> None:
+        with pytest.raises(StatusError, match="may not be deleted"):
+            await client.delete(NAMESPACES, "default")
+
+
+def pod(name: str, node: str = "", **spec: Any) -> Obj:
+    given = {"containers": [{"name": "c", "image": "i"}], **({"nodeName": node} if node else {}), **spec}
+    return {"metadata": {"name": name, "namespace": "default"}, "spec": given}
+
+
+class TestPodDeletion:
+    async def test_unbound_goes_at_once(self, client: Client) -> None:
+        await client.create(PODS, pod("p"))
+        gone = await client.delete(PODS, "p", namespace="default")
+        assert gone["kind"] == "Pod"
+        assert await client.list(PODS, namespace="default") == []
+
+    async def test_bound_gets_its_grace(self, client: Client) -> None:
+        await client.create(PODS, pod("p", "node1", terminationGracePeriodSeconds=40))
+        marked = (await client.delete(PODS, "p", namespace="default"))["metadata"]
+        assert (marked["deletionTimestamp"], marked["deletionGracePeriodSeconds"]) == ("2023-11-14T22:14:00Z", 40)
+        longer = await client.delete(PODS, "p", namespace="default", options={"gracePeriodSeconds": 90})
+        assert longer["metadata"]["deletionGracePeriodSeconds"] == 40
+        shorter = await client.delete(PODS, "p", namespace="default", options={"gracePeriodSeconds": 10})
+        assert shorter["metadata"]["deletionTimestamp"] == "2023-11-14T22:13:30Z"
+        gone = await client.delete(PODS, "p", namespace="default", options={"gracePeriodSeconds": 0})
+        assert gone["metadata"]["deletionGracePeriodSeconds"] == 0
+        assert await client.list(PODS, namespace="default") == []
+
+
+class TestList:
+    async def test_pages_come_from_one_snapshot(self, client: Client, api: Api) -> None:
+        for name in "abcde":
+            await client.create(CONFIGMAPS, config_map(name))
+        base = "/api/v1/namespaces/default/configmaps?limit=2"
+        first = parsed(await ask(api, "GET", base))
+        assert first["metadata"]["remainingItemCount"] == 3
+        await client.create(CONFIGMAPS, config_map("bb"))
+        await client.delete(CONFIGMAPS, "d", namespace="default")
+        second = parsed(await ask(api, "GET", f"{base}&continue={first['metadata']['continue']}"))
+        assert [i["metadata"]["name"] for i in second["items"]] == ["c", "d"]
+        assert second["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+        last = parsed(await ask(api, "GET", f"{base}&continue={second['metadata']['continue']}"))
+        assert [i["metadata"]["name"] for i in last["items"]] == ["e"]
+        assert "continue" not in last["metadata"]
+
+    async def test_an_expired_page_gives_a_token_to_go_on(self, client: Client, api: Api) -> None:
+        for name in "abc":
+            await client.create(CONFIGMAPS, config_map(name))
+        base = "/api/v1/namespaces/default/configmaps?limit=1"
+        first = parsed(await ask(api, "GET", base))
+        await client.create(CONFIGMAPS, config_map("aa"))
+        await api.core.store.compact(revision=await api.core.store.revision())
+        response = await ask(api, "GET", f"{base}&continue={first['metadata']['continue']}")
+        gone = parsed(response)
+        assert (response.status, gone["reason"]) == (410, "Expired")
+        again = parsed(await ask(api, "GET", f"{base}&continue={gone['metadata']['continue']}"))
+        assert [i["metadata"]["name"] for i in again["items"]] == ["aa"]
+
+    @pytest.mark.parametrize(
+        ("query", "code"),
+        [
+            ("continue=rubbish", 400),
+            ("resourceVersion=abc", 400),
+            ("limit=-1", 400),
+            ("labelSelector=a in", 400),
+            ("fieldSelector=spec.x=1", 400),
+            ("resourceVersionMatch=Exact", 422),
+            ("resourceVersionMatch=Exact&resourceVersion=0", 422),
+            ("resourceVersionMatch=Some&resourceVersion=1", 422),
+            ("sendInitialEvents=true", 422),
+            ("resourceVersionMatch=Exact&resourceVersion=1", 200),
+        ],
+    )
+    async def test_options_are_checked(self, api: Api, query: str, code: int) -> None:
+        response = await ask(api, "GET", f"/api/v1/namespaces/default/configmaps?{query}")
+        assert response.status == code, response.body
+
+    async def test_the_future_times_out(self, api: Api, clock: FakeClock) -> None:
+        asking = asyncio.create_task(ask(api, "GET", "/api/v1/configmaps?resourceVersion=99999"))
+        for _ in range(40):
+            await clock.advance(0.1)
+        response = await asking
+        assert response.status == 504
+        assert parsed(response)["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
+
+    async def test_selectors(self, client: Client) -> None:
+        await client.create(CONFIGMAPS, config_map("a", labels={"app": "web"}))
+        await client.create(CONFIGMAPS, config_map("b", labels={"app": "db"}))
+        for query, wanted in (
+            ({"labelSelector": "app=web"}, ["a"]),
+            ({"labelSelector": "app!=web"}, ["b"]),
+            ({"fieldSelector": "metadata.name=b"}, ["b"]),
+            ({"fieldSelector": "metadata.namespace!=default"}, []),
+        ):
+            found = await client.list(CONFIGMAPS, namespace="default", query=query)
+            assert [o["metadata"]["name"] for o in found] == wanted
+
+
+class TestWatch:
+    async def test_goes_on_from_a_revision(self, client: Client) -> None:
+        made = await client.create(CONFIGMAPS, config_map("a"))
+        since = made["metadata"]["resourceVersion"]
+        await client.patch(CONFIGMAPS, "a", {"data": {"k": "1"}}, namespace="default")
+        await client.delete(CONFIGMAPS, "a", namespace="default")
+        first = int(since)
+        assert await events(client, 2, resourceVersion=since) == [
+            ("MODIFIED", "a", str(first + 1)),
+            ("DELETED", "a", str(first + 2)),
+        ]
+
+    async def test_begins_with_what_exists_and_says_where_that_ends(self, client: Client) -> None:
+        await client.create(CONFIGMAPS, config_map("a"))
+        found = await events(client, 2)
+        assert [kind for kind, _, _ in found] == ["ADDED", "BOOKMARK"]
+        streaming = await events(client, 2, sendInitialEvents=True, resourceVersionMatch="NotOlderThan")
+        assert streaming == found
+
+    async def test_leaving_a_selector_is_a_deletion(self, client: Client) -> None:
+        made = await client.create(CONFIGMAPS, config_map("a", labels={"app": "web"}))
+        since = made["metadata"]["resourceVersion"]
+        for label in ("db", "web"):
+            await client.patch(CONFIGMAPS, "a", {"metadata": {"labels": {"app": label}}}, namespace="default")
+        first = int(since)
+        assert await events(client, 2, resourceVersion=since, labelSelector="app=web") == [
+            ("DELETED", "a", str(first + 1)),
+            ("ADDED", "a", str(first + 2)),
+        ]
+
+    async def test_too_old_is_an_event(self, client: Client, api: Api) -> None:
+        await client.create(CONFIGMAPS, config_map("a"))
+        await api.core.store.compact(revision=await api.core.store.revision())
+        async with aclosing(client.watch(CONFIGMAPS, query={"resourceVersion": "1"})) as stream:
+            found = [(e.type, json.loads(bytes(e.object))["code"]) async for e in stream]
+        assert found == [("ERROR", 410)]
+
+    async def test_bookmarks_and_end_by_the_clock(self, client: Client, api: Api, clock: FakeClock) -> None:
+        path = "/api/v1/configmaps?watch=1&resourceVersion=1&timeoutSeconds=100&allowWatchBookmarks=true"
+        response = await ask(api, "GET", path)
+        assert response.stream is not None
+        lines: list[Obj] = []
+
+        async def read(stream: Any) -> None:
+            async for chunk in stream:
+                lines.extend(json.loads(line) for line in chunk.splitlines())
+
+        reading = asyncio.create_task(read(response.stream))
+        await clock.advance(1)
+        await client.create(NAMESPACES, {"metadata": {"name": "other"}})
+        moved = str(await api.core.store.revision())
+        await eventually(clock, 60, lambda: bool(lines))
+        assert [(e["type"], e["object"]["metadata"]["resourceVersion"]) for e in lines] == [("BOOKMARK", moved)]
+        await eventually(clock, 40, reading.done)
+        assert reading.done() and len(lines) == 1
+
+    @pytest.mark.parametrize(
+        ("query", "code"),
+        [("resourceVersion=abc", 500), ("sendInitialEvents=true", 422), ("resourceVersionMatch=NotOlderThan", 422)],
+    )
+    async def test_options_are_checked(self, api: Api, query: str, code: int) -> None:
+        assert (await ask(api, "GET", f"/api/v1/configmaps?watch=true&{query}")).status == code
+
+
+async def eventually(clock: FakeClock, seconds: float, done: Callable[[], bool]) -> None:
+    """Moves time, and gives the watch the few real milliseconds it waits for stragglers."""
+    for _ in range(int(seconds)):
+        await clock.advance(1)
+    for _ in range(100):
+        if done():
+            return
+        await asyncio.sleep(0.01)
+        await clock.advance(0)
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("method", "path", "code", "text"),
+        [
+            ("GET", "/apis/nosuch.io/v1/things", 404, "404 page not found"),
+            ("GET", "/nowhere", 404, "404 page not found"),
+            ("GET", "/api/v1/nosuch", 404, "could not find the requested resource"),
+            ("GET", "/api/v1/namespaces/default/configmaps/a/nosuch", 404, "could not find the requested resource"),
+            ("GET", "/api/v1/configmaps/a", 404, "could not find the requested resource"),
+            ("GET", "/api/v1/namespaces/default/configmaps/%2e%2e", 400, "may not be '..'"),
+            ("GET", "/api/v1/namespaces/default/configmaps/a%2fb", 400, "may not contain '/'"),
+            ("GET", "/api/v1/namespaces/default/configmaps//a", 400, "may not be ''"),
+            ("POST", "/api/v1/configmaps", 405, "does not allow this method"),
+            ("HEAD", "/api/v1/namespaces/default/configmaps", 405, "does not allow this method"),
+            ("OPTIONS", "/api/v1/namespaces/default/configmaps/a", 405, "does not allow this method"),
+            ("DELETE", "/api/v1/namespaces", 405, "does not allow this method"),
+        ],
+    )
+    async def test_by_path_and_method(self, api: Api, method: str, path: str, code: int, text: str) -> None:
+        response = await ask(api, method, path)
+        assert response.status == code
+        assert text in response.body.decode()
+
+    async def test_unsupported_types(self, api: Api) -> None:
+        path = "/api/v1/namespaces/default/configmaps"
+        assert (await ask(api, "POST", path, {}, content_type="text/html")).status == 415
+        assert (await ask(api, "PATCH", f"{path}/a", {}, content_type="application/json")).status == 415
+        assert (await ask(api, "GET", path, accept="image/png")).status == 406
+
+    async def test_without_identity(self, api: Api) -> None:
+        response = await api.handle(Request("GET", "/api/v1/pods"))
+        assert response.status == 401 and parsed(response)["message"] == "Unauthorized"
+        for path in ("/healthz", "/livez", "/readyz", "/version"):
+            assert (await api.handle(Request("GET", path))).status == 200
+        assert (await api.handle(Request("GET", "/api"))).status == 401

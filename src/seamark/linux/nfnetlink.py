@@ -1,0 +1,300 @@
+"""nftables over raw netlink: element batches, the generation, dumps of small sets, and what the rules look like.
+
+One socket in the node's namespace, one ``send`` a batch. The kernel works through a batch inside ``send`` and puts
+one error message per refused message into the socket, none on success; a batch is atomic over all its messages.
+Every batch carries the generation it was made for, so the kernel refuses it (ERESTART) when anybody changed
+anything in between, and ``GenerationError`` tells the caller to look first.
+
+What it refuses: to list big sets in the steady state (a dump is quadratic), and to write rules (``nft.py`` does).
+Keys and data are bytes as the kernel has them (registers of four bytes); the caller knows their meaning.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import socket
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from seamark.linux import netns
+
+AF_NETLINK = socket.AF_NETLINK
+NETLINK_NETFILTER = 12
+SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
+BUFFER = 256 << 20
+
+NLM_F_REQUEST, NLM_F_CREATE, NLM_F_DUMP = 0x1, 0x400, 0x300
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+BATCH_BEGIN, BATCH_END = 0x10, 0x11
+SUBSYSTEM = 10
+GETTABLE, DELTABLE, GETCHAIN, GETRULE = 1, 2, 4, 7
+NEWSETELEM, GETSETELEM, DELSETELEM, NEWGEN, GETGEN = 12, 13, 14, 15, 16
+NESTED = 0x8000
+GOTO = struct.pack(">i", -4)
+FAMILIES = {"ip": socket.AF_INET, "ip6": socket.AF_INET6}
+CHUNK = 60_000
+"""Bytes of elements in one message: the length of a nested attribute has 16 bits."""
+
+
+class NfnetlinkError(OSError):
+    """The kernel refused a message: errno, and what was asked."""
+
+
+class GenerationError(NfnetlinkError):
+    """Somebody else changed nftables in this namespace since the generation given."""
+
+
+@dataclass(frozen=True, slots=True)
+class ElementBatch:
+    """One transaction on the sets of a table. Order: flushes, deletes, adds."""
+
+    flushes: Sequence[str] = ()
+    deletes: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
+    adds: Mapping[str, Sequence[tuple[bytes, bytes]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table and what its sets need said about them. ``verdicts`` are maps whose data is a chain name to go to;
+    in the keys of ``ranges`` the last address stands twice: first, then last, of so many bytes.
+    """
+
+    family: str
+    name: str
+    verdicts: frozenset[str] = frozenset()
+    ranges: Mapping[str, int] = field(default_factory=dict)
+
+
+class Nfnetlink:
+    """A netlink socket of one namespace (None = this process's own). Blocking, but the kernel answers at once."""
+
+    def __init__(self, namespace: Path | None) -> None:
+        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+        if namespace is None:
+            self._socket = socket.socket(AF_NETLINK, kind, NETLINK_NETFILTER)
+        else:
+            self._socket = netns.open_socket(namespace, AF_NETLINK, kind, NETLINK_NETFILTER)
+        # The buffer must hold a whole batch; plain SO_SNDBUF stops at wmem_max.
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, BUFFER)
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
+        self._socket.bind((0, 0))
+        self._sequence = 0
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def generation(self) -> int:
+        """+1 with every transaction of anybody in the namespace."""
+        replies = self._ask(GETGEN, socket.AF_UNSPEC, b"", dump=False)
+        return int.from_bytes(_attributes(next(replies))[1], "big")
+
+    def apply(self, table: Table, batch: ElementBatch, *, generation: int) -> None:
+        """Raises GenerationError or NfnetlinkError; then nothing of the batch was applied."""
+        messages = [*_flushes(table, batch.flushes), *_deletes(table, batch.deletes), *_adds(table, batch.adds)]
+        self._transact(messages, generation)
+
+    def delete_table(self, family: str, name: str) -> None:
+        """Deletes the table and all in it; a table that is not there is no error."""
+        if self.has_table(family, name):
+            self._transact([("delete table", DELTABLE, FAMILIES[family], 0, _text(1, name))], self.generation())
+
+    def has_table(self, family: str, name: str) -> bool:
+        try:
+            return bool(list(self._ask(GETTABLE, FAMILIES[family], _text(1, name), dump=False)))
+        except FileNotFoundError:
+            return False
+
+    def dump(self, table: Table, name: str) -> dict[bytes, bytes]:
+        """All elements of a set or map without ranges; verdicts as chain names. Quadratic: for small ones."""
+        asked = _text(1, table.name) + _text(2, name)
+        found: dict[bytes, bytes] = {}
+        for reply in self._ask(GETSETELEM, FAMILIES[table.family], asked, dump=True):
+            elements = _attributes(reply).get(3, b"")
+            for _, element in _each(elements):
+                parts = _attributes(element)
+                key = _attributes(parts[1])[1]
+                data = _attributes(parts[2]) if 2 in parts else {}
+                found[key] = data[1] if 1 in data else _chain_of(data[2]) if 2 in data else b""
+        return found
+
+    def fingerprint(self, family: str, name: str) -> dict[str, str] | None:
+        """A digest of each chain (its hook, policy and rules) and, under the empty name, of the table's flags; None
+        where the table is gone.
+        """
+        try:
+            (found,) = self._ask(GETTABLE, FAMILIES[family], _text(1, name), dump=False)
+        except FileNotFoundError:
+            return None
+        digests = {"": hashlib.blake2b(_attributes(found).get(2, b""), digest_size=12)}
+        for reply in self._ask(GETCHAIN, FAMILIES[family], _text(1, name), dump=True):
+            parts = _attributes(reply)
+            if parts[1] == name.encode() + b"\0":
+                chain = digests[_name(parts[3])] = hashlib.blake2b(digest_size=12)
+                for number in (4, 5, 7):  # hook, policy, type
+                    chain.update(parts.get(number, b"-"))
+        for reply in self._ask(GETRULE, FAMILIES[family], _text(1, name), dump=True):
+            parts = _attributes(reply)
+            chain_name = _name(parts[2])
+            if parts[1] == name.encode() + b"\0" and chain_name in digests:
+                digests[chain_name].update(parts.get(4, b""))  # expressions, without handle and position
+        return {chain: digest.hexdigest() for chain, digest in digests.items()}
+
+    def _transact(self, messages: Iterable[tuple[str, int, int, int, bytes]], generation: int) -> None:
+        self._drain()
+        first = self._sequence + 1
+        begin = _attribute(1, struct.pack(">I", generation))
+        parts = [self._message(BATCH_BEGIN, NLM_F_REQUEST, socket.AF_UNSPEC, begin, resource=SUBSYSTEM)]
+        labels = ["batch"]
+        for label, kind, family, flags, body in messages:
+            parts.append(self._message(SUBSYSTEM << 8 | kind, NLM_F_REQUEST | flags, family, body))
+            labels.append(label)
+        parts.append(self._message(BATCH_END, NLM_F_REQUEST, socket.AF_UNSPEC, b"", resource=SUBSYSTEM))
+        labels.append("commit")
+        self._socket.send(b"".join(parts))
+        for code, sequence in self._drain():
+            label = labels[sequence - first] if 0 <= sequence - first < len(labels) else "batch"
+            if code == errno.ERESTART:
+                raise GenerationError(code, f"nftables: {label}: changed by somebody else meanwhile")
+            raise NfnetlinkError(code, f"nftables: {label}: {os.strerror(code)}")
+
+    def _drain(self) -> list[tuple[int, int]]:
+        """(errno, sequence) of every error that waits in the socket."""
+        found: list[tuple[int, int]] = []
+        while True:
+            try:
+                data = self._socket.recv(1 << 16, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return found
+            for kind, sequence, body in _messages(data):
+                code = -struct.unpack_from("=i", body)[0] if kind == NLMSG_ERROR else 0
+                if code:
+                    found.append((code, sequence))
+
+    def _ask(self, kind: int, family: int, body: bytes, *, dump: bool) -> Iterator[bytes]:
+        """The attributes of every reply. Raises the kernel's error as OSError."""
+        self._drain()
+        flags = NLM_F_REQUEST | (NLM_F_DUMP if dump else 0)
+        self._socket.send(self._message(SUBSYSTEM << 8 | kind, flags, family, body))
+        while True:
+            for kind_found, sequence, payload in _messages(self._socket.recv(1 << 18)):
+                if sequence != self._sequence:
+                    continue
+                if kind_found == NLMSG_DONE:
+                    return
+                if kind_found == NLMSG_ERROR:
+                    code = -struct.unpack_from("=i", payload)[0]
+                    raise OSError(code, f"nftables: {os.strerror(code)}")
+                yield payload[4:]
+                if not dump:
+                    return
+
+    def _message(self, kind: int, flags: int, family: int, body: bytes, *, resource: int = 0) -> bytes:
+        self._sequence += 1
+        head = struct.pack("=IHHII", 20 + len(body), kind, flags, self._sequence, 0)
+        return head + struct.pack(">BBH", family, 0, resource) + body
+
+
+# ---- elements -------------------------------------------------------------------------------------------------
+
+_Message = tuple[str, int, int, int, bytes]
+
+
+def _flushes(table: Table, names: Iterable[str]) -> Iterator[_Message]:
+    for name in names:
+        yield f"flush {name}", DELSETELEM, FAMILIES[table.family], 0, _text(1, table.name) + _text(2, name)
+
+
+def _deletes(table: Table, deletes: Mapping[str, Sequence[bytes]]) -> Iterator[_Message]:
+    for name, keys in deletes.items():
+        elements = [_element(_key(table, name, key)) for key in keys]
+        yield from _chunks(table, name, DELSETELEM, f"delete element of {name}", elements)
+
+
+def _adds(table: Table, adds: Mapping[str, Sequence[tuple[bytes, bytes]]]) -> Iterator[_Message]:
+    for name, items in adds.items():
+        if name in table.verdicts:
+            elements = [_element(_key(table, name, key) + _verdict(data)) for key, data in items]
+        elif name in table.ranges:
+            elements = [_element(_key(table, name, key)) for key, _ in items]
+        else:
+            elements = _plain(items)
+        yield from _chunks(table, name, NEWSETELEM, f"add element to {name}", elements)
+
+
+def _plain(items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+    """Elements of one shape: the heads are the same for all, which is what makes 100,000 of them cheap."""
+    key, data = items[0]
+    inner = _attribute(NESTED | 1, _attribute(1, key))[: -len(key)]
+    between = _attribute(NESTED | 2, _attribute(1, data))[: -len(data)] if data else b""
+    head = struct.pack("=HH", 4 + len(inner) + len(key) + len(between) + len(data), NESTED | 1) + inner
+    return [b"".join((head, k, between, d)) for k, d in items]
+
+
+def _key(table: Table, name: str, key: bytes) -> bytes:
+    width = table.ranges.get(name, 0)
+    if not width:
+        return _attribute(NESTED | 1, _attribute(1, key))
+    rest, first, last = key[: -2 * width], key[-2 * width : -width], key[-width:]
+    return _attribute(NESTED | 1, _attribute(1, rest + first)) + _attribute(NESTED | 10, _attribute(1, rest + last))
+
+
+def _verdict(chain: bytes) -> bytes:
+    verdict = _attribute(1, GOTO) + _attribute(2, chain + b"\0")
+    return _attribute(NESTED | 2, _attribute(NESTED | 2, verdict))
+
+
+def _element(body: bytes) -> bytes:
+    return _attribute(NESTED | 1, body)
+
+
+def _chunks(table: Table, name: str, kind: int, label: str, elements: Sequence[bytes]) -> Iterator[_Message]:
+    head = _text(1, table.name) + _text(2, name)
+    flags = NLM_F_CREATE if kind == NEWSETELEM else 0
+    step = max(1, CHUNK // max(map(len, elements), default=1))
+    for at in range(0, len(elements), step):
+        body = head + _attribute(NESTED | 3, b"".join(elements[at : at + step]))
+        yield label, kind, FAMILIES[table.family], flags, body
+
+
+def _chain_of(verdict: bytes) -> bytes:
+    return _attributes(verdict).get(2, b"").rstrip(b"\0")
+
+
+# ---- netlink --------------------------------------------------------------------------------------------------
+
+
+def _attribute(kind: int, payload: bytes) -> bytes:
+    return struct.pack("=HH", 4 + len(payload), kind) + payload + b"\0" * (-len(payload) % 4)
+
+
+def _text(kind: int, value: str) -> bytes:
+    return _attribute(kind, value.encode() + b"\0")
+
+
+def _name(value: bytes) -> str:
+    return value.rstrip(b"\0").decode()
+
+
+def _each(data: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at + 4 <= len(data):
+        length, kind = struct.unpack_from("=HH", data, at)
+        yield kind & 0x3FFF, data[at + 4 : at + length]
+        at += max(4, length + 3 & ~3)
+
+
+def _attributes(data: bytes) -> dict[int, bytes]:
+    return dict(_each(data))
+
+
+def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """(type, sequence, payload) of every message in a datagram."""
+    at = 0
+    while at + 16 <= len(data):
+        length, kind, _, sequence, _ = struct.unpack_from("=IHHII", data, at)
+        yield kind, sequence, data[at + 16 : at + length]
+        at += max(16, length + 3 & ~3)

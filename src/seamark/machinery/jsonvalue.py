@@ -1,0 +1,41 @@
+"""Plain JSON values (dict, list, str, int, float, bool, None): copying and comparing them as JSON means it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def copy_json(value: Any) -> Any:
+    """A copy that shares nothing; several times faster than copy.deepcopy, since JSON has no cycles and no aliases."""
+    if isinstance(value, dict):
+        return {key: copy_json(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [copy_json(item) for item in value]
+    return value
+
+
+def equal_json(left: Any, right: Any) -> bool:
+    """Equality of JSON: unlike Python's, ``true`` is not ``1``; like Go's numbers, ``1.0`` is ``1``."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(equal_json(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(equal_json(a, b) for a, b in zip(left, right, strict=True))
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    return bool(left == right)
+
+
+def json_kind(value: Any) -> str:
+    """The JSON type of a value as Go's decoder names it: object, array, string, number, bool, null."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "bool"
+        case int() | float():
+            return "number"
+        case str():
+            return "string"
+        case list():
+            return "array"
+    return "object"

@@ -237,7 +237,7 @@ def _pool_key(pool: Pool) -> tuple[bool, int, int]:
 def compile_nft(ruleset: Ruleset, layout: Layout | None = None) -> Mirror:
     """The whole nft product of a ruleset, from nothing."""
     mirror = Mirror(ruleset.node, layout)
-    mirror.update(dict(ruleset.ports))
+    mirror.update(dict(sorted(ruleset.ports.items())))
     return mirror
 
 
@@ -268,15 +268,20 @@ def render_batch(layout: Layout, batch: Batch) -> str:
     return "".join(lines)
 
 
-def render_explained(mirror: Mirror) -> str:
-    """The elements port by port, each under the Service it came from; for people and goldens."""
+def render_explained(mirror: Mirror, *, everything: bool = False) -> str:
+    """The elements port by port, each under the Service it came from; for people and goldens. ``everything`` adds
+    the kinds every table has, so that structure and elements together are a whole file.
+    """
     table = f"{mirror.layout.nft_family} {mirror.layout.table}"
     lines = []
+    if everything:
+        kinds = mirror.full().adds["kinds"]
+        lines = [f"add element {table} kinds {{ {render_element(mirror.layout, 'kinds', k, d)} }}" for k, d in kinds]
     for key, placement in sorted(mirror.ports.items()):
         lines.append(f"# {key} from {placement.rules.origin}")
         elements = sorted(compile_elements(placement, mirror.node).items(), key=_by_set)
         lines += [f"add element {table} {n} {{ {render_element(mirror.layout, n, k, d)} }}" for (n, k), d in elements]
-    return "\n".join(lines) + "\n"
+    return "".join(f"{line}\n" for line in lines)
 
 
 def render_element(layout: Layout, name: str, key: bytes, data: bytes) -> str:

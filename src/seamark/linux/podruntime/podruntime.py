@@ -20,7 +20,7 @@ from pathlib import Path
 from seamark.linux import cgroups
 from seamark.linux.podruntime import layout, network
 from seamark.linux.podruntime.connection import Connection, SupervisorError, connect
-from seamark.linux.podruntime.removal import remove_by_force
+from seamark.linux.podruntime.cleanup import remove_by_force
 from seamark.linux.podruntime.session import describe_failure, run_session
 from seamark.linux.podruntime.spec import (
     ALL_CAPABILITIES,

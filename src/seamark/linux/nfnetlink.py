@@ -19,8 +19,10 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from seamark.linux import netns
+from seamark.linux.netlinkwire import attribute, attributes, each, messages, name_of, text
 
 AF_NETLINK = socket.AF_NETLINK
 NETLINK_NETFILTER = 12
@@ -84,40 +86,46 @@ class Nfnetlink:
         self._socket.bind((0, 0))
         self._sequence = 0
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         self._socket.close()
 
     def generation(self) -> int:
         """+1 with every transaction of anybody in the namespace."""
         replies = self._ask(GETGEN, socket.AF_UNSPEC, b"", dump=False)
-        return int.from_bytes(_attributes(next(replies))[1], "big")
+        return int.from_bytes(attributes(next(replies))[1], "big")
 
     def apply(self, table: Table, batch: ElementBatch, *, generation: int) -> None:
         """Raises GenerationError or NfnetlinkError; then nothing of the batch was applied."""
-        messages = [*_flushes(table, batch.flushes), *_deletes(table, batch.deletes), *_adds(table, batch.adds)]
-        self._transact(messages, generation)
+        requests = [*_flushes(table, batch.flushes), *_deletes(table, batch.deletes), *_adds(table, batch.adds)]
+        self._transact(requests, generation)
 
     def delete_table(self, family: str, name: str) -> None:
         """Deletes the table and all in it; a table that is not there is no error."""
         if self.has_table(family, name):
-            self._transact([("delete table", DELTABLE, FAMILIES[family], 0, _text(1, name))], self.generation())
+            self._transact([("delete table", DELTABLE, FAMILIES[family], 0, text(1, name))], self.generation())
 
     def has_table(self, family: str, name: str) -> bool:
         try:
-            return bool(list(self._ask(GETTABLE, FAMILIES[family], _text(1, name), dump=False)))
+            return bool(list(self._ask(GETTABLE, FAMILIES[family], text(1, name), dump=False)))
         except FileNotFoundError:
             return False
 
     def dump(self, table: Table, name: str) -> dict[bytes, bytes]:
         """All elements of a set or map without ranges; verdicts as chain names. Quadratic: for small ones."""
-        asked = _text(1, table.name) + _text(2, name)
+        asked = text(1, table.name) + text(2, name)
         found: dict[bytes, bytes] = {}
         for reply in self._ask(GETSETELEM, FAMILIES[table.family], asked, dump=True):
-            elements = _attributes(reply).get(3, b"")
-            for _, element in _each(elements):
-                parts = _attributes(element)
-                key = _attributes(parts[1])[1]
-                data = _attributes(parts[2]) if 2 in parts else {}
+            elements = attributes(reply).get(3, b"")
+            for _, element in each(elements):
+                parts = attributes(element)
+                key = attributes(parts[1])[1]
+                data = attributes(parts[2]) if 2 in parts else {}
                 found[key] = data[1] if 1 in data else _chain_of(data[2]) if 2 in data else b""
         return found
 
@@ -126,30 +134,30 @@ class Nfnetlink:
         where the table is gone.
         """
         try:
-            (found,) = self._ask(GETTABLE, FAMILIES[family], _text(1, name), dump=False)
+            (found,) = self._ask(GETTABLE, FAMILIES[family], text(1, name), dump=False)
         except FileNotFoundError:
             return None
-        digests = {"": hashlib.blake2b(_attributes(found).get(2, b""), digest_size=12)}
-        for reply in self._ask(GETCHAIN, FAMILIES[family], _text(1, name), dump=True):
-            parts = _attributes(reply)
+        digests = {"": hashlib.blake2b(attributes(found).get(2, b""), digest_size=12)}
+        for reply in self._ask(GETCHAIN, FAMILIES[family], text(1, name), dump=True):
+            parts = attributes(reply)
             if parts[1] == name.encode() + b"\0":
-                chain = digests[_name(parts[3])] = hashlib.blake2b(digest_size=12)
+                chain = digests[name_of(parts[3])] = hashlib.blake2b(digest_size=12)
                 for number in (4, 5, 7):  # hook, policy, type
                     chain.update(parts.get(number, b"-"))
-        for reply in self._ask(GETRULE, FAMILIES[family], _text(1, name), dump=True):
-            parts = _attributes(reply)
-            chain_name = _name(parts[2])
+        for reply in self._ask(GETRULE, FAMILIES[family], text(1, name), dump=True):
+            parts = attributes(reply)
+            chain_name = name_of(parts[2])
             if parts[1] == name.encode() + b"\0" and chain_name in digests:
                 digests[chain_name].update(parts.get(4, b""))  # expressions, without handle and position
         return {chain: digest.hexdigest() for chain, digest in digests.items()}
 
-    def _transact(self, messages: Iterable[tuple[str, int, int, int, bytes]], generation: int) -> None:
+    def _transact(self, requests: Iterable[tuple[str, int, int, int, bytes]], generation: int) -> None:
         self._drain()
         first = self._sequence + 1
-        begin = _attribute(1, struct.pack(">I", generation))
+        begin = attribute(1, struct.pack(">I", generation))
         parts = [self._message(BATCH_BEGIN, NLM_F_REQUEST, socket.AF_UNSPEC, begin, resource=SUBSYSTEM)]
         labels = ["batch"]
-        for label, kind, family, flags, body in messages:
+        for label, kind, family, flags, body in requests:
             parts.append(self._message(SUBSYSTEM << 8 | kind, NLM_F_REQUEST | flags, family, body))
             labels.append(label)
         parts.append(self._message(BATCH_END, NLM_F_REQUEST, socket.AF_UNSPEC, b"", resource=SUBSYSTEM))
@@ -169,7 +177,7 @@ class Nfnetlink:
                 data = self._socket.recv(1 << 16, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return found
-            for kind, sequence, body in _messages(data):
+            for kind, sequence, body in messages(data):
                 code = -struct.unpack_from("=i", body)[0] if kind == NLMSG_ERROR else 0
                 if code:
                     found.append((code, sequence))
@@ -180,7 +188,7 @@ class Nfnetlink:
         flags = NLM_F_REQUEST | (NLM_F_DUMP if dump else 0)
         self._socket.send(self._message(SUBSYSTEM << 8 | kind, flags, family, body))
         while True:
-            for kind_found, sequence, payload in _messages(self._socket.recv(1 << 18)):
+            for kind_found, sequence, payload in messages(self._socket.recv(1 << 18)):
                 if sequence != self._sequence:
                     continue
                 if kind_found == NLMSG_DONE:
@@ -205,7 +213,7 @@ _Message = tuple[str, int, int, int, bytes]
 
 def _flushes(table: Table, names: Iterable[str]) -> Iterator[_Message]:
     for name in names:
-        yield f"flush {name}", DELSETELEM, FAMILIES[table.family], 0, _text(1, table.name) + _text(2, name)
+        yield f"flush {name}", DELSETELEM, FAMILIES[table.family], 0, text(1, table.name) + text(2, name)
 
 
 def _deletes(table: Table, deletes: Mapping[str, Sequence[bytes]]) -> Iterator[_Message]:
@@ -228,8 +236,8 @@ def _adds(table: Table, adds: Mapping[str, Sequence[tuple[bytes, bytes]]]) -> It
 def _plain(items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
     """Elements of one shape: the heads are the same for all, which is what makes 100,000 of them cheap."""
     key, data = items[0]
-    inner = _attribute(NESTED | 1, _attribute(1, key))[: -len(key)]
-    between = _attribute(NESTED | 2, _attribute(1, data))[: -len(data)] if data else b""
+    inner = attribute(NESTED | 1, attribute(1, key))[: -len(key)]
+    between = attribute(NESTED | 2, attribute(1, data))[: -len(data)] if data else b""
     head = struct.pack("=HH", 4 + len(inner) + len(key) + len(between) + len(data), NESTED | 1) + inner
     return [b"".join((head, k, between, d)) for k, d in items]
 
@@ -237,64 +245,28 @@ def _plain(items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
 def _key(table: Table, name: str, key: bytes) -> bytes:
     width = table.ranges.get(name, 0)
     if not width:
-        return _attribute(NESTED | 1, _attribute(1, key))
+        return attribute(NESTED | 1, attribute(1, key))
     rest, first, last = key[: -2 * width], key[-2 * width : -width], key[-width:]
-    return _attribute(NESTED | 1, _attribute(1, rest + first)) + _attribute(NESTED | 10, _attribute(1, rest + last))
+    return attribute(NESTED | 1, attribute(1, rest + first)) + attribute(NESTED | 10, attribute(1, rest + last))
 
 
 def _verdict(chain: bytes) -> bytes:
-    verdict = _attribute(1, GOTO) + _attribute(2, chain + b"\0")
-    return _attribute(NESTED | 2, _attribute(NESTED | 2, verdict))
+    verdict = attribute(1, GOTO) + attribute(2, chain + b"\0")
+    return attribute(NESTED | 2, attribute(NESTED | 2, verdict))
 
 
 def _element(body: bytes) -> bytes:
-    return _attribute(NESTED | 1, body)
+    return attribute(NESTED | 1, body)
 
 
 def _chunks(table: Table, name: str, kind: int, label: str, elements: Sequence[bytes]) -> Iterator[_Message]:
-    head = _text(1, table.name) + _text(2, name)
+    head = text(1, table.name) + text(2, name)
     flags = NLM_F_CREATE if kind == NEWSETELEM else 0
     step = max(1, CHUNK // max(map(len, elements), default=1))
     for at in range(0, len(elements), step):
-        body = head + _attribute(NESTED | 3, b"".join(elements[at : at + step]))
+        body = head + attribute(NESTED | 3, b"".join(elements[at : at + step]))
         yield label, kind, FAMILIES[table.family], flags, body
 
 
 def _chain_of(verdict: bytes) -> bytes:
-    return _attributes(verdict).get(2, b"").rstrip(b"\0")
-
-
-# ---- netlink --------------------------------------------------------------------------------------------------
-
-
-def _attribute(kind: int, payload: bytes) -> bytes:
-    return struct.pack("=HH", 4 + len(payload), kind) + payload + b"\0" * (-len(payload) % 4)
-
-
-def _text(kind: int, value: str) -> bytes:
-    return _attribute(kind, value.encode() + b"\0")
-
-
-def _name(value: bytes) -> str:
-    return value.rstrip(b"\0").decode()
-
-
-def _each(data: bytes) -> Iterator[tuple[int, bytes]]:
-    at = 0
-    while at + 4 <= len(data):
-        length, kind = struct.unpack_from("=HH", data, at)
-        yield kind & 0x3FFF, data[at + 4 : at + length]
-        at += max(4, length + 3 & ~3)
-
-
-def _attributes(data: bytes) -> dict[int, bytes]:
-    return dict(_each(data))
-
-
-def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """(type, sequence, payload) of every message in a datagram."""
-    at = 0
-    while at + 16 <= len(data):
-        length, kind, _, sequence, _ = struct.unpack_from("=IHHII", data, at)
-        yield kind, sequence, data[at + 16 : at + length]
-        at += max(16, length + 3 & ~3)
+    return attributes(verdict).get(2, b"").rstrip(b"\0")

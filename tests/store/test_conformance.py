@@ -20,11 +20,11 @@ from seamark.store.base import (
     Watch,
 )
 from seamark.store.memory import MemoryStore
-from seamark.store.sqlite import SQLiteStore
+from seamark.store.sqlite import SqliteStore
 
 DRIVERS: dict[str, Callable[[Path], Store]] = {
     "memory": lambda _: MemoryStore(now=lambda: 7.0),
-    "sqlite": lambda path: SQLiteStore(path / "registry.db", now=lambda: 7.0),
+    "sqlite": lambda path: SqliteStore(path / "registry.db", now=lambda: 7.0),
 }
 
 

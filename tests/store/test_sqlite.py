@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from seamark.store.base import StoreError, StoreWriteError
-from seamark.store.sqlite import SQLiteStore
+from seamark.store.sqlite import SqliteStore
 
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from seamark.store.sqlite import SQLiteStore
+from seamark.store.sqlite import SqliteStore
 
 async def client(store, number):
     for i in range(100_000):
@@ -26,7 +26,7 @@ async def client(store, number):
         print(entry.key, entry.revision, flush=True)
 
 async def main():
-    store = SQLiteStore(Path(sys.argv[1]))
+    store = SqliteStore(Path(sys.argv[1]))
     await asyncio.gather(*(client(store, n) for n in range(8)))
 
 asyncio.run(main())
@@ -36,10 +36,10 @@ LIMITED = """
 import asyncio, resource, sys
 from pathlib import Path
 from seamark.store.base import StoreWriteError
-from seamark.store.sqlite import SQLiteStore
+from seamark.store.sqlite import SqliteStore
 
 async def main():
-    store = SQLiteStore(Path(sys.argv[1]))
+    store = SqliteStore(Path(sys.argv[1]))
     await store.create(key="/before", value=b"x")
     resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 10, resource.RLIM_INFINITY))
     refused = 0
@@ -81,7 +81,7 @@ def write_until_killed(path: Path) -> list[list[str]]:
 async def test_everything_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "registry.db"
     whole = write_until_killed(path)
-    store = SQLiteStore(path)
+    store = SqliteStore(path)
     for key, revision in whole:
         entry = await store.get(key=key)
         assert entry is not None, f"{key} was acknowledged and is gone"
@@ -92,14 +92,14 @@ async def test_everything_acknowledged_survives_a_kill(tmp_path: Path) -> None:
 
 async def test_watches_and_pages_resume_across_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "registry.db"
-    store = SQLiteStore(path, now=lambda: 5.0)
+    store = SqliteStore(path, now=lambda: 5.0)
     a = await store.create(key="/a", value=b"1")
     await store.update(key="/a", value=b"2", expected=a.revision)
     await store.create(key="/b", value=b"1")
     await store.delete(key="/b", expected=4)
     before = await store.list(prefix="/", revision=4)
     await store.close()
-    again = SQLiteStore(path)
+    again = SqliteStore(path)
     assert await again.revision() == 5
     assert await again.list(prefix="/", revision=4) == before
     watch = again.watch(prefix="/", after=2)
@@ -117,7 +117,7 @@ async def test_watches_and_pages_resume_across_a_restart(tmp_path: Path) -> None
 
 async def test_the_log_is_pruned_and_the_revision_kept(tmp_path: Path) -> None:
     path = tmp_path / "registry.db"
-    store = SQLiteStore(path, history=10)
+    store = SqliteStore(path, history=10)
     for i in range(200):
         await store.create(key=f"/{i:03}", value=b"x")
     await store.close()
@@ -125,7 +125,7 @@ async def test_the_log_is_pruned_and_the_revision_kept(tmp_path: Path) -> None:
         (rows,) = connection.execute("SELECT count(*) FROM log").fetchone()
     connection.close()
     assert rows == 10
-    again = SQLiteStore(path)
+    again = SqliteStore(path)
     assert await again.revision() == 201
     assert len((await again.list(prefix="/")).entries) == 200
     await again.close()
@@ -145,19 +145,19 @@ def test_a_full_disk_refuses_writes_and_changes_nothing(tmp_path: Path) -> None:
 
 async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "registry.db"
-    await SQLiteStore(path).close()
+    await SqliteStore(path).close()
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version=99")
     connection.close()
     with pytest.raises(StoreError, match="schema version 99 was written by a newer Seamark"):
-        SQLiteStore(path)
+        SqliteStore(path)
 
 
 async def test_a_file_in_use_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "registry.db"
-    store = SQLiteStore(path)
+    store = SqliteStore(path)
     with pytest.raises(StoreError, match="another Seamark"):
-        await asyncio.to_thread(SQLiteStore, path)
+        await asyncio.to_thread(SqliteStore, path)
     await store.close()
 
 
@@ -165,13 +165,13 @@ def test_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "registry.db"
     path.write_text("this is no database " * 100)
     with pytest.raises(StoreError, match="cannot open"):
-        SQLiteStore(path)
+        SqliteStore(path)
     with pytest.raises(StoreError, match="cannot open"):
-        SQLiteStore(tmp_path / "nowhere" / "registry.db")
+        SqliteStore(tmp_path / "nowhere" / "registry.db")
 
 
 async def test_a_closed_store_takes_no_writes(tmp_path: Path) -> None:
-    store = SQLiteStore(tmp_path / "registry.db")
+    store = SqliteStore(tmp_path / "registry.db")
     writing = asyncio.create_task(store.create(key="/a", value=b""))
     await asyncio.sleep(0)
     await store.close()

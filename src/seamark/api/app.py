@@ -12,6 +12,7 @@ import random
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 
+from seamark.api.authn import unauthorized
 from seamark.api.config import ApiConfig
 from seamark.api.core import Call, Core, NodeLookup, no_nodes
 from seamark.api.discovery import Discovery
@@ -19,7 +20,7 @@ from seamark.api.health import health, is_open
 from seamark.api.objects import unpack_entry
 from seamark.api.respond import respond_status, respond_text
 from seamark.api.routing import UnknownPathError, method_not_allowed, parse_target, parse_verb
-from seamark.api.subresources.table import SUBRESOURCES
+from seamark.api.subresources.table import QUESTIONS, SUBRESOURCES, UPGRADES
 from seamark.api.verbs.create import create
 from seamark.api.verbs.delete import delete
 from seamark.api.verbs.deletecollection import deletecollection
@@ -28,6 +29,7 @@ from seamark.api.verbs.list import list_collection
 from seamark.api.verbs.patch import patch
 from seamark.api.verbs.update import update
 from seamark.api.verbs.watch import watch
+from seamark.api.websocket import Upgrade
 from seamark.machinery.clock import Clock
 from seamark.machinery.status import StatusError, internal
 from seamark.machinery.wire import Request, Response
@@ -49,10 +51,6 @@ VERBS: Mapping[str, Verb] = {
     "delete": delete,
     "deletecollection": deletecollection,
 }
-
-
-def unauthorized() -> StatusError:
-    return StatusError(401, "Unauthorized", "Unauthorized", details={})
 
 
 class Api:
@@ -89,20 +87,24 @@ class Api:
         return problems
 
     async def handle(self, request: Request) -> Response:
+        """A ``machinery.wire.Handler``; never raises."""
         try:
             response = await self._dispatch(request)
-        except StatusError as error:
-            response = respond_status(error, request.headers.get("accept", ""))
-        except UnknownPathError:
-            response = respond_text("404 page not found\n", status=404)
-        except StoreWriteError as error:
-            _log.error("write refused path=%s reason=%s", request.path, error)
-            response = respond_status(internal(f"the store refuses writes: {error}"))
         except Exception as error:
-            _log.exception("request failed method=%s path=%s", request.method, request.path)
-            response = respond_status(internal(f"{type(error).__name__}: {error}"))
+            response = _respond_failure(request, error)
         response.headers.setdefault("audit-id", str(uuid.uuid4()))
         return response
+
+    async def connect(self, request: Request) -> Response | Upgrade:
+        """The same for a request with a WebSocket handshake: what it becomes, or the answer that refuses it."""
+        try:
+            call = self._call(request)
+            found = UPGRADES.get(call.target.subresource)
+            if found is not None and request.method in ("GET", "POST"):
+                return await found(self.core, call)
+        except Exception as error:
+            return _respond_failure(request, error)
+        return await self.handle(request)
 
     async def _dispatch(self, request: Request) -> Response:
         identity = request.identity
@@ -111,14 +113,16 @@ class Api:
         found = await health(self.core, request) or self._discovery.respond(request)
         if found is not None:
             return found
-        if identity is None:
-            raise unauthorized()
-        target = parse_target(self.core.registry, request.path)
-        call = Call(request, target, identity)
+        call = self._call(request)
         response = await self._verb(call)(self.core, call)
-        if target.row.deprecated:
-            response.warnings = (target.row.deprecated, *response.warnings)
+        if call.target.row.deprecated:
+            response.warnings = (call.target.row.deprecated, *response.warnings)
         return response
+
+    def _call(self, request: Request) -> Call:
+        if request.identity is None:
+            raise unauthorized()
+        return Call(request, parse_target(self.core.registry, request.path), request.identity)
 
     def _verb(self, call: Call) -> Verb:
         target, method = call.target, call.request.method
@@ -128,6 +132,17 @@ class Api:
                 raise method_not_allowed()
             return found
         verb = parse_verb(target, method, watch=call.request.flag("watch"))
-        if not target.row.stored:
-            return SUBRESOURCES[target.row.gvr.resource, method]
-        return VERBS[verb]
+        return VERBS[verb] if target.row.stored else QUESTIONS[target.gvr.resource]
+
+
+def _respond_failure(request: Request, error: Exception) -> Response:
+    """Every failure as a Status; what nobody foresaw is logged."""
+    if isinstance(error, StatusError):
+        return respond_status(error, request.headers.get("accept", ""))
+    if isinstance(error, UnknownPathError):
+        return respond_text("404 page not found\n", status=404)
+    if isinstance(error, StoreWriteError):
+        _log.error("write refused path=%s reason=%s", request.path, error)
+        return respond_status(internal(f"the store refuses writes: {error}"))
+    _log.error("request failed method=%s path=%s", request.method, request.path, exc_info=error)
+    return respond_status(internal(f"{type(error).__name__}: {error}"))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from seamark.machinery.wire import Identity
 
 SERVER_VERSION = "v1.36.3+seamark"  # of the API served, as clients read it; the suffix says by whom
 
@@ -18,4 +21,5 @@ class ApiConfig:
     service_account_key: bytes = b""
     issuer: str = "https://kubernetes.default.svc.cluster.local"
     audiences: tuple[str, ...] = ("https://kubernetes.default.svc.cluster.local",)
+    tokens: Mapping[str, Identity] = field(default_factory=dict)  # static bearer tokens
     advertise_address: str = ""  # host:port shown in /api, for clients that ask where the server is

@@ -28,23 +28,18 @@ _SERVER_OWNED = ("uid", "creationTimestamp", "generation", "deletionTimestamp", 
 _ANNOTATIONS_MAX = 256 << 10
 
 
-def check_kind(call: Call, obj: Any) -> Obj:
-    """Fills an absent apiVersion and kind from the URL, refuses others, and guarantees a metadata map."""
-    gvr = call.target.gvr
+def check_kind(obj: Any, api_version: str, kind: str) -> Obj:
+    """Fills an absent apiVersion and kind, refuses others, and guarantees a metadata map."""
     if not isinstance(obj, dict):
-        raise bad_request(f"the object provided is unrecognized (must be of type {gvr.kind}): not a JSON object")
-    for field, wanted in (("apiVersion", gvr.api_version), ("kind", gvr.kind)):
-        given = obj.setdefault(field, wanted) or wanted
-        obj[field] = given
-        if given != wanted:
-            raise bad_request(
-                f"{obj.get('kind')} in version {obj.get('apiVersion')} cannot be handled as a {gvr.kind}: "
-                f"{field} is {given!r}, the URL says {wanted!r}"
-            )
-    meta = obj.setdefault("metadata", {}) or {}
-    obj["metadata"] = meta
+        raise bad_request(f"the object provided is unrecognized (must be of type {kind}): not a JSON object")
+    given = obj.get("apiVersion") or api_version, obj.get("kind") or kind
+    if given != (api_version, kind):
+        raise bad_request(f"{given[1]} in version {given[0]} cannot be handled as a {kind} of {api_version}")
+    obj["apiVersion"], obj["kind"] = given
+    meta = obj.get("metadata") or {}
     if not isinstance(meta, dict):
-        raise bad_request(f"{gvr.kind} metadata must be an object, not {type(meta).__name__}")
+        raise bad_request(f"{kind} metadata must be an object, not {type(meta).__name__}")
+    obj["metadata"] = meta
     return obj
 
 

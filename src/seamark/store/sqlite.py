@@ -52,7 +52,7 @@ class _Commit:
     tell: Callable[[StoreWriteError | None], None]
 
 
-class SQLiteStore:
+class SqliteStore:
     """Satisfies ``store.base.Store``. Opening reads everything once; ``close`` flushes and frees the file.
 
     Raises StoreError for a file that cannot be opened, is in use, or was written by a newer Seamark.
@@ -77,6 +77,11 @@ class SQLiteStore:
         self._commits: queue.SimpleQueue[_Commit | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._run_writer, name="sqlite-writer", daemon=True)
         self._writer.start()
+
+    @classmethod
+    async def open(cls, path: Path, *, now: Callable[[], float] = time.time) -> SqliteStore:
+        """The same without keeping the event loop waiting while the file is read."""
+        return await asyncio.to_thread(cls, path, now=now)
 
     async def get(self, *, key: str) -> Entry | None:
         return self._log.get(key)

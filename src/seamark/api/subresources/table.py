@@ -1,17 +1,49 @@
-"""The table of what is neither a plain verb: subresources, and kinds that are questions rather than objects."""
+"""The table of what is no plain verb: subresources, and kinds that are questions rather than objects."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
 from seamark.api.core import Call, Core
+from seamark.api.subresources.binding import binding
+from seamark.api.subresources.eviction import eviction
+from seamark.api.subresources.exec import open_exec, refuse_attach, refuse_plain_exec
 from seamark.api.subresources.finalize import finalize
+from seamark.api.subresources.log import log
+from seamark.api.subresources.review import review_access, review_self
+from seamark.api.subresources.scale import get_scale, patch_scale, update_scale
 from seamark.api.subresources.status import get_status, patch_status, update_status
+from seamark.api.subresources.token import request_token, review_token
+from seamark.api.websocket import Upgrade
 from seamark.machinery.wire import Response
 
-SUBRESOURCES: Mapping[tuple[str, str], Callable[[Core, Call], Awaitable[Response]]] = {
+Serve = Callable[[Core, Call], Awaitable[Response]]
+
+SUBRESOURCES: Mapping[tuple[str, str], Serve] = {
+    ("attach", "GET"): refuse_attach,
+    ("attach", "POST"): refuse_attach,
+    ("binding", "POST"): binding,
+    ("eviction", "POST"): eviction,
+    ("exec", "GET"): refuse_plain_exec,
+    ("exec", "POST"): refuse_plain_exec,
     ("finalize", "PUT"): finalize,
+    ("log", "GET"): log,
+    ("scale", "GET"): get_scale,
+    ("scale", "PATCH"): patch_scale,
+    ("scale", "PUT"): update_scale,
     ("status", "GET"): get_status,
     ("status", "PATCH"): patch_status,
     ("status", "PUT"): update_status,
+    ("token", "POST"): request_token,
 }
+
+QUESTIONS: Mapping[str, Serve] = {
+    "bindings": binding,
+    "selfsubjectaccessreviews": review_access,
+    "selfsubjectreviews": review_self,
+    "tokenreviews": review_token,
+}
+"""Kinds that are posted, answered and not stored."""
+
+UPGRADES: Mapping[str, Callable[[Core, Call], Awaitable[Upgrade]]] = {"exec": open_exec}
+"""Subresources that turn the connection into a WebSocket."""

@@ -36,7 +36,7 @@ async def delete(core: Core, call: Call) -> Response:
 
 
 def delete_options(call: Call) -> DeleteOptions:
-    body: Any = decode_body(call.request, "DeleteOptions") if call.request.body.strip() else {}
+    body: Any = decode_body(call.request, "v1", "DeleteOptions") if call.request.body.strip() else {}
     return parse_delete_options(body, dict(reversed(call.request.query)))
 
 

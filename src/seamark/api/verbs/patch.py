@@ -6,6 +6,7 @@ Server-side apply comes with a later issue; until then it is refused with 415, n
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,7 +16,8 @@ from seamark.api.metadata import check_kind, check_place
 from seamark.api.objects import Obj
 from seamark.api.verbs.create import check_dry_run, respond_written
 from seamark.api.writes import update_object
-from seamark.machinery.patch import apply_json_patch, apply_merge_patch
+from seamark.machinery import schema
+from seamark.machinery.patch import apply_json_patch, apply_merge_patch, apply_strategic_merge
 from seamark.machinery.status import StatusError, bad_request
 from seamark.machinery.wire import Response
 
@@ -36,14 +38,14 @@ async def patch(core: Core, call: Call) -> Response:
 
 def parse_patch(call: Call) -> Callable[[Obj], Obj]:
     """The patch as a function of the current object. Raises 400 and 415."""
-    apply = select_patch(call.request.headers.get("content-type", ""))
-    body = decode_patch(call.request.body)
     row, gvr = call.target.row, call.target.gvr
+    apply = select_patch(call.request.headers.get("content-type", ""), gvr.api_version, gvr.kind)
+    body = decode_patch(call.request.body)
 
     def change(current: Obj) -> Obj:
         if gvr != row.gvr and row.convert is not None:
             current = row.convert(current, gvr)
-        patched = check_kind(call, apply(current, body))
+        patched = check_kind(apply(current, body), gvr.api_version, gvr.kind)
         check_place(call, patched)
         if gvr != row.gvr and row.convert is not None:
             patched = row.convert(patched, row.gvr)
@@ -52,12 +54,16 @@ def parse_patch(call: Call) -> Callable[[Obj], Obj]:
     return change
 
 
-def select_patch(content_type: str) -> Patch:
+def select_patch(content_type: str, api_version: str, kind: str) -> Patch:
+    """Raises 415 for what is no patch, and for a strategic one on a kind whose lists nobody knows."""
     given = content_type.split(";", 1)[0].strip().lower()
     if given == JSON_PATCH:
         return apply_json_patch
     if given == MERGE_PATCH:
         return apply_merge_patch
+    message = schema.message(api_version, kind)
+    if given == STRATEGIC_PATCH and message is not None:
+        return partial(apply_strategic_merge, kind=message)
     if given == APPLY_PATCH:
         raise StatusError(
             415,

@@ -1,0 +1,124 @@
+"""Who asks: a client certificate's subject, a static token, or a service account's signed token.
+
+An identity comes only out of something verified: the certificate by TLS against the cluster's CA, a token by
+signature, issuer, audience, expiry and the existence of what it is bound to. A token that is shown and is not good is
+401, never anonymous.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from seamark.api.core import Core
+from seamark.api.objects import unpack_entry
+from seamark.api.tokens import Claims, TokenError, verify_token
+from seamark.machinery.status import StatusError
+from seamark.machinery.wire import Identity
+
+AUTHENTICATED = "system:authenticated"
+SERVICE_ACCOUNTS = "system:serviceaccounts"
+_CERTIFICATES_MAX = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """``certificate`` is DER and already verified by TLS; ``authorization`` the header as sent."""
+
+    certificate: bytes | None
+    authorization: str
+
+
+def unauthorized() -> StatusError:
+    return StatusError(401, "Unauthorized", "Unauthorized")
+
+
+def parse_certificate(der: bytes) -> Identity:
+    """CommonName is the user, every Organization a group. Raises StatusError for one not meant for clients."""
+    certificate = x509.load_der_x509_certificate(der)
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    groups = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        usage = None
+    if not names or (usage is not None and ExtendedKeyUsageOID.CLIENT_AUTH not in usage):
+        raise unauthorized()
+    return _identity(str(names[0].value), tuple(str(g.value) for g in groups))
+
+
+def _identity(user: str, groups: tuple[str, ...], *, uid: str = "") -> Identity:
+    if AUTHENTICATED not in groups:
+        groups = (*groups, AUTHENTICATED)
+    return Identity(user, groups, uid)
+
+
+class Authenticator:
+    """An ``api.server.Authenticate``."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._certificates: dict[bytes, Identity] = {}
+
+    async def __call__(self, credentials: Credentials) -> Identity | None:
+        if credentials.certificate is not None:
+            return self._of_certificate(credentials.certificate)
+        if not credentials.authorization:
+            return None
+        scheme, _, token = credentials.authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise unauthorized()
+        return await identify_token(self._core, token.strip())
+
+    def _of_certificate(self, der: bytes) -> Identity:
+        """Parsed once per certificate; whether it is still valid was TLS' question at the handshake."""
+        found = self._certificates.get(der)
+        if found is None:
+            if len(self._certificates) >= _CERTIFICATES_MAX:
+                self._certificates.clear()
+            found = self._certificates[der] = parse_certificate(der)
+        return found
+
+
+async def identify_token(core: Core, token: str, *, audiences: Sequence[str] = ()) -> Identity:
+    """Whose token it is; ``audiences`` empty = this server's own. Raises 401."""
+    config = core.config
+    known = config.tokens.get(token)
+    if known is not None:
+        return _identity(known.user, known.groups, uid=known.uid)
+    try:
+        claims = verify_token(
+            token,
+            key=config.service_account_key,
+            issuer=config.issuer,
+            audiences=audiences or config.audiences,
+            now=core.clock.time(),
+        )
+    except TokenError as error:
+        raise unauthorized() from error
+    await _check_bound(core, claims)
+    groups = (SERVICE_ACCOUNTS, f"{SERVICE_ACCOUNTS}:{claims.namespace}")
+    user = f"system:serviceaccount:{claims.namespace}:{claims.service_account}"
+    identity = _identity(user, groups, uid=claims.service_account_uid)
+    if not claims.pod:
+        return identity
+    extra = {
+        "authentication.kubernetes.io/pod-name": (claims.pod,),
+        "authentication.kubernetes.io/pod-uid": (claims.pod_uid,),
+    }
+    return Identity(identity.user, identity.groups, identity.uid, extra)
+
+
+async def _check_bound(core: Core, claims: Claims) -> None:
+    """The account, and the pod the token was made for, must still be the ones they were."""
+    bound = [("ServiceAccount", claims.service_account, claims.service_account_uid)]
+    if claims.pod:
+        bound.append(("Pod", claims.pod, claims.pod_uid))
+    for kind, name, uid in bound:
+        row = core.registry.by_kind("", kind)
+        entry = await core.store.get(key=row.key(claims.namespace, name)) if row else None
+        if entry is None or unpack_entry(entry)["metadata"].get("uid") != uid:
+            raise unauthorized()

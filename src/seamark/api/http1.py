@@ -1,0 +1,382 @@
+"""HTTP/1.1 on one connection: bytes to a Request, a Response to bytes (RFC 9112).
+
+Rule: one request is answered at a time, in order; what a client pipelines waits, and reading pauses meanwhile. A
+stream is written chunk by chunk under the transport's own back-pressure, its head before the first chunk. Whatever a
+client does too slowly (headers, body, reading an answer) ends the connection after a limit, and so does too much.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import cast
+from urllib.parse import parse_qsl
+
+import httptools
+
+from seamark.api.objects import encode
+from seamark.api.websocket import Upgrade, WebSocket, render_handshake
+from seamark.machinery.status import StatusError
+from seamark.machinery.wire import Identity, Request, Response
+
+_log = logging.getLogger(__name__)
+
+Serve = Callable[[Request, bytes | None], Awaitable[Response | Upgrade]]
+"""The request without identity, and the client's certificate (DER) where it showed one."""
+
+GZIP_FROM = 128 << 10  # below that kubectl gains nothing (apiserver's threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes, times in seconds."""
+
+    body: int = 3 << 20
+    head: int = 64 << 10
+    head_time: float = 30.0
+    body_time: float = 60.0
+    idle_time: float = 180.0
+    write_time: float = 60.0
+
+
+class HttpProtocol(asyncio.Protocol):
+    """One connection. ``connections`` is the server's set of open ones."""
+
+    def __init__(self, serve: Serve, limits: Limits, connections: set[HttpProtocol]) -> None:
+        self._serve = serve
+        self._limits = limits
+        self._connections = connections
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._certificate: bytes | None = None
+        self._waiting: deque[tuple[Request, bool]] = deque()  # and whether it may be answered in chunks
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._socket: WebSocket | None = None
+        self._closing = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._url = b""
+        self._headers: dict[str, str] = {}
+        self._body: list[bytes] = []
+        self._head_size = 0
+        self._body_size = 0
+        self._in_head = False
+        self._in_body = False
+
+    # -- transport -----------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        ssl_object = transport.get_extra_info("ssl_object")
+        if ssl_object is not None:
+            self._certificate = ssl_object.getpeercert(binary_form=True)
+        self._connections.add(self)
+        self._arm(self._limits.head_time)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._connections.discard(self)
+        self._disarm()
+        self._writable.set()
+        if self._socket is not None:
+            self._socket.lost()
+        if self._task is not None:
+            self._task.cancel()
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def data_received(self, data: bytes) -> None:
+        if self._socket is not None:
+            self._socket.feed(data)
+            return
+        if self._closing:
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._begin_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserCallbackError as error:
+            refusal = error.__context__
+            self._refuse(refusal if isinstance(refusal, StatusError) else _malformed(error))
+        except httptools.HttpParserError as error:
+            self._refuse(_malformed(error))
+        else:
+            self._head_size += len(data) if self._in_head else 0
+            if self._head_size > self._limits.head:
+                self._refuse(_head_too_large())
+
+    # -- parser --------------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        self._reset()
+        self._in_head = True
+        if self._task is None:
+            self._arm(self._limits.head_time)
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head_size += len(name) + len(value)
+        if self._head_size + len(self._url) > self._limits.head:
+            raise _head_too_large()
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
+
+    def on_headers_complete(self) -> None:
+        self._in_head, self._in_body, self._head_size = False, True, 0
+        length = self._headers.get("content-length", "")
+        if length.isdecimal() and int(length) > self._limits.body:
+            raise _body_too_large(self._limits.body)
+        if self._headers.get("expect", "").lower() == "100-continue" and self._transport is not None:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self._task is None:
+            self._arm(self._limits.body_time)
+
+    def on_body(self, data: bytes) -> None:
+        self._body_size += len(data)
+        if self._body_size > self._limits.body:
+            raise _body_too_large(self._limits.body)
+        self._body.append(data)
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        url = httptools.parse_url(self._url)
+        path = (url.path or b"/").decode("latin-1")
+        query = parse_qsl((url.query or b"").decode("latin-1"), keep_blank_values=True)
+        if not self._parser.should_keep_alive() or self._parser.get_http_version() == "1.0":
+            self._headers["connection"] = self._headers.get("connection", "close")
+        method = self._parser.get_method().decode("latin-1")
+        request = Request(method, path, tuple(query), self._headers, b"".join(self._body))
+        self._waiting.append((request, self._parser.get_http_version() != "1.0"))
+        if self._parser.should_upgrade():
+            return  # HttpParserUpgrade follows
+        self._next()
+
+    # -- requests ------------------------------------------------------------------------------------------------
+
+    def _next(self) -> None:
+        """Begins the next request, if none is being answered."""
+        if self._transport is None or self._closing:
+            return
+        if self._task is not None:
+            self._transport.pause_reading()
+            return
+        if not self._waiting:
+            if self._in_head or self._in_body:
+                self._arm(self._limits.head_time if self._in_head else self._limits.body_time)
+            else:
+                self._arm(self._limits.idle_time)
+            return
+        self._disarm()
+        request, chunked = self._waiting.popleft()
+        self._task = asyncio.get_running_loop().create_task(self._answer(request, chunked=chunked))
+
+    async def _answer(self, request: Request, *, chunked: bool) -> None:
+        keep = "close" not in request.headers.get("connection", "").lower()
+        try:
+            response = await self._serve(request, self._certificate)
+            if isinstance(response, Upgrade):
+                response = _not_upgraded()
+            if response.stream is None:
+                await self._write(render_response(request, response, keep=keep))
+            else:
+                await self._write_stream(response, chunked=chunked, keep=keep)
+                keep = keep and chunked
+        except asyncio.CancelledError:
+            raise
+        except ConnectionError:
+            keep = False
+        except Exception:
+            _log.exception("answer failed method=%s path=%s", request.method, request.path)
+            keep = False
+        self._end(keep=keep)
+
+    def _end(self, *, keep: bool) -> None:
+        self._task = None
+        if self._transport is None:
+            return
+        if not keep or self._closing:
+            self._closing = True
+            self._transport.close()
+            return
+        self._transport.resume_reading()
+        self._next()
+
+    async def _write_stream(self, response: Response, *, chunked: bool, keep: bool) -> None:
+        """The head goes out at once: clients of a watch wait for it before anything happens."""
+        assert response.stream is not None
+        if chunked:
+            response.headers["transfer-encoding"] = "chunked"
+        await self._write(render_head(response, keep=keep and chunked))
+        try:
+            async for chunk in response.stream:
+                if chunk:
+                    await self._write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
+        finally:
+            await close_stream(response.stream)
+        if chunked:
+            await self._write(b"0\r\n\r\n")
+
+    async def _write(self, data: bytes) -> None:
+        """Raises ConnectionError when the client is gone or reads nothing for too long."""
+        if self._transport is None or self._transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+        self._transport.write(data)
+        if self._writable.is_set():
+            return
+        try:
+            async with asyncio.timeout(self._limits.write_time):
+                await self._writable.wait()
+        except TimeoutError:
+            self._transport.abort()
+            raise ConnectionResetError("the client does not read") from None
+
+    # -- upgrades ------------------------------------------------------------------------------------------------
+
+    def _begin_upgrade(self, early: bytes) -> None:
+        if self._task is not None or not self._waiting or self._transport is None:
+            self._refuse(_malformed("an upgrade cannot be pipelined"))
+            return
+        self._disarm()
+        request, _ = self._waiting.popleft()
+        socket = WebSocket(self._write, self._transport)
+        socket.feed(early)
+        self._socket = socket
+        self._task = asyncio.get_running_loop().create_task(self._run_upgrade(request, socket))
+
+    async def _run_upgrade(self, request: Request, socket: WebSocket) -> None:
+        """An answer instead of an upgrade is an ordinary response; the connection ends after either."""
+        try:
+            found = await self._serve(request, self._certificate)
+            if isinstance(found, Upgrade):
+                await self._write(render_handshake(request, found.subprotocol))
+                await found.run(socket)
+            elif found.stream is None:
+                await self._write(render_response(request, found, keep=False))
+            else:
+                await self._write_stream(found, chunked=True, keep=False)
+        except ConnectionError:
+            pass
+        except Exception:
+            _log.exception("upgraded connection failed path=%s", request.path)
+        self._end(keep=False)
+
+    # -- limits --------------------------------------------------------------------------------------------------
+
+    def _refuse(self, error: StatusError) -> None:
+        """Answers what cannot even be parsed, and ends the connection."""
+        if self._transport is None or self._closing:
+            return
+        self._closing = True
+        if self._task is None:
+            body = encode({**error.as_dict(), "details": error.details})
+            response = Response(error.code, body, {"content-type": "application/json"})
+            self._transport.write(render_head(response, keep=False, length=len(body)) + body)
+            self._transport.close()
+
+    def _arm(self, seconds: float) -> None:
+        self._disarm()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._time_out)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _time_out(self) -> None:
+        if self._transport is None:
+            return
+        if self._in_head or self._in_body:
+            self._refuse(StatusError(408, "Timeout", "the request did not arrive in time"))
+        else:
+            self._transport.close()
+
+    async def shut_down(self) -> None:
+        """Ends what runs and closes: streams at once, a plain request after its answer."""
+        self._closing = True
+        task = self._task
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task}, timeout=5)
+        if self._transport is not None:
+            self._transport.close()
+
+
+def _malformed(error: object) -> StatusError:
+    return StatusError(400, "BadRequest", f"malformed HTTP request: {error}")
+
+
+def _head_too_large() -> StatusError:
+    return StatusError(431, "BadRequest", "the request's headers are too large")
+
+
+def _body_too_large(limit: int) -> StatusError:
+    message = f"the request body is too large: the limit is {limit} bytes"
+    return StatusError(413, "RequestEntityTooLarge", message)
+
+
+def _not_upgraded() -> Response:
+    error = StatusError(400, "BadRequest", "Upgrade request required")
+    return Response(400, encode(error.as_dict()), {"content-type": "application/json"})
+
+
+def with_identity(request: Request, identity: Identity | None) -> Request:
+    return Request(request.method, request.path, request.query, request.headers, request.body, identity)
+
+
+async def close_stream(stream: AsyncIterator[bytes]) -> None:
+    close = getattr(stream, "aclose", None)
+    if close is not None:
+        await close()
+
+
+def render_response(request: Request, response: Response, *, keep: bool) -> bytes:
+    """Head and body in one piece; a large answer compressed for a client that takes it."""
+    body = response.body
+    if len(body) > GZIP_FROM and "gzip" in request.headers.get("accept-encoding", ""):
+        body = gzip.compress(body, 1)
+        response.headers["content-encoding"] = "gzip"
+        response.headers["vary"] = "Accept-Encoding"
+    head = render_head(response, keep=keep, length=len(body))
+    return head if request.method == "HEAD" else head + body
+
+
+def render_head(response: Response, *, keep: bool, length: int | None = None) -> bytes:
+    lines = [f"HTTP/1.1 {response.status} {_reason(response.status)}", f"date: {formatdate(usegmt=True)}"]
+    lines += [f"{name}: {_clean(value)}" for name, value in response.headers.items()]
+    lines += [f'warning: 299 - "{_quoted(text)}"' for text in response.warnings]
+    if length is not None and response.status not in (204, 304):
+        lines.append(f"content-length: {length}")
+    if not keep:
+        lines.append("connection: close")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "replace")
+
+
+def _reason(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"
+
+
+def _clean(value: str) -> str:
+    """No header value may begin a header of its own."""
+    return value.replace("\r", " ").replace("\n", " ")
+
+
+def _quoted(text: str) -> str:
+    return _clean(text).replace("\\", "\\\\").replace('"', '\\"')

@@ -1,0 +1,137 @@
+"""WebSocket (RFC 6455) on a connection whose HTTP part is over: whole binary messages in and out.
+
+Framing is wsproto's; the handshake is a header and a hash. Text messages and extensions are not spoken by the
+streams of Kubernetes and are refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from wsproto.connection import Connection, ConnectionState, ConnectionType
+from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError, generate_accept_token
+
+from seamark.machinery.wire import Request
+
+_QUEUE = 64  # messages read ahead of the consumer; then the transport stops reading
+_MESSAGE_MAX = 4 << 20
+
+
+class Duplex(Protocol):
+    """A connection of whole messages."""
+
+    async def receive(self) -> bytes | None:
+        """The next message; None once the peer has closed or is gone."""
+        ...
+
+    async def send(self, message: bytes) -> None:
+        """Raises ConnectionError when the peer is gone."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """The answer to a request that becomes a WebSocket: what runs on it, under which subprotocol."""
+
+    subprotocol: str
+    run: Callable[[Duplex], Awaitable[None]]
+
+
+def wants_websocket(request: Request) -> bool:
+    headers = request.headers
+    return "websocket" in headers.get("upgrade", "").lower() and "upgrade" in headers.get("connection", "").lower()
+
+
+def offered_subprotocols(request: Request) -> tuple[str, ...]:
+    offered = request.headers.get("sec-websocket-protocol", "")
+    return tuple(p.strip() for p in offered.split(",") if p.strip())
+
+
+def render_handshake(request: Request, subprotocol: str) -> bytes:
+    accept = generate_accept_token(request.headers.get("sec-websocket-key", "").encode()).decode()
+    lines = [
+        "HTTP/1.1 101 Switching Protocols",
+        "upgrade: websocket",
+        "connection: Upgrade",
+        f"sec-websocket-accept: {accept}",
+    ]
+    if subprotocol:
+        lines.append(f"sec-websocket-protocol: {subprotocol}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+class WebSocket:
+    """The server's end, fed by the protocol with what arrives."""
+
+    def __init__(self, write: Callable[[bytes], Awaitable[None]], transport: asyncio.Transport) -> None:
+        self._write = write
+        self._transport = transport
+        self._connection = Connection(ConnectionType.SERVER)
+        self._messages: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._over = False
+
+    def feed(self, data: bytes) -> None:
+        if not data or self._over:
+            return
+        try:
+            self._connection.receive_data(data)
+            for event in self._connection.events():
+                if isinstance(event, BytesMessage):
+                    self._take(bytes(event.data), whole=event.message_finished)
+                elif isinstance(event, Ping):
+                    self._transport.write(self._connection.send(event.response()))
+                elif isinstance(event, CloseConnection):
+                    if self._connection.state is not ConnectionState.CLOSED:
+                        self._transport.write(self._connection.send(event.response()))
+                    self.lost()
+                elif isinstance(event, TextMessage):
+                    self._fail(1003, "binary messages only")
+        except (RemoteProtocolError, LocalProtocolError) as error:
+            self._fail(1002, str(error))
+        if self._messages.qsize() >= _QUEUE:
+            self._transport.pause_reading()
+
+    def _take(self, data: bytes, *, whole: bool) -> None:
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size > _MESSAGE_MAX:
+            self._fail(1009, "message too large")
+        elif whole:
+            self._messages.put_nowait(b"".join(self._parts))
+            self._parts, self._size = [], 0
+
+    def _fail(self, code: int, reason: str) -> None:
+        if self._connection.state is ConnectionState.OPEN:
+            self._transport.write(self._connection.send(CloseConnection(code=code, reason=reason[:120])))
+        self.lost()
+
+    def lost(self) -> None:
+        """The peer is gone: the reader gets what had arrived, then the end."""
+        if not self._over:
+            self._over = True
+            self._messages.put_nowait(None)
+
+    async def receive(self) -> bytes | None:
+        message = await self._messages.get()
+        if message is None:
+            self._messages.put_nowait(None)  # the end stays the end
+        elif self._messages.qsize() < _QUEUE // 2 and not self._transport.is_closing():
+            self._transport.resume_reading()
+        return message
+
+    async def send(self, message: bytes) -> None:
+        if self._connection.state is not ConnectionState.OPEN:
+            raise ConnectionResetError("the WebSocket is closed")
+        await self._write(self._connection.send(BytesMessage(message)))
+
+    async def close(self) -> None:
+        if self._connection.state is ConnectionState.OPEN:
+            await self._write(self._connection.send(CloseConnection(code=1000)))

@@ -29,6 +29,7 @@ async def run(*argv: str, stdin: str = "") -> Result:
     except asyncio.CancelledError:
         if child.returncode is None:
             child.kill()
+        await child.communicate()  # ends at once, and leaves neither zombie nor open pipe
         raise
     return Result(child.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace"))
 

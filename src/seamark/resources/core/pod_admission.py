@@ -1,0 +1,124 @@
+"""What Kubernetes' built-in admission adds to a new pod: identity, token volume, tolerations, priority, QoS class.
+
+Mirrors the plugins ServiceAccount, DefaultTolerationSeconds and Priority. Whether the account exists and wants its
+token mounted is checked by ``admit_service_account``, which the API calls with the account it found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from seamark.machinery.names import NAME_SUFFIX_ALPHABET, NAME_SUFFIX_LENGTH
+from seamark.machinery.quantity import QuantityError, parse_quantity
+from seamark.resources.access import default, entries, section, text
+from seamark.resources.core.podspec_defaults import CONTAINER_LISTS, FILE_MODE
+from seamark.resources.registry import Obj
+
+TOKEN_MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
+TOKEN_SECONDS = 3607  # an hour, and recognisably the admission's own
+TOLERATION_SECONDS = 300
+MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
+_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+_PRIORITIES = {"system-cluster-critical": 2000000000, "system-node-critical": 2000001000}
+
+
+def admit(pod: Obj) -> None:
+    """On create, behind the defaults."""
+    spec = section(pod, "spec")
+    if MIRROR_ANNOTATION not in section(pod, "metadata", "annotations"):
+        default(spec, "serviceAccountName", "default")
+        spec["serviceAccount"] = spec["serviceAccountName"]
+        if spec.get("automountServiceAccountToken") is not False:
+            _mount_token(spec, _token_volume_name(pod))
+    tolerate_lost_nodes(spec)
+    spec["priority"] = _PRIORITIES.get(text(spec, "priorityClassName"), 0)
+    default(spec, "preemptionPolicy", "PreemptLowerPriority")
+    pod["status"] = {"phase": "Pending", "qosClass": qos_class_of(spec)}
+
+
+def withhold_token(pod: Obj) -> None:
+    """Takes the token volume out again: the ServiceAccount does not want it and the pod did not ask for it."""
+    spec = section(pod, "spec")
+    name = _token_volume_name(pod)
+    spec["volumes"] = [v for v in entries(spec, "volumes") if v.get("name") != name]
+    for kind in CONTAINER_LISTS:
+        for container in entries(spec, kind):
+            container["volumeMounts"] = [m for m in entries(container, "volumeMounts") if m.get("name") != name]
+
+
+def _token_volume_name(pod: Obj) -> str:
+    """``kube-api-access-xxxxx``: as random as the pod's uid, and the same again for the same pod."""
+    meta = section(pod, "metadata")
+    seed = "/".join((text(meta, "namespace"), text(meta, "name"), text(meta, "uid")))
+    digest = hashlib.sha256(seed.encode()).digest()
+    suffix = "".join(NAME_SUFFIX_ALPHABET[byte % len(NAME_SUFFIX_ALPHABET)] for byte in digest[:NAME_SUFFIX_LENGTH])
+    return f"kube-api-access-{suffix}"
+
+
+def _mount_token(spec: Obj, name: str) -> None:
+    """Into every container that has nothing mounted there; a volume only when one needs it."""
+    mounted = False
+    for kind in CONTAINER_LISTS:
+        for container in entries(spec, kind):
+            mounts = entries(container, "volumeMounts")
+            if any(mount.get("mountPath") == TOKEN_MOUNT_PATH for mount in mounts):
+                continue
+            mount = {"name": name, "readOnly": True, "mountPath": TOKEN_MOUNT_PATH}
+            container["volumeMounts"] = [*mounts, mount]
+            mounted = True
+    if mounted:
+        spec["volumes"] = [*entries(spec, "volumes"), {"name": name, "projected": _token_sources()}]
+
+
+def _token_sources() -> Obj:
+    namespace = {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}
+    return {
+        "sources": [
+            {"serviceAccountToken": {"expirationSeconds": TOKEN_SECONDS, "path": "token"}},
+            {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+            {"downwardAPI": {"items": [namespace]}},
+        ],
+        "defaultMode": FILE_MODE,
+    }
+
+
+def tolerate_lost_nodes(spec: Obj) -> None:
+    """Five minutes on a node that is not ready or not reachable, unless the pod says otherwise."""
+    given = entries(spec, "tolerations")
+    for taint in _TAINTS:
+        if not any(_tolerates(toleration, taint) for toleration in given):
+            toleration: dict[str, Any] = {"key": taint, "operator": "Exists", "effect": "NoExecute"}
+            given = [*given, {**toleration, "tolerationSeconds": TOLERATION_SECONDS}]
+    spec["tolerations"] = given
+
+
+def _tolerates(toleration: Obj, taint: str) -> bool:
+    return (toleration.get("key") or taint) == taint and (toleration.get("effect") or "NoExecute") == "NoExecute"
+
+
+def qos_class_of(spec: Obj) -> str:
+    """BestEffort without any request or limit of cpu and memory, Guaranteed with equal ones everywhere."""
+    requested, guaranteed = False, True
+    for kind in CONTAINER_LISTS:
+        for container in entries(spec, kind):
+            limits = _amounts(section(container, "resources", "limits"))
+            requests = _amounts(section(container, "resources", "requests"))
+            requested = requested or bool(limits or requests)
+            guaranteed = guaranteed and set(limits) == {"cpu", "memory"} and requests in ({}, limits)
+    if not requested:
+        return "BestEffort"
+    return "Guaranteed" if guaranteed else "Burstable"
+
+
+def _amounts(resources: Obj) -> dict[str, Any]:
+    """The positive amounts of cpu and memory; what is no quantity is for validation to refuse."""
+    found = {}
+    for name in ("cpu", "memory"):
+        try:
+            amount = parse_quantity(resources[name]).value if name in resources else 0
+        except QuantityError:
+            amount = 0
+        if amount > 0:
+            found[name] = amount
+    return found

@@ -1,0 +1,130 @@
+"""The event recorder: what `kubectl describe` shows under Events.
+
+``record`` never waits and never fails its caller: events are written by one task in the background, the oldest are
+dropped when more than ``BACKLOG`` wait. The same event again within ``WINDOW`` seconds raises the count of the first
+one instead of making another (client-go tools/record aggregates the same way).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict, deque
+from typing import NamedTuple
+
+from seamark.client.base import TransportError
+from seamark.client.client import Client
+from seamark.machinery.clock import Clock, format_time
+from seamark.machinery.gvr import EVENTS_V1, GVR
+from seamark.machinery.status import StatusError
+from seamark.model.meta import Object
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 1000
+REMEMBERED = 4096
+WINDOW = 600.0
+
+
+class _Event(NamedTuple):
+    gvr: GVR
+    about: Object
+    type: str
+    reason: str
+    message: str
+    at: float
+
+
+class _Written(NamedTuple):
+    name: str
+    times: int
+    last: float
+
+
+class EventRecorder:
+    """``run`` writes until cancelled. A ``component`` is the source, such as ``deployment-controller``."""
+
+    def __init__(self, client: Client, *, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._waiting: deque[tuple[str, _Event]] = deque(maxlen=BACKLOG)
+        self._wake = asyncio.Event()
+        self._written: OrderedDict[tuple[str, ...], _Written] = OrderedDict()
+        self._serial = 0
+
+    def record(
+        self, component: str, gvr: GVR, about: Object, reason: str, message: str, *, warning: bool = False
+    ) -> None:
+        type = "Warning" if warning else "Normal"
+        self._waiting.append((component, _Event(gvr, about, type, reason, message, self._clock.time())))
+        self._wake.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                component, event = self._waiting.popleft()
+                try:
+                    await self._write(component, event)
+                except (StatusError, TransportError) as error:  # an event is a courtesy: never worth a retry
+                    logger.debug("event lost reason=%s error=%s", event.reason, error)
+
+    async def _write(self, component: str, event: _Event) -> None:
+        meta = event.about.metadata
+        same = (component, event.gvr.kind, meta.uid or meta.name, event.type, event.reason, event.message)
+        known = self._written.get(same)
+        if known is not None and event.at - known.last <= WINDOW and await self._count(known, event):
+            self._remember(same, _Written(known.name, known.times + 1, event.at))
+            return
+        self._serial += 1
+        name = f"{meta.name}.{int(event.at * 1_000_000):x}{self._serial:x}"
+        await self._client.create(EVENTS_V1, _render(component, event, name))
+        self._remember(same, _Written(name, 1, event.at))
+
+    async def _count(self, known: _Written, event: _Event) -> bool:
+        patch = {"count": known.times + 1, "lastTimestamp": format_time(event.at)}
+        try:
+            await self._client.patch(EVENTS_V1, known.name, patch, namespace=_namespace(event))
+        except StatusError as error:
+            if error.code != 404:
+                raise
+            return False
+        return True
+
+    def _remember(self, same: tuple[str, ...], written: _Written) -> None:
+        self._written[same] = written
+        self._written.move_to_end(same)
+        if len(self._written) > REMEMBERED:
+            self._written.popitem(last=False)
+
+
+def _namespace(event: _Event) -> str:
+    """Events about cluster-scoped objects live in default."""
+    return event.about.metadata.namespace or "default"
+
+
+def _render(component: str, event: _Event, name: str) -> dict[str, object]:
+    meta, at = event.about.metadata, format_time(event.at)
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": _namespace(event)},
+        "involvedObject": {
+            "apiVersion": event.gvr.api_version,
+            "kind": event.gvr.kind,
+            "namespace": meta.namespace,
+            "name": meta.name,
+            "uid": meta.uid,
+            "resourceVersion": meta.resource_version,
+        },
+        "reason": event.reason,
+        "message": event.message,
+        "type": event.type,
+        "source": {"component": component},
+        "firstTimestamp": at,
+        "lastTimestamp": at,
+        "count": 1,
+        "reportingComponent": component,
+        "reportingInstance": "",
+    }

@@ -1,0 +1,1 @@
+"""The ReplicaSet controller: keeps the asked number of pods of one template."""

@@ -5,7 +5,7 @@ the agent's. Pure.
 
     sandbox.json   what the supervisor was started with     state.json   what it knows, after each change
     socket         where it listens                         runc/        runc's own state
-    containers/NAME/ATTEMPT/{config.json,upper,work,rootfs}
+    containers/NAME/ATTEMPT/{config.json,private/{upper,work},rootfs}
 """
 
 from __future__ import annotations

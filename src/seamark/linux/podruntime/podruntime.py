@@ -3,7 +3,8 @@
 It prepares (directories, ``config.json``, the link) and asks; a supervisor per pod does and remembers. This object
 holds nothing but connections: after a restart it connects again and knows as much as before.
 
-Needs root, ``ip``, ``nsenter`` and ``runc``. Without cgroups pods run without limits, said once in the log.
+Needs root, ``ip``, ``nsenter`` and ``runc``. Where no cgroups are mounted, each supervisor mounts the unified tree for
+itself, since runc insists on one; pods then run without limits, said once in the log.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from pathlib import Path
 
 from seamark.linux import cgroups
 from seamark.linux.podruntime import layout, network
-from seamark.linux.podruntime.connection import Connection, SupervisorError, connect
 from seamark.linux.podruntime.cleanup import remove_by_force
+from seamark.linux.podruntime.connection import Connection, SupervisorError, connect
 from seamark.linux.podruntime.session import describe_failure, run_session
 from seamark.linux.podruntime.spec import (
     ALL_CAPABILITIES,
@@ -70,7 +71,7 @@ class PodRuntime:
         self._watchers: list[asyncio.Queue[str | None]] = []
         self._cgroups = cgroups.read_layout()
         if not self._cgroups.usable:
-            log.warning("no cgroups on this machine: pods run without memory and cpu limits")
+            log.warning("no cgroups are mounted on this machine: pods run without memory and cpu limits")
         self._runc = shutil.which("runc") or "/usr/sbin/runc"
         last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
         self._capabilities = ALL_CAPABILITIES[: last + 1]
@@ -97,6 +98,7 @@ class PodRuntime:
             **layout.render_config(config),
             "node_namespace": str(self._node or ""),
             "runc": self._runc,
+            "cgroup": "" if self._cgroups.usable else cgroups.group_of(config.uid),
             "sysctls": network.POD_SYSCTLS,
         }
         (sandbox / "sandbox.json").write_text(json.dumps(description))
@@ -157,7 +159,7 @@ class PodRuntime:
         if any(layout.key_of(c["name"], c["attempt"]) == key for c in (await connection.first_state())["containers"]):
             return
         bundle = layout.bundle_directory(sandbox, config.name, config.attempt)
-        group = cgroups.group_of(config.uid, key) if self._cgroups.usable else ""
+        group = cgroups.group_of(config.uid, key)
         try:
             bundle.mkdir(mode=0o700, parents=True, exist_ok=True)
             spec = render_spec(config, await self._surroundings(config, group))
@@ -173,7 +175,7 @@ class PodRuntime:
                 image=config.image.name,
                 layers=list(config.image.rootfs),
                 tmpfs=[m.source for m in config.mounts if m.kind == "tmpfs" and m.source],
-                memory_events=self._cgroups.memory_events(group) if group else "",
+                memory_events=self._cgroups.memory_events(group),
                 log_path=config.log_path,
                 tty=config.tty,
                 stdin=config.stdin,
@@ -195,7 +197,7 @@ class PodRuntime:
             hostname=hostname,
             user=select_user(config, image_user),
             cgroup_path=group,
-            cgroup_version=self._cgroups.version,
+            cgroup_version=self._cgroups.version if self._cgroups.usable else "v2",
             limits=frozenset(self._cgroups.controllers),
             hidden=self._hidden,
             capabilities=self._capabilities,

@@ -66,23 +66,41 @@ def escape_overlay(path: str) -> str:
 
 def mount_root(layers: list[str], directory: str) -> None:
     """The container's root: read-only ``layers`` (lowest first) below a private writable directory."""
-    for name in ("upper", "work", "rootfs"):
-        os.makedirs(f"{directory}/{name}", exist_ok=True)
-    lower = ":".join(escape_overlay(layer) for layer in reversed(layers))
-    top = escape_overlay(os.path.abspath(directory))
-    options = f"lowerdir={lower},upperdir={top}/upper,workdir={top}/work"
+    private = f"{directory}/private"
+    os.makedirs(f"{directory}/rootfs", exist_ok=True)
+    os.makedirs(private, exist_ok=True)
     try:
-        mount("overlay", f"{directory}/rootfs", "overlay", options)
+        _mount_overlay(layers, private, f"{directory}/rootfs")
     except OSError:  # a directory on overlayfs or on a network cannot be an upper layer; memory always can
-        mount("tmpfs", directory, "tmpfs", "mode=0755")
-        for name in ("upper", "work", "rootfs"):
-            os.makedirs(f"{directory}/{name}", exist_ok=True)
-        mount("overlay", f"{directory}/rootfs", "overlay", options)
+        mount("tmpfs", private, "tmpfs", "mode=0755")
+        _mount_overlay(layers, private, f"{directory}/rootfs")
+
+
+def _mount_overlay(layers: list[str], private: str, target: str) -> None:
+    for name in ("upper", "work"):
+        os.makedirs(f"{private}/{name}", exist_ok=True)
+    lower = ":".join(escape_overlay(layer) for layer in reversed(layers))
+    top = escape_overlay(os.path.abspath(private))
+    mount("overlay", target, "overlay", f"lowerdir={lower},upperdir={top}/upper,workdir={top}/work")
+
+
+def unmount_root(directory: str) -> None:
+    unmount(f"{directory}/rootfs")
+    unmount(f"{directory}/private")
 
 
 def unmount(target: str) -> None:
     """Whatever is mounted there; nothing is no error."""
     libc.umount2(os.fsencode(target), MNT_DETACH)
+
+
+def remove_own_cgroup(group: str) -> None:
+    """``group`` and its parents below the tree that this process mounted for itself; nobody else sees them."""
+    try:
+        if group:
+            os.removedirs(f"/sys/fs/cgroup/{group}")
+    except OSError:  # another pod's is beside it
+        pass
 
 
 def become_subreaper() -> None:
@@ -104,6 +122,8 @@ def enter_namespaces(sandbox: dict[str, Any]) -> None:
     for line in read_text("/proc/self/mountinfo").splitlines():
         if " - nsfs " in line:  # a copy of another pin would keep that namespace alive
             unmount(line.split()[4].encode().decode("unicode_escape"))
+    if sandbox["cgroup"]:  # the machine has mounted none, and runc insists on some
+        mount("none", "/sys/fs/cgroup", "cgroup2")
     socket.sethostname(sandbox["hostname"])
     for path, value in sandbox["sysctls"].items() if own else ():
         with open(f"/proc/sys/{path}", "w") as file:

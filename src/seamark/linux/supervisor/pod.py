@@ -14,8 +14,9 @@ from seamark.linux.supervisor.kernel import (
     mount_root,
     oom_kills,
     read_text,
+    remove_own_cgroup,
     start_time,
-    unmount,
+    unmount_root,
     write_atomically,
 )
 from seamark.linux.supervisor.loop import Loop
@@ -158,6 +159,7 @@ class Pod:
         try:
             mount_root(request["layers"], container.directory)
         except OSError:
+            unmount_root(container.directory)
             container.release()
             raise
         self.containers[container.key] = container
@@ -230,8 +232,7 @@ class Pod:
 
         def deleted(_: int) -> None:
             self.discard(f"{container.key}.delete.log")
-            unmount(f"{container.directory}/rootfs")
-            unmount(container.directory)
+            unmount_root(container.directory)
             self.loop.spawn(["rm", "-rf", "--", container.directory], (self.null, self.null, 2), emptied)
 
         def emptied(_: int) -> None:
@@ -300,6 +301,7 @@ class Pod:
     def stop_when_empty(self) -> None:
         if not self.stopping or not all(container.removed for container in self.containers.values()):
             return
+        remove_own_cgroup(self.sandbox["cgroup"])
         for peer, number in self.stopping:
             peer.send({"id": number})
         self.loop.stopped = True

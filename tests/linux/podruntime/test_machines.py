@@ -1,0 +1,70 @@
+"""Other machines than this one, imitated in a mount namespace: cgroups v2, no cgroups, a disk that is an overlay."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from seamark.linux import cgroups
+
+pytestmark = [pytest.mark.net, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+
+POD = """
+import asyncio, logging, sys
+from pathlib import Path
+from seamark.linux.clock import SystemClock
+from seamark.linux.podruntime import PodRuntime, remove_all
+from seamark.linux.runtime import ContainerConfig, Image, SandboxConfig
+
+async def main(directory, pin):
+    logging.basicConfig(format="%(message)s", stream=sys.stdout)
+    runtime = PodRuntime(state_dir=directory, node_namespace=pin, clock=SystemClock())
+    try:
+        await runtime.create_sandbox(SandboxConfig("uid-m", "default", "pod", "pod", "10.244.9.9"))
+        image = Image("seamark.local/host", "sha256:0", ("/",))
+        config = ContainerConfig("uid-m", "main", 0, image, ("sleep", "600"), (), str(directory / "log"))
+        await runtime.start_container(config)
+        command = ("sh", "-c", "touch /tmp/x && hostname")
+        code, output = await runtime.probe_exec("uid-m", "main", command, timeout=20)
+        print(code, output.decode().strip())
+        await runtime.remove_sandbox("uid-m")
+        await runtime.close()
+    finally:
+        await remove_all(directory, pin)
+
+asyncio.run(main(*map(Path, sys.argv[1:])))
+"""
+NO_CGROUPS = "umount -a -t cgroup,cgroup2; umount /sys/fs/cgroup 2>/dev/null"
+UNIFIED = f"{NO_CGROUPS}; mount -t cgroup2 none /sys/fs/cgroup"
+WARNING = "no cgroups are mounted on this machine: pods run without memory and cpu limits"
+
+
+def run_on(machine: str, directory: Path, pin: Path, *, after: str = "true") -> list[str]:
+    """The program's output on a machine changed by the commands ``machine``, and what ``after`` prints."""
+    script = f'{machine}\n"$0" -c "$1" "$2" "$3" || exit 1\n{after}\n'
+    argv = ["unshare", "--mount", "sh", "-c", script, sys.executable, POD, str(directory), str(pin)]
+    result = subprocess.run(argv, capture_output=True, text=True, timeout=50)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()
+
+
+def test_without_cgroups_pods_run_and_it_is_said_once(tmp_path: Path, pin: Path) -> None:
+    after = "mount -t cgroup2 none /sys/fs/cgroup; ls -d /sys/fs/cgroup/seamark/uid-m 2>&1 | grep -c cannot"
+    assert run_on(NO_CGROUPS, tmp_path / "nodes" / "n", pin, after=after) == [WARNING, "0 pod", "1"]
+
+
+def test_unified_cgroups(tmp_path: Path, pin: Path) -> None:
+    assert run_on(UNIFIED, tmp_path / "nodes" / "n", pin) == ["0 pod"]
+    assert not [mount for mount in cgroups.read_layout().mounts if Path(mount, "seamark/uid-m").exists()]
+
+
+def test_a_data_directory_on_an_overlay_gets_its_upper_layers_in_memory(tmp_path: Path, pin: Path) -> None:
+    for name in ("lower", "upper", "work", "data"):
+        (tmp_path / name).mkdir()
+    layers = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+    machine = f"mount -t overlay overlay -o {layers} {tmp_path}/data"
+    assert run_on(machine, tmp_path / "data" / "nodes" / "n", pin) == ["0 pod"]

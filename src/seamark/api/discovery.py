@@ -21,7 +21,7 @@ from seamark.resources.registry import Registry, Resource
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _SCALE = ("autoscaling", "v1", "Scale")
-_SUBRESOURCE_KINDS = {  # what a subresource takes or gives, where it is not the object itself
+SUBRESOURCE_KINDS = {  # what a subresource takes or gives, where it is not the object itself
     "scale": _SCALE,
     "eviction": ("policy", "v1", "Eviction"),
     "binding": ("", "", "Binding"),
@@ -143,7 +143,7 @@ def _render_resource(row: Resource, gvr: GVR) -> list[dict[str, Any]]:
         main["storageVersionHash"] = _storage_hash(row)
     found = [main]
     for subresource in sorted(row.subresources):
-        group, version, kind = _SUBRESOURCE_KINDS.get(subresource, ("", "", gvr.kind))
+        group, version, kind = SUBRESOURCE_KINDS.get(subresource, ("", "", gvr.kind))
         one: dict[str, Any] = {
             "name": f"{gvr.resource}/{subresource}",
             "singularName": "",
@@ -199,7 +199,7 @@ def _render_aggregated_resource(row: Resource, gvr: GVR) -> dict[str, Any]:
 
 
 def _render_aggregated_subresource(name: str, gvr: GVR) -> dict[str, Any]:
-    group, version, kind = _SUBRESOURCE_KINDS.get(name, ("", "", gvr.kind))
+    group, version, kind = SUBRESOURCE_KINDS.get(name, ("", "", gvr.kind))
     return {
         "subresource": name,
         "responseKind": {"group": group, "version": version, "kind": kind},

@@ -19,9 +19,10 @@ nft wants a line per rule, and a rule that names ``eps`` or ``slots`` must be lo
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from hashlib import blake2b
 from ipaddress import ip_address
 from typing import Literal
 
@@ -211,10 +212,23 @@ def key_length(layout: Layout, name: str) -> int:
 
 
 def render_structure(layout: Layout, node: NodeConfig, affinities: Iterable[tuple[int, int]] = ()) -> str:
-    """The table without Services, as a file for ``nft -f``; ``affinities`` are (size, seconds) of pools to come."""
+    """The table without Services, as a file for ``nft -f``; ``affinities`` are (size, seconds) of pools to come.
+
+    The name of an empty chain is a digest of all the rest, by which a later run knows its own structure.
+    """
     blocks = [*_set_blocks(layout, node), *_chain_blocks(layout, node)]
+    blocks.append(_chain(structure_chain(blocks), ()))
     blocks += [_chain(affinity_chain(*kind), affinity_rules(*kind, layout)) for kind in affinities]
     return f"table {layout.nft_family} {layout.table} {{\n" + "\n".join(blocks) + "\n}\n"
+
+
+def structure_chain(blocks: Iterable[str]) -> str:
+    return f"layout_{blake2b(''.join(blocks).encode(), digest_size=8).hexdigest()}"
+
+
+def has_structure(chains: Container[str], layout: Layout, node: NodeConfig) -> bool:
+    """Whether a table with these chains was made from the structure we would make."""
+    return structure_chain([*_set_blocks(layout, node), *_chain_blocks(layout, node)]) in chains
 
 
 def render_affinity_chain(layout: Layout, size: int, seconds: int) -> str:

@@ -81,7 +81,8 @@ class PortRules:
 
     ``internal`` serves ClusterIPs; ``external`` serves node ports, external IPs and load-balancer VIPs from
     outside; ``external_short_circuit`` serves the same from pods and the node itself when policy is Local.
-    ``affinity_seconds`` 0 = none. Addresses are of one family.
+    ``affinity_seconds`` 0 = none. Addresses are of one family. ``serving`` (UDP only) are all endpoints (ip, port)
+    whose running flows may live on, whatever the policies say.
     """
 
     key: PortKey
@@ -95,6 +96,7 @@ class PortRules:
     load_balancer_ips: tuple[str, ...] = ()
     source_ranges: tuple[str, ...] = ()
     affinity_seconds: int = 0
+    serving: frozenset[tuple[str, int]] = frozenset()
     origin: Provenance = UNKNOWN
 
     @property
@@ -184,7 +186,12 @@ class _Outside(NamedTuple):
 class _Lists(NamedTuple):
     cluster: tuple[BackendEndpoint, ...]
     local: tuple[BackendEndpoint, ...]
-    anywhere: bool
+    serving: frozenset[tuple[str, int]]
+
+    @property
+    def anywhere(self) -> bool:
+        """Whether any endpoint is usable: the cluster list has one then."""
+        return bool(self.cluster)
 
 
 def _compile_port(
@@ -205,6 +212,7 @@ def _compile_port(
         load_balancer_ips=outside.load_balancer_ips,
         source_ranges=outside.source_ranges if outside.load_balancer_ips else (),
         affinity_seconds=service.affinity_seconds,
+        serving=lists.serving,
         origin=service.provenance(),
     )
 
@@ -223,7 +231,8 @@ def _lists(found: PortEndpoints, node: NodeConfig, family: Family) -> _Lists:
     near = _hinted(ready, node)
     cluster = tuple(near or leaving)
     local = tuple(e for e in ready if e.node == node.name) or tuple(e for e in leaving if e.node == node.name)
-    return _Lists(cluster, local, bool(cluster))
+    udp = found.protocol == "UDP"
+    return _Lists(cluster, local, frozenset((e.ip, e.port) for e in usable if e.serving) if udp else frozenset())
 
 
 def _hinted(ready: list[BackendEndpoint], node: NodeConfig) -> list[BackendEndpoint]:

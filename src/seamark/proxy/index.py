@@ -1,0 +1,96 @@
+"""What the informers told, by Service, and what it means in service ports: only changed Services are compiled anew.
+
+Knows no kernel and no client: objects in, changed ``PortRules`` out. Several changes of one Service between two
+``take``s are one; ``Pending.seen`` keeps when the first of them arrived, for the propagation record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from seamark.compile.ruleset import Family, NodeConfig, PortKey, PortRules, compile_service
+from seamark.model.endpointslice import EndpointSlice
+from seamark.model.meta import ObjectKey
+from seamark.model.service import Service
+
+Changes = dict[PortKey, PortRules | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Changes of service ports, and the Services they are from with the time their first event was seen."""
+
+    ports: Mapping[Family, Changes]
+    seen: Mapping[ObjectKey, float]
+
+
+class ServiceIndex:
+    """One node's view of all Services, for each of its families."""
+
+    def __init__(self, node: NodeConfig, families: tuple[Family, ...]) -> None:
+        self.node = node
+        self._services: dict[ObjectKey, Service] = {}
+        self._slices: dict[ObjectKey, dict[ObjectKey, EndpointSlice]] = {}
+        self._rules: dict[Family, dict[ObjectKey, tuple[PortRules, ...]]] = {family: {} for family in families}
+        self._dirty: dict[ObjectKey, float] = {}
+
+    @property
+    def is_dirty(self) -> bool:
+        return bool(self._dirty)
+
+    def observe_service(self, old: Service | None, new: Service | None, seen: float) -> None:
+        if new is not None:
+            self._services[new.key] = new
+            self._mark(new.key, seen)
+        elif old is not None:
+            self._services.pop(old.key, None)
+            self._mark(old.key, seen)
+
+    def observe_slice(self, old: EndpointSlice | None, new: EndpointSlice | None, seen: float) -> None:
+        """A slice may move to another Service by its label: both are compiled anew."""
+        if old is not None and old.service_key is not None:
+            kept = self._slices.get(old.service_key, {})
+            kept.pop(old.key, None)
+            if not kept:
+                self._slices.pop(old.service_key, None)
+            self._mark(old.service_key, seen)
+        if new is not None and new.service_key is not None:
+            self._slices.setdefault(new.service_key, {})[new.key] = new
+            self._mark(new.service_key, seen)
+
+    def observe_node(self, node: NodeConfig, seen: float) -> bool:
+        """Another zone or other addresses decide every Service anew. True if anything changed."""
+        if node == self.node:
+            return False
+        self.node = node
+        for key in self._services:
+            self._mark(key, seen)
+        return True
+
+    def take(self) -> Pending:
+        """The service ports that changed since the last time, compiled."""
+        dirty, self._dirty = self._dirty, {}
+        changes: dict[Family, Changes] = {family: {} for family in self._rules}
+        for key in dirty:
+            for family, known in self._rules.items():
+                before, after = known.pop(key, ()), self._compile(key, family)
+                if after:
+                    known[key] = after
+                unchanged = {rules.key: rules for rules in before}
+                changes[family].update({r.key: r for r in after if unchanged.get(r.key) != r})
+                changes[family].update(dict.fromkeys(unchanged.keys() - {r.key for r in after}))
+        return Pending(changes, dirty)
+
+    def rules(self, family: Family) -> dict[PortKey, PortRules]:
+        """All service ports as last taken."""
+        return {rules.key: rules for ports in self._rules[family].values() for rules in ports}
+
+    def _compile(self, key: ObjectKey, family: Family) -> tuple[PortRules, ...]:
+        service = self._services.get(key)
+        if service is None:
+            return ()
+        return compile_service(service, self._slices.get(key, {}).values(), self.node, family=family)
+
+    def _mark(self, key: ObjectKey, seen: float) -> None:
+        self._dirty.setdefault(key, seen)

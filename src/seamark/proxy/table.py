@@ -1,0 +1,177 @@
+"""One nft table of one family in one namespace: loaded, kept up to date, watched over, removed.
+
+Every change is one transaction bound to the generation we know, so a foreign change (anybody's, to any table)
+is noticed at the latest with our next write, and by ``check`` without one. Our chains are then compared with the
+digest taken when we loaded them: intact, and the elements are loaded anew over the old ones; damaged or gone, and
+the whole table is replaced. Either way in one transaction, and nobody else's table is read or touched.
+
+A table outlives us. A new run takes it over if it was made from the same structure (digests are the names
+of empty chains in it): the elements are replaced in one transaction, and clients of affinity Services stay where they
+are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from seamark.compile.diff import SEEDED, Batch, Mirror, render_table
+from seamark.compile.nftlayout import (
+    SETS,
+    Layout,
+    affinity_chain,
+    has_structure,
+    render_affinity_chain,
+    render_structure,
+)
+from seamark.compile.ruleset import NodeConfig, PortKey, PortRules
+from seamark.linux.nfnetlink import ElementBatch, GenerationError, Nfnetlink, NfnetlinkError, Table
+from seamark.linux.nft import apply_nft
+
+logger = logging.getLogger(__name__)
+
+TRIES = 5
+AFFINITY_CHAIN = re.compile(r"a\d+_\d+")
+BIG = 2000
+"""Batches of more elements are sent from a thread, so that the event loop goes on."""
+
+
+class KernelTable:
+    """``start`` first, then ``apply`` and ``check`` one after another, never two at once."""
+
+    def __init__(self, node: NodeConfig, layout: Layout, namespace: Path | None) -> None:
+        self.mirror = Mirror(node, layout)
+        self.mended = 0
+        self._layout = layout
+        self._namespace = namespace
+        self._netlink = Nfnetlink(namespace)
+        self._table = Table(
+            family=layout.nft_family,
+            name=layout.table,
+            verdicts=frozenset(name for name, spec in SETS.items() if "verdict" in spec.data),
+            ranges={name: layout.address_length for name, spec in SETS.items() if spec.is_interval},
+        )
+        self._generation = 0
+        self._fingerprint: dict[str, str] | None = None
+        self._suspect = False
+
+    def close(self) -> None:
+        self._netlink.close()
+
+    async def start(self, ports: Mapping[PortKey, PortRules]) -> None:
+        """The whole product, over whatever an earlier run left, without a moment in between."""
+        found = self._read_fingerprint()
+        if found is not None and not self._is_ours(found):
+            self.mirror.update(ports)
+            await self._replace()
+            return
+        if found is None:
+            await self._nft(render_structure(self._layout, self.mirror.node))
+            await self._sign()
+        else:
+            self.mirror.seed({name: self._netlink.dump(self._table, name) for name in SEEDED})
+            self._note()
+        self.mirror.update(ports)
+        await self.mend()
+
+    async def apply(self, changes: Mapping[PortKey, PortRules | None]) -> int:
+        """Brings the kernel up to date; gives how many elements moved. Raises NftError or OSError."""
+        batch = self.mirror.update(changes)
+        if batch.is_empty:
+            return 0
+        try:
+            await self._load_chains(batch)
+            await self._send(batch)
+        except GenerationError:
+            self._suspect = True
+            await self.mend()
+        except NfnetlinkError as error:
+            logger.warning("loading everything anew table=%s error=%s", self._table.name, error)
+            await self.mend()
+        return batch.size
+
+    async def check(self) -> bool:
+        """Mends what somebody else's change may have broken; True if there was one."""
+        if not self._suspect and self._netlink.generation() == self._generation:
+            return False
+        await self.mend()
+        return True
+
+    def remove(self) -> None:
+        """Deletes our table and nothing else."""
+        self._netlink.delete_table(self._table.family, self._table.name)
+
+    async def mend(self) -> None:
+        """Everything anew: elements over intact chains, else the whole table."""
+        for _ in range(TRIES):
+            self._generation = self._netlink.generation()
+            found = self._read_fingerprint()
+            if found is None or found != self._fingerprint:
+                self.mended += 1
+                logger.warning("replacing table=%s reason=%s", self._table.name, "gone" if found is None else "changed")
+                await self._replace()
+                return
+            batch = self.mirror.full()
+            try:
+                await self._load_chains(batch)
+                await self._send(batch)
+            except GenerationError:
+                continue
+            self._suspect = False
+            return
+        raise NfnetlinkError(0, f"nftables: table {self._table.name}: somebody changes nftables without a pause")
+
+    async def _replace(self) -> None:
+        await self._nft(render_table(self.mirror))
+        await self._sign()
+        self._suspect = False
+
+    async def _load_chains(self, batch: Batch) -> None:
+        have = self._fingerprint or {}
+        wanted = [kind for kind in batch.chains if affinity_chain(*kind) not in have]
+        if wanted:
+            before = self._netlink.generation()
+            if before != self._generation:
+                raise GenerationError(0, "nftables: changed by somebody else meanwhile")
+            await self._nft("".join(render_affinity_chain(self._layout, *kind) for kind in wanted))
+            self._note()
+
+    async def _send(self, batch: Batch) -> None:
+        elements = ElementBatch(tuple(SETS) if batch.flush else (), batch.deletes, batch.adds)
+        if batch.size > BIG:
+            await asyncio.to_thread(self._netlink.apply, self._table, elements, generation=self._generation)
+        else:
+            self._netlink.apply(self._table, elements, generation=self._generation)
+        self._generation = (self._generation + 1) & 0xFFFFFFFF or 1
+
+    async def _nft(self, text: str) -> None:
+        await apply_nft(text, self._namespace)
+
+    async def _sign(self) -> None:
+        """Leaves a digest of the chains as loaded, by which a later run knows that they are whole."""
+        found = self._read_fingerprint() or {}
+        await self._nft(f"add chain {self._table.family} {self._table.name} {_signature(found)}\n")
+        self._note()
+
+    def _note(self) -> None:
+        """From now on this is how the table must look."""
+        self._generation = self._netlink.generation()
+        self._fingerprint = self._read_fingerprint()
+
+    def _read_fingerprint(self) -> dict[str, str] | None:
+        return self._netlink.fingerprint(self._table.family, self._table.name)
+
+    def _is_ours(self, fingerprint: Mapping[str, str]) -> bool:
+        return _signature(fingerprint) in fingerprint and has_structure(fingerprint, self._layout, self.mirror.node)
+
+
+def _signature(fingerprint: Mapping[str, str]) -> str:
+    """Digest of the chains every table has; affinity chains come and go."""
+    fixed = sorted(
+        (k, v) for k, v in fingerprint.items() if not AFFINITY_CHAIN.fullmatch(k) and not k.startswith("whole_")
+    )
+    return f"whole_{hashlib.blake2b(repr(fixed).encode(), digest_size=8).hexdigest()}"

@@ -1,0 +1,185 @@
+"""A node, its pods and the outside as network namespaces of a test's own, with servers and clients inside them.
+
+Everything runs in this process: sockets are opened inside the namespaces, so a connection costs microseconds and no
+processes are left behind. The node's network is as the agent makes it: a routed veth per pod (a /32 each way, proxy
+ARP), forwarding on, no bridge. ``outside`` stands for the rest of the world: other nodes, their pods, clients.
+Needs root; nothing outside the namespaces is touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from seamark.linux import netns
+
+GATEWAY = "169.254.1.1"
+OUTSIDE = "172.30.0.100"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``server`` is the ip:port that answered, ``client`` the source address it saw."""
+
+    result: Literal["answer", "refused", "timeout", "unreachable"]
+    server: str = ""
+    client: str = ""
+
+
+class World:
+    """Made by :func:`make_world`. Addresses name places: a pod's, the node's, any of the outside."""
+
+    def __init__(self, directory: Path, *, node: str, pods: Iterable[str], outside: Iterable[str]) -> None:
+        self.node = node
+        self.node_pin = directory / "node"
+        self._outside_pin = directory / "outside"
+        self._pins = {ip: directory / f"pod-{ip}" for ip in pods}
+        self._outside = tuple(outside)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._sockets: list[socket.socket] = []
+
+    def pin_of(self, ip: str) -> Path:
+        if ip == self.node:
+            return self.node_pin
+        return self._pins.get(ip, self._outside_pin)
+
+    def build(self) -> None:
+        for pin in (self.node_pin, self._outside_pin, *self._pins.values()):
+            netns.create(pin)
+        addresses = (OUTSIDE, *self._outside)
+        self._veth(self._outside_pin, "uplink", "eth0")
+        _ip(self.node_pin, f"addr add {self.node}/24 dev uplink", "link set uplink up")
+        _ip(self._outside_pin, *(f"addr add {ip}/{24 if ip == OUTSIDE else 32} dev eth0" for ip in addresses))
+        routes = [f"route add {net} via {self.node}" for net in ("10.96.0.0/12", "10.244.0.0/16", "192.0.2.0/24")]
+        _ip(self._outside_pin, "link set eth0 up", *routes)
+        _ip(self.node_pin, f"route add default via {OUTSIDE}")
+        for number, (ip, pin) in enumerate(self._pins.items()):
+            link = f"pod{number}"
+            self._veth(pin, link, "eth0")
+            _ip(pin, f"addr add {ip}/32 dev eth0", "link set eth0 up", f"route add {GATEWAY} dev eth0 scope link")
+            _ip(pin, f"route add default via {GATEWAY} dev eth0")
+            _ip(self.node_pin, f"link set {link} up", f"route add {ip}/32 dev {link}")
+            netns.run_in(self.node_pin, partial(_proxy_arp, link))
+        netns.run_in(self.node_pin, _forward)
+
+    def remove(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for opened in self._sockets:
+            opened.close()
+        for pin in (self.node_pin, self._outside_pin, *self._pins.values()):
+            netns.remove(pin)
+
+    def run_on_node(self, *argv: str) -> str:
+        """A command in the node's namespace; gives what it printed."""
+        done = subprocess.run(netns.command(self.node_pin, *argv), check=True, capture_output=True, text=True)
+        return done.stdout
+
+    async def serve(self, ip: str, port: int, protocol: str = "TCP") -> None:
+        """A server that answers every client with its own address and the client's."""
+        kind = socket.SOCK_STREAM if protocol == "TCP" else socket.SOCK_DGRAM
+        listener = netns.open_socket(self.pin_of(ip), socket.AF_INET, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((ip, port))
+        listener.setblocking(False)
+        self._sockets.append(listener)
+        if protocol == "TCP":
+            listener.listen(512)
+        work = self._accept(listener) if protocol == "TCP" else self._echo(listener)
+        self._tasks.append(asyncio.create_task(work))
+
+    async def ask(
+        self, source: str, destination: str, port: int, protocol: str = "TCP", *, patience: float = 2.0
+    ) -> Answer:
+        """One new connection (a datagram and its answer) from ``source``."""
+        with self.open_client(source, protocol) as client:
+            return await self.exchange(client, destination, port, patience=patience)
+
+    def open_client(self, source: str, protocol: str = "TCP") -> socket.socket:
+        kind = socket.SOCK_STREAM if protocol == "TCP" else socket.SOCK_DGRAM
+        client = netns.open_socket(self.pin_of(source), socket.AF_INET, kind)
+        client.setblocking(False)
+        if self.pin_of(source) == self._outside_pin:
+            client.bind((source, 0))
+        return client
+
+    async def exchange(self, client: socket.socket, destination: str, port: int, *, patience: float = 2.0) -> Answer:
+        """Connects the socket and asks; a UDP one may be used again for the same flow."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(patience):
+                await loop.sock_connect(client, (destination, port))
+                if client.type == socket.SOCK_DGRAM:
+                    await loop.sock_sendall(client, b"?")
+                server, seen = (await loop.sock_recv(client, 200)).decode().split()
+                return Answer("answer", server, seen)
+        except TimeoutError:
+            return Answer("timeout")
+        except (ConnectionRefusedError, PermissionError):  # a refused datagram of the node's own fails in send
+            return Answer("refused")
+        except OSError as error:
+            if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
+                return Answer("unreachable")
+            raise
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        own = "{}:{}".format(*listener.getsockname())
+        while True:
+            connection, peer = await loop.sock_accept(listener)
+            with connection:
+                connection.send(f"{own} {peer[0]}".encode())
+
+    async def _echo(self, bound: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        own = "{}:{}".format(*bound.getsockname())
+        while True:
+            try:
+                _, peer = await loop.sock_recvfrom(bound, 200)
+            except ConnectionRefusedError:  # a client that has left
+                continue
+            bound.sendto(f"{own} {peer[0]}".encode(), peer)
+
+    def _veth(self, inside: Path, outer: str, inner: str) -> None:
+        """A pair with ``outer`` on the node; made inside, so the machine's own namespace never sees it."""
+        with inside.open("rb") as target:
+            path = f"/proc/self/fd/{target.fileno()}"
+            argv = ("ip", "link", "add", outer, "type", "veth", "peer", "name", inner, "netns", path)
+            subprocess.run(netns.command(self.node_pin, *argv), check=True, pass_fds=(target.fileno(),))
+
+
+@contextmanager
+def make_world(directory: Path, *, node: str, pods: Iterable[str], outside: Iterable[str] = ()) -> Iterator[World]:
+    world = World(directory, node=node, pods=pods, outside=outside)
+    try:
+        world.build()
+        yield world
+    finally:
+        world.remove()
+
+
+def _forward() -> None:
+    _sysctl("net/ipv4/ip_forward", "1")
+    for scope in ("all", "default"):
+        _sysctl(f"net/ipv4/conf/{scope}/rp_filter", "0")
+
+
+def _proxy_arp(link: str) -> None:
+    _sysctl(f"net/ipv4/conf/{link}/proxy_arp", "1")
+    _sysctl(f"net/ipv4/neigh/{link}/proxy_delay", "0")  # else the first answer waits up to 0.8 s
+
+
+def _sysctl(name: str, value: str) -> None:
+    Path("/proc/sys", name).write_text(value)
+
+
+def _ip(pin: Path, *lines: str) -> None:
+    subprocess.run(netns.command(pin, "ip", "-batch", "-"), input="\n".join(lines), text=True, check=True)

@@ -1,0 +1,201 @@
+"""The agent of one node: keeps the Node registered, runs the pods that are bound to it, answers logs and exec.
+
+Wiring only. Pods come from an informer on ``spec.nodeName``; each has a PodWorker of its own. At the start, what runs
+is adopted: sandboxes whose pod still exists go to its worker with address and containers, the others are removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from random import Random
+
+from seamark.agent.config import AgentConfig
+from seamark.agent.connect import NodeConnector
+from seamark.agent.context import AddressBook, NodeContext
+from seamark.agent.machine import read_machine
+from seamark.agent.poddir import PodDir
+from seamark.agent.podspec import Pod
+from seamark.agent.registration import Registration, render_allocatable
+from seamark.agent.sources import ConfigSources
+from seamark.agent.streams import PodStreams
+from seamark.agent.timers import cancel
+from seamark.agent.worker import PodWorker
+from seamark.client.base import TransportError
+from seamark.client.client import Client
+from seamark.client.events import EventRecorder
+from seamark.client.informer import Informer
+from seamark.linux.runtime import Images, Runtime, RuntimeFault, SandboxState
+from seamark.machinery.clock import Clock
+from seamark.machinery.gvr import PODS, SERVICES
+from seamark.machinery.status import StatusError
+from seamark.machinery.streams import ExecIO, ExecRequest, LogRequest
+from seamark.model.meta import ObjectKey
+from seamark.model.service import Service
+
+logger = logging.getLogger(__name__)
+
+
+class NodeAgent:
+    """``run`` until cancelled or shut down. It is a NodeStreams for the API server."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        *,
+        client: Client,
+        runtime: Runtime,
+        images: Images,
+        clock: Clock,
+        rng: Random,
+    ) -> None:
+        config.state_dir.mkdir(parents=True, exist_ok=True)
+        machine = read_machine(config.state_dir)
+        self._config = config
+        self._runtime = runtime
+        self._workers: dict[str, PodWorker] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}  # of workers, by pod uid
+        self._running: list[asyncio.Task[None]] = []
+        self._stopped = False
+        self._registration = Registration(config, machine, client=client, clock=clock, rng=rng)
+        self._pods = Informer(client, PODS, Pod, clock=clock, field_selector=f"spec.nodeName={config.node}")
+        self._context = NodeContext(
+            config=config,
+            client=client,
+            runtime=runtime,
+            images=images,
+            clock=clock,
+            recorder=EventRecorder(client, clock=clock),
+            services=Informer(client, SERVICES, Service, clock=clock),
+            sources=ConfigSources(client, clock),
+            addresses=AddressBook(config.pod_cidr),
+            connect=NodeConnector(config.netns),
+            allocatable=render_allocatable(config, machine),
+        )
+        self._streams = PodStreams(config.state_dir, runtime=runtime, clock=clock, find=self._find)
+
+    async def run(self) -> None:
+        """Pods keep running when this ends."""
+        changes = self._runtime.changes()
+        self._running = [
+            asyncio.create_task(self._registration.run(), name=f"registration of {self._config.node}"),
+            asyncio.create_task(self._context.recorder.run(), name="events"),
+            asyncio.create_task(self._context.services.run(), name="services"),
+            asyncio.create_task(self._pods.run(), name="pods"),
+            asyncio.create_task(self._run_pods(changes), name="pod workers"),
+        ]
+        try:
+            await asyncio.gather(*self._running)
+        except asyncio.CancelledError:
+            if not self._stopped:
+                raise
+        finally:
+            await self._stop()
+
+    async def shutdown(self, stop_pods: bool) -> None:  # noqa: FBT001 - the composition root's one choice
+        """With ``stop_pods`` every container ends and every sandbox goes; the objects in the API stay."""
+        self._stopped = True
+        workers = list(self._workers.values())
+        await cancel(*self._tasks.values())
+        if stop_pods:
+            results = await asyncio.gather(*(worker.stop() for worker in workers), return_exceptions=True)
+            for error in results:
+                if isinstance(error, BaseException):
+                    logger.warning("pod did not stop cleanly node=%s error=%s", self._config.node, error)
+            await asyncio.gather(*(self._remove(s) for s in await self._runtime.list_sandboxes()))
+        await self._stop()
+
+    def logs(self, request: LogRequest) -> AsyncIterator[bytes]:
+        return self._streams.logs(request)
+
+    async def exec(self, request: ExecRequest, io: ExecIO) -> int:
+        return await self._streams.exec(request, io)
+
+    def _find(self, key: ObjectKey) -> Pod | None:
+        """As its worker knows it: what was just written counts before the watch has brought it."""
+        pod = self._pods.get(key)
+        worker = self._workers.get(pod.uid) if pod is not None else None
+        return worker.pod if worker is not None else pod
+
+    async def _run_pods(self, changes: AsyncIterator[str]) -> None:
+        await self._pods.wait_synced()
+        await self._adopt()
+        self._pods.on_change(self._pod_changed)
+        async for uid in changes:
+            worker = self._workers.get(uid)
+            if worker is not None:
+                worker.wake()
+
+    async def _adopt(self) -> None:
+        known = {pod.uid: pod for pod in self._pods.items.values()}
+        sandboxes = await self._runtime.list_sandboxes()
+        for sandbox in sorted(sandboxes, key=lambda s: s.created):
+            pod = known.get(sandbox.config.uid)
+            if pod is None:
+                await self._remove(sandbox)
+                continue
+            if sandbox.config.ip:
+                self._context.addresses.adopt(pod.uid, sandbox.config.ip)
+            self._start(pod, adopted=sandbox)
+        self._remove_leftovers(set(known))
+
+    def _remove_leftovers(self, known: set[str]) -> None:
+        """Directories of pods that were deleted while no agent ran."""
+        pods = self._config.state_dir / "pods"
+        for place in pods.iterdir() if pods.is_dir() else ():
+            if place.name not in known:
+                PodDir.of(self._config.state_dir, place.name).remove()
+
+    async def _remove(self, sandbox: SandboxState) -> None:
+        try:
+            await self._runtime.remove_sandbox(sandbox.config.uid)
+        except (RuntimeFault, OSError) as error:
+            where = f"{sandbox.config.namespace}/{sandbox.config.name}"
+            logger.warning("sandbox not removed pod=%s error=%s", where, error)
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None, seen: float) -> None:
+        if new is None:
+            worker = self._workers.get(old.uid) if old is not None else None
+            if worker is not None:
+                worker.forget()
+            return
+        worker = self._workers.get(new.uid)
+        if worker is not None:
+            worker.update(new)
+        elif not self._stopped:
+            self._start(new, adopted=None)
+
+    def _start(self, pod: Pod, *, adopted: SandboxState | None) -> None:
+        worker = PodWorker(self._context, pod, adopted=adopted)
+        task = asyncio.create_task(worker.run(), name=f"pod {pod.key}")
+        self._workers[pod.uid] = worker
+        self._tasks[pod.uid] = task
+        task.add_done_callback(lambda done: self._ended(pod, done))
+
+    def _ended(self, pod: Pod, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(pod.uid, None)
+        if task.cancelled():
+            return
+        self._workers.pop(pod.uid, None)
+        error = task.exception()
+        if error is not None:
+            logger.error("worker broke pod=%s", pod.key, exc_info=error)
+            self._start_again(pod)
+
+    def _start_again(self, pod: Pod) -> None:
+        """A defect in one pod's worker must not leave the pod without one; the loop is slowed by the clock."""
+
+        async def later() -> None:
+            await self._context.clock.sleep(10.0)
+            current = self._pods.get(pod.key)
+            if current is not None and current.uid == pod.uid and pod.uid not in self._workers:
+                self._start(current, adopted=await self._runtime.state(pod.uid))
+
+        self._running.append(asyncio.create_task(later(), name=f"restart worker of {pod.key}"))
+
+    async def _stop(self) -> None:
+        await cancel(*self._tasks.values(), *self._running)
+        with contextlib.suppress(StatusError, TransportError):
+            await self._context.sources.close()

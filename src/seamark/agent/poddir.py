@@ -1,0 +1,157 @@
+"""Where the node keeps what belongs to one pod: DATA/nodes/NODE/pods/UID, and the mounts that come from there.
+
+    etc-hosts  resolv.conf  hostname      shown in every container below /etc
+    volumes/NAME/                         emptyDir and the files from the API
+    termination/CONTAINER/ATTEMPT         what a container left at its terminationMessagePath
+    logs/CONTAINER/ATTEMPT.log            its output, in CRI format
+
+Every name is a DNS label that the API validated and that is checked once more here, so no path leaves the directory.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from seamark.agent.environment import expand
+from seamark.agent.podspec import Container, HostPath, Pod, VolumeMount
+from seamark.agent.volumes import VolumeError
+from seamark.linux.runtime import Mount
+
+_SAFE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+MAX_MESSAGE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class PodDir:
+    root: Path
+
+    @classmethod
+    def of(cls, state_dir: Path, uid: str) -> PodDir:
+        return cls(state_dir / "pods" / _safe(uid))
+
+    def volume(self, name: str) -> Path:
+        return self.root / "volumes" / _safe(name)
+
+    def log(self, container: str, attempt: int) -> Path:
+        return self.root / "logs" / _safe(container) / f"{attempt}.log"
+
+    def termination(self, container: str, attempt: int) -> Path:
+        return self.root / "termination" / _safe(container) / str(attempt)
+
+    def write_text(self, name: str, text: str) -> None:
+        """In place: containers have the file itself bound, a rename would leave them with the old one."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        place = self.root / name
+        place.write_text(text)
+        place.chmod(0o644)
+
+    def prepare_attempt(self, container: str, attempt: int) -> None:
+        """Room for the log and the termination message; logs older than the previous attempt go."""
+        log, message = self.log(container, attempt), self.termination(container, attempt)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        message.parent.mkdir(parents=True, exist_ok=True)
+        message.touch()
+        message.chmod(0o666)
+        for old in (*log.parent.glob("*.log"), *message.parent.iterdir()):
+            number = old.name.removesuffix(".log")
+            if number.isdecimal() and int(number) < attempt - 1:
+                old.unlink(missing_ok=True)
+
+    def read_message(self, container: str, attempt: int) -> str:
+        try:
+            with self.termination(container, attempt).open("rb") as file:
+                return file.read(MAX_MESSAGE).decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+    def remove(self) -> None:
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def plan_mounts(
+    pod: Pod, container: Container, directory: PodDir, *, attempt: int, variables: Mapping[str, str]
+) -> tuple[Mount, ...]:
+    """Raises VolumeError for a subPath that leaves its volume."""
+    mounts = [_plan_mount(pod, mount, directory, variables) for mount in container.volume_mounts or []]
+    taken = {mount.target for mount in mounts}
+    own = [
+        Mount(str(directory.root / "etc-hosts"), "/etc/hosts"),
+        Mount(str(directory.root / "resolv.conf"), "/etc/resolv.conf"),
+        Mount(str(directory.root / "hostname"), "/etc/hostname"),
+        Mount(str(directory.termination(container.name, attempt)), container.termination_message_path),
+    ]
+    return (*(mount for mount in own if mount.target not in taken), *mounts)
+
+
+def _plan_mount(pod: Pod, mount: VolumeMount, directory: PodDir, variables: Mapping[str, str]) -> Mount:
+    source = _volume_source(pod, mount.name, directory)
+    read_only = mount.read_only or _is_read_only(pod, mount.name)
+    below = expand(mount.sub_path_expr, variables) if mount.sub_path_expr else mount.sub_path
+    if below:
+        source = _sub_path(source, below)
+    return Mount(str(source), mount.mount_path, read_only=read_only)
+
+
+def _volume_source(pod: Pod, name: str, directory: PodDir) -> Path:
+    volume = next((v for v in pod.spec.volumes or [] if v.name == name), None)
+    if volume is None:
+        raise VolumeError(f"spec.volumes: there is no volume {name!r}")
+    return Path(volume.host_path.path) if volume.host_path else directory.volume(name)
+
+
+def _is_read_only(pod: Pod, name: str) -> bool:
+    """Files that come from the API are shown read-only, as kubelet does."""
+    volume = next(v for v in pod.spec.volumes or [] if v.name == name)
+    return volume.empty_dir is None and volume.host_path is None
+
+
+def _sub_path(volume: Path, below: str) -> Path:
+    """The place below the volume, made where it is missing; a link out of the volume is refused."""
+    if below.startswith("/") or ".." in below.split("/"):
+        raise VolumeError(f"subPath {below!r}: must be relative and without ..")
+    root = Path(os.path.realpath(volume))
+    found = Path(os.path.realpath(volume / below))
+    if not found.is_relative_to(root):
+        raise VolumeError(f"subPath {below!r}: leads out of its volume")
+    if not found.exists():
+        found.mkdir(parents=True, mode=0o755)
+    return found
+
+
+_IS_TYPE: dict[str, Callable[[int], bool]] = {
+    "Directory": stat.S_ISDIR,
+    "File": stat.S_ISREG,
+    "Socket": stat.S_ISSOCK,
+    "CharDevice": stat.S_ISCHR,
+    "BlockDevice": stat.S_ISBLK,
+}
+
+
+def check_host_path(source: HostPath) -> None:
+    """Makes what an …OrCreate type asks for. Raises VolumeError where the path is not of its type."""
+    place = Path(source.path)
+    wanted = source.type.removesuffix("OrCreate")
+    if source.type == "DirectoryOrCreate" and not place.exists():
+        place.mkdir(parents=True, mode=0o755)
+    elif source.type == "FileOrCreate" and not place.exists():
+        place.touch(mode=0o644)
+    if not wanted:
+        return
+    try:
+        fits = _IS_TYPE[wanted](place.stat().st_mode)
+    except FileNotFoundError:
+        fits = False
+    if not fits:
+        raise VolumeError(f"hostPath type check failed: {source.path} is not a {wanted.lower()}")
+
+
+def _safe(name: str) -> str:
+    if not _SAFE.fullmatch(name):
+        raise VolumeError(f"{name!r} cannot be a directory name")
+    return name

@@ -1,0 +1,106 @@
+"""The effects of starting: the sandbox, one container, and the preStop hook at the other end; with their Events."""
+
+from __future__ import annotations
+
+from seamark.agent.context import NodeContext
+from seamark.agent.ipam import RangeExhaustedError
+from seamark.agent.look import Failure
+from seamark.agent.podevents import PodEvents
+from seamark.agent.podplan import plan_failure
+from seamark.agent.podsetup import PodSetup, SetupError
+from seamark.agent.podspec import Container, Pod
+from seamark.agent.prober import Asker
+from seamark.agent.timers import within
+from seamark.linux.runtime import RuntimeFault
+
+FIRST_RETRY = 1.0
+MAX_RETRY = 60.0
+PULL_REASONS = ("ErrImagePull", "ErrImageNeverPull", "InvalidImageName")
+
+
+class PodStart:
+    """Of one pod, for one action."""
+
+    def __init__(self, context: NodeContext, setup: PodSetup, pod: Pod) -> None:
+        self._context = context
+        self._setup = setup
+        self._pod = pod
+        self._events = PodEvents(context.recorder, pod)
+
+    async def create_sandbox(self) -> str:
+        """The pod's address."""
+        try:
+            ip = self._context.config.node_ip
+            if not self._pod.spec.host_network:
+                ip = self._context.addresses.give(self._pod.uid)
+            sandbox, warnings = await self._setup.prepare(self._pod, ip)
+            for warning in warnings:
+                self._events.warning(warning.reason, warning.message)
+            await self._context.runtime.create_sandbox(sandbox)
+        except RangeExhaustedError as error:
+            raise SetupError("FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}") from error
+        except RuntimeFault as fault:
+            raise SetupError("FailedCreatePodSandBox", f"Failed to create pod sandbox: {fault.message}") from fault
+        return ip
+
+    async def start_container(self, container: Container, *, attempt: int, ip: str) -> str:
+        """The digest of its image."""
+        image = await self._setup.resolve(self._pod, container)
+        text = f'Container image "{container.image}" already present on machine'
+        self._events.normal("Pulled", text, container)
+        configured = await self._setup.configure(self._pod, container, image, attempt=attempt, ip=ip)
+        if configured.skipped:
+            listed = ", ".join(configured.skipped)
+            text = f"Keys [{listed}] were skipped since they are considered invalid environment variable names"
+            self._events.warning("InvalidEnvironmentVariableNames", text, container)
+        self._events.normal("Created", f"Created container: {container.name}", container)
+        try:
+            await self._context.runtime.start_container(configured.config)
+        except RuntimeFault as fault:
+            raise SetupError(fault.reason, fault.message) from fault
+        self._events.normal("Started", f"Started container {container.name}", container)
+        return image.digest
+
+    def failed(self, before: Failure | None, error: SetupError, container: Container | None) -> Failure:
+        """Tells of it; the answer says when to try again."""
+        now = self._context.clock.time()
+        if container is None:
+            self._events.warning(error.reason, error.message)
+            same = before is not None and before.reason == error.reason
+            delay = min(before.delay * 2, MAX_RETRY) if same and before and before.delay else FIRST_RETRY
+            return Failure(error.reason, error.message, now, delay)
+        if error.reason in PULL_REASONS:
+            text = f'Failed to pull image "{container.image}": {error.message}'
+            self._events.warning("Failed", text, container)
+            self._events.warning("Failed", f"Error: {error.reason}", container)
+            if error.reason == "ErrImagePull":
+                self._events.normal("BackOff", f'Back-off pulling image "{container.image}"', container)
+        else:
+            self._events.warning("Failed", f"Error: {error.message}", container)
+        return plan_failure(before, error.reason, error.message, now)
+
+    async def run_pre_stop(self, container: Container, asker: Asker, *, ip: str, timeout: float) -> None:
+        """Ends with the hook or with the patience; a hook that failed is told and holds nothing up."""
+        hook = container.lifecycle.pre_stop if container.lifecycle else None
+        if hook is None:
+            return
+        try:
+            if hook.exec:
+                command = tuple(hook.exec.command or ())
+                code, output = await self._context.runtime.probe_exec(
+                    self._pod.uid, container.name, command, timeout=timeout
+                )
+                text = "" if code == 0 else f"exited with {code}: {output.decode('utf-8', 'replace')}"
+            elif hook.http_get:
+                good, text = await asker.http_get(container, hook.http_get, ip, timeout=timeout)
+                text = "" if good else text
+            else:
+                seconds = hook.sleep.seconds if hook.sleep else 0
+                await within(self._context.clock, timeout, self._context.clock.sleep(seconds))
+                text = ""
+        except TimeoutError:
+            text = f"did not end within the grace period of {timeout:g} seconds"
+        except RuntimeFault as fault:
+            text = fault.message
+        if text:
+            self._events.warning("FailedPreStopHook", f"PreStopHook failed: {text}", container)

@@ -67,7 +67,7 @@ class NodeAgent:
             runtime=runtime,
             images=images,
             clock=clock,
-            recorder=EventRecorder(client, clock=clock),
+            recorder=EventRecorder(client, clock=clock, host=config.node),
             services=Informer(client, SERVICES, Service, clock=clock),
             sources=ConfigSources(client, clock),
             addresses=AddressBook(config.pod_cidr),

@@ -42,11 +42,14 @@ class _Written(NamedTuple):
 
 
 class EventRecorder:
-    """``run`` writes until cancelled. A ``component`` is the source, such as ``deployment-controller``."""
+    """``run`` writes until cancelled. A ``component`` is the source, such as ``deployment-controller``, and ``host``
+    the node it runs on, where it is one of a node's (``kubelet, node1`` in describe).
+    """
 
-    def __init__(self, client: Client, *, clock: Clock) -> None:
+    def __init__(self, client: Client, *, clock: Clock, host: str = "") -> None:
         self._client = client
         self._clock = clock
+        self._host = host
         self._waiting: deque[tuple[str, _Event]] = deque(maxlen=BACKLOG)
         self._wake = asyncio.Event()
         self._written: OrderedDict[tuple[str, ...], _Written] = OrderedDict()
@@ -79,7 +82,7 @@ class EventRecorder:
             return
         self._serial += 1
         name = f"{meta.name}.{int(event.at * 1_000_000):x}{self._serial:x}"
-        await self._client.create(EVENTS_V1, _render(component, event, name))
+        await self._client.create(EVENTS_V1, _render(component, event, name, self._host))
         self._remember(same, _Written(name, 1, event.at))
 
     async def _count(self, known: _Written, event: _Event) -> bool:
@@ -104,7 +107,7 @@ def _namespace(event: _Event) -> str:
     return event.about.metadata.namespace or "default"
 
 
-def _render(component: str, event: _Event, name: str) -> dict[str, object]:
+def _render(component: str, event: _Event, name: str, host: str) -> dict[str, object]:
     meta, at = event.about.metadata, format_time(event.at)
     return {
         "apiVersion": "v1",
@@ -121,10 +124,10 @@ def _render(component: str, event: _Event, name: str) -> dict[str, object]:
         "reason": event.reason,
         "message": event.message,
         "type": event.type,
-        "source": {"component": component},
+        "source": {"component": component, **({"host": host} if host else {})},
         "firstTimestamp": at,
         "lastTimestamp": at,
         "count": 1,
         "reportingComponent": component,
-        "reportingInstance": "",
+        "reportingInstance": host,
     }

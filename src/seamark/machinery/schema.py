@@ -70,18 +70,20 @@ class Message:
     group: str = ""
     version: str = ""
     kind: str = ""
+    map_type: str = ""  # "atomic": server-side apply owns it whole
 
     @property
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
 
 
-class _Row(msgspec.Struct, frozen=True):
+class _Row(msgspec.Struct, frozen=True, rename="camel"):
     fields: tuple[Field, ...]
     codec: str = ""
     group: str = ""
     version: str = ""
     kind: str = ""
+    map_type: str = ""
 
 
 class _Table(msgspec.Struct, frozen=True):
@@ -89,7 +91,7 @@ class _Table(msgspec.Struct, frozen=True):
     messages: dict[str, _Row]
 
 
-_TYPE_META = (Field(name="apiVersion", type="string"), Field(name="kind", type="string"))
+_TYPE_META = tuple(Field(name=name, type="string", omitempty=True) for name in ("apiVersion", "kind"))
 _META_GROUP = "meta.k8s.io"
 
 
@@ -107,7 +109,7 @@ class Schema:
     def _build(self, name: str, row: _Row) -> Message:
         flat = {field.name: field for field in (_TYPE_META if row.kind else ())}
         flat |= {field.name: field for field in self._flatten(row.fields)}
-        return Message(name, row.fields, flat, row.codec, row.group, row.version, row.kind)
+        return Message(name, row.fields, flat, row.codec, row.group, row.version, row.kind, row.map_type)
 
     def _flatten(self, fields: tuple[Field, ...]) -> list[Field]:
         found: list[Field] = []

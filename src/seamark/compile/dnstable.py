@@ -134,6 +134,10 @@ class DnsTable:
             if key in self._services:
                 yield key, self._services[key][0]
 
+    def service(self, key: ObjectKey) -> Service | None:
+        found = self._services.get(key)
+        return found[0] if found else None
+
     def endpoints_of(self, service: ObjectKey) -> Iterator[Match]:
         """The ready matches of a Service's slices, by slice name."""
         for _, matches in sorted(self._slices.get(service, {}).items()):

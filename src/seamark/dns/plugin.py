@@ -33,15 +33,26 @@ class Query:
     zone: dns.name.Name
     received: float
     metadata: dict[str, Any] = field(default_factory=dict)
+    client_port: int = 0
+    size: int = 0
+    """Octets of the query as it came."""
+    server: str = ""
+    """The listener, as metrics name it: ``dns://:53``."""
+    depth: int = 0
+    """How many times this query has come back to the own server (ExternalName chasing)."""
 
 
 @dataclass(slots=True)
 class Answer:
-    """What a chain returns: a whole response, or an rcode alone for the server to write."""
+    """What a chain returns: a whole response, or an rcode alone for the server to write.
+
+    ``error`` is why, where a plugin failed; the plugin ``errors`` logs it.
+    """
 
     rcode: dns.rcode.Rcode
     message: dns.message.Message | None = None
     by: str = ""
+    error: str = ""
 
 
 Next = Callable[[Query], Awaitable[Answer]]

@@ -1,0 +1,125 @@
+"""``seamark dns``: the cluster DNS server, with CoreDNS's flags (single dash, as Go's flag package reads them).
+
+This module starts in every coredns pod: it imports no more than serving needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import prometheus_client
+
+import seamark
+from seamark.dns.corefile.lexer import CorefileError
+from seamark.dns.host import Host, write_line
+from seamark.dns.order import IMPLEMENTED, ORDER
+from seamark.dns.server.addresses import own_addresses
+from seamark.dns.server.loading import load_corefile
+from seamark.dns.server.process import Process
+from seamark.linux.clock import SystemClock
+
+HELP = "the cluster DNS server: CoreDNS's Corefile, CoreDNS's flags"
+
+
+def main(argv: list[str]) -> int:
+    """Runs until told to end; the exit status."""
+    options = _parser().parse_args([_single_dash(word) for word in argv])
+    if options.version:
+        print(f"Seamark-{seamark.__version__}")
+        return 0
+    if options.plugins:
+        print("Server types:\n  dns\n\nOther plugins:")
+        print("\n".join(f"  dns.{name}" for name in sorted(IMPLEMENTED)))
+        return 0
+    return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    port = options.dns_port if options.dns_port is not None else 53
+    environment = dict(os.environ)
+    host = Host(
+        clock=SystemClock(),
+        environment=environment,
+        log=(lambda line: None) if options.quiet else write_line,
+        fatal=_fatal,
+        port=port,
+        addresses=own_addresses,
+    )
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # CoreDNS has none
+    host.metrics.build_info.labels(f"seamark-{seamark.__version__}", "", "").set(1)
+    path = Path(options.conf) if options.conf else None
+    load = partial(load_corefile, path, port=port, environment=environment)
+    try:
+        import uvloop
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(Process(host, load), partial(_started, options)))
+    except CorefileError as error:
+        print(f"seamark dns: {error}", file=sys.stderr)
+    except UnicodeDecodeError as error:
+        print(f"seamark dns: {options.conf}: not UTF-8: {error}", file=sys.stderr)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"seamark dns: {where}{error.strerror or error}", file=sys.stderr)
+    return 1
+
+
+def _started(options: argparse.Namespace) -> None:
+    if options.pidfile:
+        Path(options.pidfile).write_text(f"{os.getpid()}\n")
+    if not options.quiet:
+        write_line(f"Seamark-{seamark.__version__}")
+
+
+async def _serve(process: Process, started: Callable[[], None]) -> int:
+    """SIGTERM and SIGINT end gracefully, SIGQUIT at once, SIGUSR1 reloads, SIGHUP is ignored."""
+    loop = asyncio.get_running_loop()
+    told: asyncio.Queue[signal.Signals] = asyncio.Queue()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1):
+        loop.add_signal_handler(number, told.put_nowait, number)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    await process.start()
+    started()
+    while (number := await told.get()) is signal.SIGUSR1:
+        await process.reload()
+    if number is signal.SIGQUIT:
+        await process.kill()
+        return 0
+    write_line(f"[INFO] {number.name}: Shutting down servers then terminating")
+    await process.stop()
+    return 0
+
+
+def _fatal(message: str) -> None:
+    write_line(message)
+    os._exit(1)
+
+
+def _single_dash(word: str) -> str:
+    """Go reads ``--flag`` as ``-flag``."""
+    return word[1:] if word.startswith("--") and len(word) > 2 else word
+
+
+def _parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(prog="seamark dns", description=HELP, allow_abbrev=False)
+    found.add_argument("-conf", metavar="FILE", help="Corefile to load (default: ./Corefile)")
+    found.add_argument("-dns.port", "-p", dest="dns_port", type=_port, metavar="PORT", help="port, 53 by default")
+    found.add_argument("-pidfile", metavar="FILE", help="where to write the process id")
+    found.add_argument("-plugins", action="store_true", help="list the plugins and end")
+    found.add_argument("-quiet", action="store_true", help="write no log")
+    found.add_argument("-version", action="store_true", help="show the version and end")
+    found.epilog = f"Plugins see a query in CoreDNS's order: {' '.join(n for n in ORDER if n in IMPLEMENTED)}."
+    return found
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port")
+    return int(text)

@@ -1,0 +1,81 @@
+"""What a plugin may use of the world: clock, randomness, metrics, log lines, HTTP ports, the own server.
+
+One Host per process, kept over reloads; one Site per server block of one loaded Corefile. Handlers get a Site when
+they are made and nothing else, so a test gives them a FakeClock and a list for the log.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dns.message
+import dns.name
+import dns.rdatatype
+
+from seamark.client.client import Client
+from seamark.dns.corefile.keys import ZoneKey
+from seamark.dns.metrics import Metrics
+from seamark.dns.plugin import Query
+from seamark.machinery.clock import Clock
+
+Lookup = Callable[[Query, dns.name.Name, dns.rdatatype.RdataType], Awaitable[dns.message.Message | None]]
+HttpAnswer = tuple[int, str, bytes]
+"""Status, content type, body."""
+HttpHandler = Callable[[], HttpAnswer]
+
+
+def write_line(line: str) -> None:
+    """To standard output, as CoreDNS logs."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+@dataclass(slots=True)
+class Host:
+    """``environment`` is that of the process; ``fatal`` ends it (plugin loop)."""
+
+    clock: Clock
+    environment: Mapping[str, str]
+    metrics: Metrics = field(default_factory=Metrics)
+    random: random.Random = field(default_factory=random.Random)
+    log: Callable[[str], None] = write_line
+    fatal: Callable[[str], None] = sys.exit
+    port: int = 53
+    """Where server blocks without a port listen (``-dns.port``)."""
+    addresses: Callable[[], tuple[str, ...]] = tuple
+    """The machine's own addresses, loopback left out."""
+    connect: Callable[[Any], Client] | None = None
+    """Opens the API of a ``kubernetes`` configuration; None = as the configuration says."""
+
+
+async def _nowhere(query: Query, name: dns.name.Name, rdtype: dns.rdatatype.RdataType) -> dns.message.Message | None:
+    return None
+
+
+@dataclass(slots=True)
+class Site:
+    """One server block. ``lookup`` asks the own server, as a query from the same client.
+
+    ``http`` collects what plugins want served: (address, path) -> handler; ``plugins`` are all of this block.
+    """
+
+    host: Host
+    keys: tuple[ZoneKey, ...] = ()
+    lookup: Lookup = _nowhere
+    plugins: list[tuple[str, Any]] = field(default_factory=list)
+    http: dict[tuple[str, str], HttpHandler] = field(default_factory=dict)
+    everyone: Callable[[], Sequence[tuple[str, Any]]] = tuple
+    """All plugins of the whole Corefile, by name (what ``ready`` asks)."""
+
+    @property
+    def zones(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(key.zone for key in self.keys))
+
+    @property
+    def server(self) -> str:
+        """How metrics call the first listener of this block: ``dns://:53``."""
+        return f"{self.keys[0].transport}://:{self.keys[0].port}" if self.keys else ""

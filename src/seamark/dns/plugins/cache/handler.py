@@ -1,0 +1,178 @@
+"""Keeps answers of the plugins behind it.
+
+Answers of ``kubernetes`` are not kept: its table answers as fast, and a change must be seen at once (DESIGN section 7).
+What others answered for a name inside its zones (through fallthrough) is dropped as soon as the table changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import OrderedDict
+
+import dns.flags
+import dns.message
+import dns.opcode
+import dns.rcode
+import dns.rdatatype
+
+from seamark.dns.corefile.keys import match_zone
+from seamark.dns.host import Site
+from seamark.dns.plugin import Answer, Next, Query
+from seamark.dns.plugins.cache.config import Config
+from seamark.dns.plugins.cache.items import Item, Key, compute_ttl, key_of, select_kind, with_ttl
+from seamark.dns.reply import reply_to, text_name
+
+TRANSFERS = (dns.rdatatype.AXFR, dns.rdatatype.IXFR)
+VIEW = ""
+
+
+class Cache:
+    name = "cache"
+
+    def __init__(self, config: Config, site: Site) -> None:
+        self._config = config
+        self._site = site
+        self._clock = site.host.clock
+        self._metrics = site.host.metrics
+        self._items: dict[str, OrderedDict[Key, Item]] = {"success": OrderedDict(), "denial": OrderedDict()}
+        self._labels = (",".join(config.zones), VIEW)
+        self._refreshes: set[asyncio.Task[Answer]] = set()
+
+    async def stop(self) -> None:
+        for task in self._refreshes:
+            task.cancel()
+
+    async def serve(self, query: Query, following: Next) -> Answer:
+        name = text_name(query.name)
+        if query.message.opcode() != dns.opcode.QUERY or match_zone(self._config.zones, name) is None:
+            return await following(query)
+        self._metrics.cache_requests.labels(query.server, *self._labels).inc()
+        key = key_of(query.message, query.name, query.rdtype)
+        now = self._clock.monotonic()
+        item = self._find(key, name, now)
+        if item is None:
+            self._metrics.cache_misses.labels(query.server, *self._labels).inc()
+            return await self._fetch(query, following, key)
+        if item.left(now) <= 0:
+            return await self._stale(query, following, key, item)
+        self._metrics.cache_hits.labels(query.server, _counted(item.kind), *self._labels).inc()
+        if self._wants_prefetch(item, now):
+            self._refresh(query, following, key, item)
+        return self._answer(query, item, item.ttl if self._config.keepttl else item.left(now))
+
+    def _find(self, key: Key, name: str, now: float) -> Item | None:
+        """A success is preferred to a SERVFAIL, which passes."""
+        found = [item for items in (self._items["denial"], self._items["success"]) if (item := items.get(key))]
+        version = self._version(name)
+        usable = [i for i in found if i.version == version and i.left(now) > -self._config.stale.seconds]
+        usable = [i for i in usable if i.kind != "servfail" or i.left(now) > 0]
+        usable.sort(key=lambda item: item.kind == "servfail")
+        return usable[0] if usable else None
+
+    def _version(self, name: str) -> int:
+        """The state of the tables that may answer ``name`` themselves one day."""
+        handlers = (handler for _, handler in self._site.plugins if hasattr(handler, "table_version"))
+        return sum(handler.table_version(name) for handler in handlers)
+
+    async def _fetch(self, query: Query, following: Next, key: Key) -> Answer:
+        version = self._version(text_name(query.name))
+        answer = await following(query)
+        if answer.message is None:
+            if answer.error and answer.rcode == dns.rcode.SERVFAIL:
+                self._keep(query, key, reply_to(query.message, dns.rcode.SERVFAIL), version)
+            return answer
+        if answer.by == "kubernetes" or query.rdtype in TRANSFERS:
+            return answer
+        if not _fits(query, answer.message):
+            self._metrics.cache_drops.labels(query.server, *self._labels).inc()
+            return answer
+        item = self._keep(query, key, answer.message, version)
+        if item is not None:
+            answer.message = with_ttl(answer.message, item.ttl)
+        return answer
+
+    def _keep(self, query: Query, key: Key, message: dns.message.Message, version: int) -> Item | None:
+        """Stores what may be stored; an excepted zone still gets the bounded TTL."""
+        kind = select_kind(message)
+        if kind is None:
+            return None
+        ttl = compute_ttl(message, kind, self._config)
+        if ttl <= 0:
+            return None
+        item = Item(with_ttl(message, ttl), kind, ttl, self._clock.monotonic(), version)
+        bounds = self._config.success if kind == "success" else self._config.denial
+        if match_zone(bounds.excepted, text_name(query.name)) is not None:
+            return item
+        items = self._items[_counted(kind)]
+        items[key] = item
+        items.move_to_end(key)
+        if kind == "success":
+            self._items["denial"].pop(key, None)
+        if len(items) > bounds.capacity:
+            items.popitem(last=False)
+            self._metrics.cache_evictions.labels(query.server, _counted(kind), *self._labels).inc()
+        self._metrics.cache_entries.labels(query.server, _counted(kind), *self._labels).set(len(items))
+        return item
+
+    async def _stale(self, query: Query, following: Next, key: Key, item: Item) -> Answer:
+        """After its end: given with TTL 0, and fetched anew meanwhile, or (verify) only if that fails."""
+        if self._config.stale.verify:
+            answer = await self._fetch(query, following, key)
+            if answer.rcode in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+                return answer
+        else:
+            self._refresh(query, following, key, item)
+        self._metrics.cache_stale.labels(query.server, *self._labels).inc()
+        return self._answer(query, item, 0)
+
+    def _wants_prefetch(self, item: Item, now: float) -> bool:
+        wanted = self._config.prefetch
+        if not wanted.amount:
+            return False
+        hits = item.hit(now, wanted.period)
+        return hits >= wanted.amount and item.left(now) <= math.ceil(wanted.percent / 100 * item.ttl)
+
+    def _refresh(self, query: Query, following: Next, key: Key, item: Item) -> None:
+        """In the background, once at a time."""
+        if item.refreshing:
+            return
+        item.refreshing = True
+        self._metrics.cache_prefetches.labels(query.server, *self._labels).inc()
+        task = asyncio.get_running_loop().create_task(self._again(query, following, key, item))
+        self._refreshes.add(task)
+        task.add_done_callback(self._refreshes.discard)
+
+    async def _again(self, query: Query, following: Next, key: Key, item: Item) -> Answer:
+        try:
+            answer = await self._fetch(query, following, key)
+        finally:
+            item.refreshing = False
+        for items in self._items.values():
+            if key in items and items[key] is not item:
+                items[key].hits, items[key].last_hit = item.hits, item.last_hit
+        return answer
+
+    def _answer(self, query: Query, item: Item, ttl: int) -> Answer:
+        message = with_ttl(item.message, ttl)
+        message.id = query.message.id
+        flags = item.message.flags & (dns.flags.AA | dns.flags.RA | dns.flags.AD)
+        if not (query.message.flags & dns.flags.AD or query.message.ednsflags & dns.flags.DO):
+            flags &= ~dns.flags.AD
+        message.flags = dns.flags.QR | flags | (query.message.flags & (dns.flags.RD | dns.flags.CD))
+        message.set_rcode(item.message.rcode())
+        message.question = list(query.message.question)
+        return Answer(item.message.rcode(), message, self.name)
+
+
+def _counted(kind: str) -> str:
+    return "success" if kind == "success" else "denial"
+
+
+def _fits(query: Query, message: dns.message.Message) -> bool:
+    asked = message.question[0] if message.question else None
+    return asked is not None and asked.name == query.name and asked.rdtype == query.rdtype
+
+
+def make(config: Config, site: Site) -> Cache:
+    return Cache(config, site)

@@ -1,0 +1,56 @@
+"""``errors { stacktrace; consolidate DURATION REGEXP [LEVEL] [show_first] }``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from seamark.dns.corefile.block import Block, Line, duration
+
+LEVELS = ("warning", "error", "info", "debug")
+
+
+@dataclass(frozen=True, slots=True)
+class Consolidate:
+    """Errors that match ``pattern`` are counted and told once per ``period``."""
+
+    period: float
+    pattern: re.Pattern[str]
+    level: str = "error"
+    show_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    stacktrace: bool = False
+    consolidate: tuple[Consolidate, ...] = ()
+
+
+def parse(block: Block) -> Config:
+    block.none()
+    found: list[Consolidate] = []
+    stacktrace: list[bool] = []
+
+    def read_stacktrace(line: Line) -> None:
+        line.none()
+        stacktrace.append(True)
+
+    block.read({"stacktrace": read_stacktrace, "consolidate": lambda line: found.append(_consolidate(line))})
+    return Config(bool(stacktrace), tuple(found))
+
+
+def _consolidate(line: Line) -> Consolidate:
+    period, pattern, *rest = line.between(2, 4, "a duration, a regular expression, a level and show_first")
+    level, show_first = "error", False
+    for word in rest:
+        if word.text == "show_first":
+            show_first = True
+        elif word.text in LEVELS and not show_first:
+            level = word.text
+        else:
+            raise word.error(f"'{word.text}' is neither a log level ({', '.join(LEVELS)}) nor show_first")
+    try:
+        compiled = re.compile(pattern.text)
+    except re.error as error:
+        raise pattern.error(f"'{pattern.text}' is not a regular expression: {error}") from None
+    return Consolidate(duration(period, least=1e-9), compiled, level, show_first)

@@ -1,0 +1,209 @@
+"""``forward FROM TO... { except …; policy …; max_concurrent …; … }``.
+
+TO is an address with or without port, or a file in the form of resolv.conf. Encrypted upstreams and host names are
+refused: they are not supported yet, and plain DNS in their place would be a surprise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any, ClassVar
+
+import dns.exception
+import dns.rcode
+
+from seamark.dns.corefile.address import split_address
+from seamark.dns.corefile.block import Block, Line, duration, integer
+from seamark.dns.corefile.keys import parse_zones
+from seamark.dns.corefile.lexer import Token
+
+MANY = True
+MAX_UPSTREAMS = 15
+POLICIES = ("random", "round_robin", "sequential")
+NOT_SUPPORTED = "encrypted upstreams are not supported yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Either an address or (``file``) a resolv.conf to read at start; ``token`` is for messages."""
+
+    host: str
+    port: int
+    token: Token
+    file: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    force_tcp: bool = False
+    prefer_udp: bool = False
+    expire: float = 10.0
+    max_age: float = 0.0
+    max_idle_conns: int = 0
+    read_timeout: float = 2.0
+    source_address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    interval: float = 0.5
+    recursion: bool = True
+    domain: str = "."
+    max_fails: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """``max_connect_attempts`` None = twice the number of upstreams; ``max_concurrent`` 0 = no limit."""
+
+    zone: str
+    upstreams: tuple[Upstream, ...]
+    excepted: tuple[str, ...] = ()
+    policy: str = "random"
+    max_connect_attempts: int | None = None
+    max_concurrent: int = 0
+    next_rcodes: frozenset[dns.rcode.Rcode] = frozenset()
+    next_on_nodata: bool = False
+    failover: frozenset[dns.rcode.Rcode] = frozenset()
+    failfast: bool = False
+    transport: Transport = field(default_factory=Transport)
+    health: Health = field(default_factory=Health)
+
+
+def parse(block: Block) -> Config:
+    if len(block.args) < 2:
+        raise (block.args[-1] if block.args else block.name).error(
+            "'forward' takes a zone and at least one upstream, such as 'forward . 9.9.9.9'"
+        )
+    zones = parse_zones(block.args[:1], ())
+    if len(zones) != 1:
+        raise block.args[0].error(f"'{block.args[0].text}' stands for {len(zones)} zones, forward takes one")
+    upstreams = tuple(_upstream(token) for token in block.args[1:])
+    if len(upstreams) > MAX_UPSTREAMS:
+        raise block.args[MAX_UPSTREAMS + 1].error(f"forward takes at most {MAX_UPSTREAMS} upstreams")
+    reader = _Reader()
+    block.read(reader.properties(), reader.REFUSED)
+    transport = Transport(**reader.transport)
+    if 0 < transport.max_age < transport.expire:
+        raise block.name.error(f"forward: max_age {transport.max_age:g}s is less than expire {transport.expire:g}s")
+    return Config(zones[0], upstreams, transport=transport, health=Health(**reader.health), **reader.found)
+
+
+class _Reader:
+    """Collects the properties into the arguments of Config, Transport and Health."""
+
+    REFUSED: ClassVar = {
+        "tls": NOT_SUPPORTED,
+        "tls_servername": NOT_SUPPORTED,
+        "doh_method": NOT_SUPPORTED,
+        "resolver": "upstreams have to be addresses, so there is nothing to resolve",
+    }
+
+    def __init__(self) -> None:
+        self.found: dict[str, Any] = {}
+        self.transport: dict[str, Any] = {}
+        self.health: dict[str, Any] = {}
+        self.excepted: list[str] = []
+
+    def properties(self) -> dict[str, Callable[[Line], None]]:
+        return {
+            "except": self.read_except,
+            "policy": self.read_policy,
+            "next": lambda line: self.found.update(next_rcodes=_rcodes(line)),
+            "failover": self.read_failover,
+            "health_check": self.read_health_check,
+            "source_address": self.read_source_address,
+            "max_fails": lambda line: self.health.update(max_fails=_count(line)),
+            "max_concurrent": lambda line: self.found.update(max_concurrent=_count(line)),
+            "max_connect_attempts": lambda line: self.found.update(max_connect_attempts=_count(line)),
+            "max_idle_conns": lambda line: self.transport.update(max_idle_conns=_count(line)),
+            "expire": lambda line: self.transport.update(expire=_seconds(line)),
+            "max_age": lambda line: self.transport.update(max_age=_seconds(line)),
+            "read_timeout": lambda line: self.transport.update(read_timeout=_seconds(line, least=1e-9)),
+            "force_tcp": lambda line: self.transport.update(force_tcp=_flag(line)),
+            "prefer_udp": lambda line: self.transport.update(prefer_udp=_flag(line)),
+            "next_on_nodata": lambda line: self.found.update(next_on_nodata=_flag(line)),
+            "failfast_all_unhealthy_upstreams": lambda line: self.found.update(failfast=_flag(line)),
+        }
+
+    def read_except(self, line: Line) -> None:
+        self.excepted += parse_zones(line.some("zones"), ())
+        self.found["excepted"] = tuple(self.excepted)
+
+    def read_policy(self, line: Line) -> None:
+        word = line.one("a policy")
+        if word.text not in POLICIES:
+            raise word.error(f"'{word.text}' is not a policy of forward (known: {', '.join(POLICIES)})")
+        self.found["policy"] = word.text
+
+    def read_failover(self, line: Line) -> None:
+        rcodes = _rcodes(line)
+        if dns.rcode.NOERROR in rcodes:
+            raise line.name.error("NOERROR cannot be used in failover")
+        self.found["failover"] = rcodes
+
+    def read_health_check(self, line: Line) -> None:
+        first, *rest = line.some("a duration")
+        self.health["interval"] = duration(first)
+        words = iter(rest)
+        for word in words:
+            if word.text == "no_rec":
+                self.health["recursion"] = False
+            elif word.text == "domain":
+                domain = next(words, None)
+                if domain is None:
+                    raise word.error("'domain' takes a domain name")
+                self.health["domain"] = parse_zones((domain,), ())[0]
+            else:
+                raise word.error(f"'{word.text}' is not an option of health_check (known: no_rec, domain)")
+
+    def read_source_address(self, line: Line) -> None:
+        word = line.one("an address")
+        try:
+            self.transport["source_address"] = str(ip_address(word.text))
+        except ValueError:
+            raise word.error(f"'{word.text}' is not an address") from None
+
+
+def _upstream(token: Token) -> Upstream:
+    text = token.text
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme != "dns":
+        raise token.error(f"'{text}': {NOT_SUPPORTED}")
+    text = rest if separator else text
+    if text.startswith(("/", "./")):
+        return Upstream(text, 53, token, file=True)
+    try:
+        host, port = split_address(text)
+        ip_address(host)
+    except ValueError:
+        raise token.error(
+            f"'{text}' is neither an address, nor an address with a port, nor a file path; "
+            "host names of upstreams are not supported yet"
+        ) from None
+    return Upstream(host, port or 53, token)
+
+
+def _rcodes(line: Line) -> frozenset[dns.rcode.Rcode]:
+    found = set()
+    for word in line.some("rcodes such as NXDOMAIN"):
+        try:
+            found.add(dns.rcode.from_text(word.text.upper()))
+        except dns.exception.DNSException:
+            raise word.error(f"'{word.text}' is not an rcode such as NXDOMAIN or SERVFAIL") from None
+    return frozenset(found)
+
+
+def _count(line: Line) -> int:
+    return integer(line.one("a number"), least=0)
+
+
+def _seconds(line: Line, least: float = 0.0) -> float:
+    return duration(line.one("a duration"), least=least)
+
+
+def _flag(line: Line) -> bool:
+    line.none()
+    return True

@@ -1,0 +1,234 @@
+"""Answers for Services, endpoints and pods out of the DNS table: the Kubernetes DNS specification, as CoreDNS has it.
+
+NXDOMAIN and NODATA carry the SOA of the matched zone; ``fallthrough`` applies to NXDOMAIN alone. Before the first
+complete list a name that is not found is SERVFAIL, never NXDOMAIN: nobody may take "not yet" for "no".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import dns.name
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+
+from seamark.client.client import Client
+from seamark.compile.dnstable import DnsTable, NameRecords
+from seamark.dns.corefile.keys import match_zone
+from seamark.dns.host import Site
+from seamark.dns.plugin import Answer, Next, Query
+from seamark.dns.plugins.kubernetes.config import Config
+from seamark.dns.plugins.kubernetes.records import additional_of, name_servers, rdata_of, rrset_at, soa, version
+from seamark.dns.plugins.kubernetes.servers import find_servers
+from seamark.dns.plugins.kubernetes.watching import Watching, open_client
+from seamark.dns.reply import address_rdata, answered, rrset_of, text_name
+from seamark.dns.reverse import address_of, is_reverse_name
+
+T = dns.rdatatype
+Section = list[dns.rrset.RRset]
+MAX_ALIASES = 10
+MAX_REMEMBERED = 8192
+LOG_EVERY = 0.5
+SHALLOW = ((), ("svc",), ("pod",))
+
+
+@dataclass(slots=True)
+class Found:
+    """What a question comes to. ``exists`` False = NXDOMAIN; nothing found at an existing name = NODATA.
+
+    ``lasting`` = it depends on the table alone, so it may be given again until the table changes.
+    """
+
+    exists: bool
+    answer: Section = field(default_factory=list)
+    additional: Section = field(default_factory=list)
+    lasting: bool = True
+
+
+@dataclass(slots=True)
+class Asked:
+    """A question relative to the zone it matched: ``zone`` as spelled, ``labels`` lower-case."""
+
+    query: Query
+    text: str
+    zone: dns.name.Name
+    labels: tuple[str, ...]
+
+
+MISSING = Found(exists=False)
+EMPTY = Found(exists=True)
+
+
+class Kubernetes:
+    name = "kubernetes"
+
+    def __init__(self, config: Config, site: Site, client: Client) -> None:
+        self.table = DnsTable(config.options)
+        self.client = client
+        self._config = config
+        self._site = site
+        self._host = site.host
+        self._primary = dns.name.from_text(config.primary)
+        self._depths = {zone: len(dns.name.from_text(zone).labels) for zone in config.zones}
+        self._watching = Watching(config, client, site.host, self.table)
+        self._own: tuple[str, ...] = ()
+        self._remembered: dict[tuple[tuple[bytes, ...], int], Found] = {}
+        self._remembered_version = -1
+
+    # life
+
+    async def start(self) -> None:
+        """Waits for the first complete lists, up to ``startup_timeout``."""
+        for warning in self._config.warnings:
+            self._host.log(f"[WARNING] plugin/kubernetes: {warning}")
+        self._own = self._host.addresses()
+        self._watching.start()
+        waiting = asyncio.ensure_future(self._watching.wait_synced())
+        alarm = asyncio.ensure_future(self._host.clock.sleep(self._config.startup_timeout))
+        try:
+            await asyncio.wait((waiting, alarm), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            alarm.cancel()
+            waiting.cancel()
+        if not self.ready():
+            self._host.log("[WARNING] plugin/kubernetes: starting server with unsynced Kubernetes API")
+
+    async def stop(self) -> None:
+        await self._watching.stop()
+
+    def ready(self) -> bool:
+        return self._watching.synced
+
+    def table_version(self, name: str) -> int:
+        """For caches in front: the state of the table behind ``name``, 0 outside its zones."""
+        return self.table.version if match_zone(self._config.zones, name) is not None else 0
+
+    # answers
+
+    async def serve(self, query: Query, following: Next) -> Answer:
+        text = text_name(query.name)
+        matched = match_zone(self._config.zones, text)
+        if matched is None:
+            return await following(query)
+        if query.rdtype in (T.AXFR, T.IXFR):
+            return Answer(dns.rcode.REFUSED)
+        depth = self._depths[matched]
+        labels = query.name.labels
+        zone = dns.name.Name(labels[len(labels) - depth :])
+        below = tuple(label.decode("latin-1").lower() for label in labels[: len(labels) - depth])
+        found = await self._recall(Asked(query, text, zone, below))
+        if found.exists:
+            authority = [] if found.answer else [self._soa(zone)]
+            answer, additional = list(found.answer), list(found.additional)
+            return answered(query, self.name, answer=answer, authority=authority, additional=additional)
+        if match_zone(self._config.fallthrough or (), text) is not None:
+            return await following(query)
+        rcode = dns.rcode.NXDOMAIN if self.ready() else dns.rcode.SERVFAIL
+        return answered(query, self.name, authority=[self._soa(zone)], rcode=rcode)
+
+    async def _recall(self, asked: Asked) -> Found:
+        """The answer of the last time, if the table has not changed since."""
+        if self._remembered_version != self.table.version or len(self._remembered) > MAX_REMEMBERED:
+            self._remembered.clear()
+            self._remembered_version = self.table.version
+        key = (asked.query.name.labels, int(asked.query.rdtype))
+        found = self._remembered.get(key)
+        if found is None:
+            found = await self._find(asked)
+            if found.lasting and found.exists and self._remembered_version == self.table.version:
+                self._remembered[key] = found
+        return found
+
+    async def _find(self, asked: Asked) -> Found:
+        rdtype = asked.query.rdtype
+        if rdtype == T.SOA:
+            return Found(True, [self._soa(asked.zone)], lasting=False) if not asked.labels else EMPTY
+        if rdtype == T.NS and not asked.labels:
+            return self._name_servers(asked)
+        if rdtype == T.TXT:
+            return self._text(asked)
+        if rdtype == T.PTR and (address := address_of(asked.text)) is not None:
+            records = self.table.reverse(address)
+            found = rrset_at(asked.query.name, self._config.ttl, records, self._primary)
+            return Found(True, found) if found else MISSING
+        if asked.labels == ("ns", "dns") and rdtype != T.PTR:
+            return self._own_name(asked)
+        records_here = self._records(asked.labels, asked.text)
+        if records_here is None:
+            return MISSING
+        if rdtype in (T.A, T.AAAA) and "CNAME" in records_here.answers:
+            return await self._alias(asked, records_here)
+        return self._plain(asked, records_here)
+
+    def _records(self, labels: tuple[str, ...], text: str) -> NameRecords | None:
+        """Reverse zones hold no Services, whatever their names look like."""
+        if is_reverse_name(text) and labels not in SHALLOW:
+            return None
+        return self.table.find(labels)
+
+    def _plain(self, asked: Asked, here: NameRecords) -> Found:
+        rdtype = dns.rdatatype.to_text(asked.query.rdtype)
+        records = here.answers.get(rdtype, ()) if rdtype in ("A", "AAAA", "SRV", "CNAME") else ()
+        answer = rrset_at(asked.query.name, self._config.ttl, records, asked.zone)
+        additional = additional_of(here.additional, self._config.ttl, asked.zone) if rdtype == "SRV" and answer else []
+        return Found(True, answer, additional)
+
+    def _text(self, asked: Asked) -> Found:
+        """Only the version is text; a name without records is NXDOMAIN for TXT, even an apex (as CoreDNS)."""
+        if asked.labels == ("dns-version",):
+            return Found(True, [version(asked.query.name)])
+        here = self._records(asked.labels, asked.text)
+        return EMPTY if here is not None and here.answers else MISSING
+
+    async def _alias(self, asked: Asked, here: NameRecords) -> Found:
+        """ExternalName: follows targets in the zone here, asks the own server for one outside.
+
+        A target in the zone without such an address is NODATA, and the alias is not shown (as CoreDNS).
+        """
+        rdtype = asked.query.rdtype
+        chain: Section = []
+        owner, records = asked.query.name, here
+        seen = {asked.text}
+        while "CNAME" in records.answers:
+            link = rrset_of(owner, self._config.ttl, [rdata_of(records.answers["CNAME"][0], asked.zone)])
+            chain.append(link)
+            owner = link[0].target
+            text = text_name(owner)
+            if not owner.is_subdomain(asked.zone):
+                message = await self._site.lookup(asked.query, owner, rdtype)
+                return EMPTY if message is None else Found(True, [*chain, *message.answer], lasting=False)
+            labels = tuple(label.decode("latin-1").lower() for label in owner.relativize(asked.zone).labels)
+            found = None if text in seen or len(chain) > MAX_ALIASES else self._records(labels, text)
+            if found is None:
+                return EMPTY
+            seen.add(text)
+            records = found
+        addresses = rrset_at(
+            owner, self._config.ttl, records.answers.get(dns.rdatatype.to_text(rdtype), ()), asked.zone
+        )
+        return Found(True, [*chain, *addresses]) if addresses else EMPTY
+
+    # apex
+
+    def _soa(self, zone: dns.name.Name) -> dns.rrset.RRset:
+        return soa(zone, self._config.ttl, int(self.table.modified))
+
+    def _name_servers(self, asked: Asked) -> Found:
+        servers = find_servers(self.table, self._own, asked.zone)
+        ttl = self._config.ttl
+        answer = name_servers(asked.query.name, ttl, [name for name, _, _ in servers])
+        additional = [rrset_of(name, ttl, [address_rdata(rdtype, address)]) for name, rdtype, address in servers]
+        return Found(True, answer, additional)
+
+    def _own_name(self, asked: Asked) -> Found:
+        """``ns.dns``: the addresses of the Services that lead to this server."""
+        wanted = dns.rdatatype.to_text(asked.query.rdtype)
+        servers = find_servers(self.table, self._own, asked.zone)
+        rdatas = [address_rdata(rdtype, address) for _, rdtype, address in servers if rdtype == wanted]
+        return Found(True, [rrset_of(asked.query.name, self._config.ttl, rdatas)] if rdatas else [])
+
+
+def make(config: Config, site: Site) -> Kubernetes:
+    return Kubernetes(config, site, open_client(config, site.host))

@@ -1,0 +1,37 @@
+"""200 OK on /ready once every plugin that has to is ready; else 503 and the names of those that are not."""
+
+from __future__ import annotations
+
+from seamark.dns.host import HttpAnswer, Site
+from seamark.dns.plugins.ready.config import Config
+
+TEXT = "text/plain; charset=utf-8"
+
+
+class Ready:
+    """Sees no queries. A plugin that was ready once is not asked again, unless ``continuously``."""
+
+    name = "ready"
+
+    def __init__(self, config: Config, site: Site) -> None:
+        self._config = config
+        self._site = site
+        self._done: set[int] = set()
+        site.http[config.address, "/ready"] = self._answer
+
+    def _answer(self) -> HttpAnswer:
+        waiting = []
+        for name, handler in self._site.everyone():
+            if id(handler) in self._done or not hasattr(handler, "ready"):
+                continue
+            if not handler.ready():
+                waiting.append(name)
+            elif not self._config.continuously:
+                self._done.add(id(handler))
+        if waiting:
+            return 503, TEXT, ",".join(sorted(set(waiting))).encode()
+        return 200, TEXT, b"OK"
+
+
+def make(config: Config, site: Site) -> Ready:
+    return Ready(config, site)

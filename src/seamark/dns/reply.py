@@ -1,0 +1,79 @@
+"""Making replies: the header rules every plugin shares, and rrsets out of text.
+
+A reply repeats id, opcode, question, RD and CD of its query. OPT is not a plugin's business: the server adds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+import dns.flags
+import dns.message
+import dns.name
+import dns.opcode
+import dns.rcode
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+
+from seamark.dns.plugin import Answer, Query
+
+RCODES_UNWRITTEN = frozenset({dns.rcode.SERVFAIL, dns.rcode.REFUSED, dns.rcode.FORMERR, dns.rcode.NOTIMP})
+
+Section = list[dns.rrset.RRset]
+
+
+def reply_to(
+    query: dns.message.Message, rcode: dns.rcode.Rcode = dns.rcode.NOERROR, *, authoritative: bool = False
+) -> dns.message.Message:
+    """An empty reply."""
+    found = dns.message.QueryMessage(id=query.id)
+    found.flags = dns.flags.QR | (query.flags & (dns.flags.RD | dns.flags.CD))
+    if authoritative:
+        found.flags |= dns.flags.AA
+    found.set_opcode(query.opcode())
+    found.set_rcode(rcode)
+    found.question = list(query.question)
+    return found
+
+
+def answered(
+    query: Query,
+    by: str,
+    *,
+    answer: Section | None = None,
+    authority: Section | None = None,
+    additional: Section | None = None,
+    rcode: dns.rcode.Rcode = dns.rcode.NOERROR,
+) -> Answer:
+    """An authoritative answer of plugin ``by``."""
+    message = reply_to(query.message, rcode, authoritative=True)
+    message.answer, message.authority, message.additional = answer or [], authority or [], additional or []
+    return Answer(rcode, message, by)
+
+
+def failed(by: str, error: str, rcode: dns.rcode.Rcode = dns.rcode.SERVFAIL) -> Answer:
+    """Nothing written: the server makes the reply, ``errors`` logs the reason."""
+    return Answer(rcode, None, by, f"plugin/{by}: {error}")
+
+
+def rrset_of(owner: dns.name.Name, ttl: int, rdatas: Iterable[dns.rdata.Rdata]) -> dns.rrset.RRset:
+    """An rrset that keeps order and repeats nothing; ``rdatas`` is not empty."""
+    first, *rest = rdatas
+    found = dns.rrset.RRset(owner, first.rdclass, first.rdtype)
+    found.ttl = ttl
+    for rdata in (first, *rest):
+        found.add(rdata, ttl)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def address_rdata(rdtype: str, address: str) -> dns.rdata.Rdata:
+    return dns.rdata.from_text(dns.rdataclass.IN, dns.rdatatype.from_text(rdtype), address)
+
+
+def text_name(name: dns.name.Name) -> str:
+    """Lower-case and absolute, as zones are written."""
+    return name.to_text().lower()

@@ -1,0 +1,28 @@
+"""The machine's own addresses, from /proc: no netlink is needed for a list that is read once per start."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+
+PROC = Path("/proc/net")
+_LOCAL = re.compile(r"\|-- ([0-9.]+)\n\s+/32 host LOCAL")
+
+
+def own_addresses(proc: Path = PROC) -> tuple[str, ...]:
+    """Loopback and link-local addresses left out; what cannot be read is none."""
+    found = [*_LOCAL.findall(_read(proc / "fib_trie")), *_v6(_read(proc / "if_inet6"))]
+    kept = [text for text in found if not (ip_address(text).is_loopback or ip_address(text).is_link_local)]
+    return tuple(dict.fromkeys(kept))
+
+
+def _v6(text: str) -> list[str]:
+    return [str(IPv6Address(int(line.split()[0], 16))) for line in text.splitlines() if line.strip()]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,101 @@
+"""Packet in, packet out: everything a DNS server does between its sockets and its plugins.
+
+Rules of CoreDNS: class other than IN is REFUSED, EDNS version above 0 is BADVERS, what no plugin wrote the core
+writes; OPT comes back with the client's size and DO bit; over UDP an answer fits the client's buffer, or has TC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+
+from seamark.dns.host import Host
+from seamark.dns.metrics import type_label
+from seamark.dns.plugin import Answer, Query
+from seamark.dns.reply import reply_to
+from seamark.dns.server.instance import Instance
+from seamark.dns.wire.accept import Verdict, judge
+from seamark.dns.wire.render import MAX_TCP, MAX_UDP, Opt, render, render_bare
+
+DROPPED = "dropped"
+MAPPED = "::ffff:"
+
+
+class Core:
+    """``current`` gives the instance in service; a reload changes what it gives."""
+
+    def __init__(self, host: Host, current: Callable[[], Instance]) -> None:
+        self._host = host
+        self._current = current
+
+    async def answer(self, port: int, packet: bytes, client: tuple[str, int], protocol: str) -> bytes | None:
+        """The reply; None for a packet that gets none. Never raises."""
+        verdict = judge(packet)
+        if verdict is Verdict.DROP:
+            return None
+        if verdict is not Verdict.ACCEPT:
+            return render_bare(packet, verdict.value)
+        try:
+            message = dns.message.from_wire(packet, ignore_trailing=True)
+            return await self._answer(port, message, self._query(packet, message, client, protocol))
+        except dns.exception.DNSException:
+            return render_bare(packet, int(dns.rcode.FORMERR))
+        except Exception as error:
+            self._host.metrics.panics.inc()
+            self._host.log(f"[ERROR] Recovered from a failure in server: dns://:{port} {error!r}")
+            return render_bare(packet, int(dns.rcode.SERVFAIL))
+
+    def _query(self, packet: bytes, message: dns.message.Message, client: tuple[str, int], protocol: str) -> Query:
+        question = message.question[0]
+        return Query(
+            message=cast(dns.message.QueryMessage, message),  # NOTIFY goes the way of a query
+            name=question.name,
+            rdtype=question.rdtype,
+            client=client[0].removeprefix(MAPPED) if "." in client[0] else client[0].partition("%")[0],
+            protocol=protocol,
+            zone=dns.name.root,
+            received=self._host.clock.monotonic(),
+            client_port=client[1],
+            size=len(packet),
+        )
+
+    async def _answer(self, port: int, message: dns.message.Message, query: Query) -> bytes:
+        if message.question[0].rdclass != dns.rdataclass.IN:
+            answer = Answer(dns.rcode.REFUSED)
+        elif message.edns > 0:
+            bad = reply_to(message, dns.rcode.BADVERS)
+            return render(bad, _limit(query), Opt(0))
+        else:
+            answer = await self._current().serve(port, query)
+        if not query.server:
+            self._count_dropped(port, query, answer)
+        found = answer.message if answer.message is not None else reply_to(message, answer.rcode)
+        return render(found, _limit(query), _opt(message, found))
+
+    def _count_dropped(self, port: int, query: Query, answer: Answer) -> None:
+        """Queries that no server block took still count."""
+        server, metrics = f"dns://:{port}", self._host.metrics
+        family = "2" if ":" in query.client else "1"
+        kind = type_label(dns.rdatatype.to_text(query.rdtype))
+        metrics.requests.labels(server, DROPPED, "", query.protocol, family, kind).inc()
+        metrics.responses.labels(server, DROPPED, "", dns.rcode.to_text(answer.rcode), "").inc()
+
+
+def _limit(query: Query) -> int:
+    if query.protocol == "tcp":
+        return MAX_TCP
+    return max(MAX_UDP, query.message.payload) if query.message.edns >= 0 else MAX_UDP
+
+
+def _opt(asked: dns.message.Message, found: dns.message.Message) -> Opt | None:
+    if asked.edns < 0:
+        return None
+    return Opt(asked.payload, flags=asked.ednsflags & dns.flags.DO, options=tuple(found.options))

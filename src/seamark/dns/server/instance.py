@@ -1,0 +1,214 @@
+"""A loaded Corefile: plugin configurations, handlers, chains, and which server block a question belongs to.
+
+``parse_server`` does all that can go wrong with a Corefile before anything runs: it raises CorefileError with file,
+line, column and word. ``Instance`` then makes handlers and chains; starting and stopping them is the process's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any
+
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+
+from seamark.dns.corefile.keys import ZoneKey, parse_key
+from seamark.dns.corefile.parser import Corefile, ServerBlock
+from seamark.dns.host import Host, Site
+from seamark.dns.order import IMPLEMENTED, ORDER
+from seamark.dns.plugin import Answer, Next, Plugin, Query
+from seamark.dns.reply import failed
+
+MAX_DEPTH = 8
+DS = dns.rdatatype.DS
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedBlock:
+    keys: tuple[ZoneKey, ...]
+    plugins: tuple[tuple[str, Any], ...]
+    """(name, configuration) in the order of ``order.py``."""
+
+
+def parse_server(corefile: Corefile, *, default_port: int = 53) -> tuple[ParsedBlock, ...]:
+    """Every server block with every plugin's configuration. Raises CorefileError."""
+    taken: set[ZoneKey] = set()
+    found = []
+    for block in corefile.blocks:
+        keys: list[ZoneKey] = []
+        for token in block.keys:
+            for key in parse_key(token, default_port=default_port):
+                if key in taken:
+                    raise token.error(f"'{token.text}': {key} is served by another server block already")
+                taken.add(key)
+                keys.append(key)
+        found.append(ParsedBlock(tuple(keys), tuple(_parse_plugins(block, keys))))
+    return tuple(found)
+
+
+def _parse_plugins(block: ServerBlock, keys: Sequence[ZoneKey]) -> Iterator[tuple[str, Any]]:
+    zones = tuple(dict.fromkeys(key.zone for key in keys))
+    by_name: dict[str, list[Any]] = {}
+    for directive in block.directives:
+        name = directive.name
+        if name.text not in ORDER:
+            raise name.error(f"unknown plugin '{name.text}'")
+        if name.text not in IMPLEMENTED:
+            raise name.error(f"plugin '{name.text}' of CoreDNS is not supported by Seamark yet")
+        module = import_module(f"seamark.dns.plugins.{name.text}.config")
+        if name.text in by_name and not getattr(module, "MANY", False):
+            raise name.error(f"plugin '{name.text}' may be used once per server block")
+        by_name.setdefault(name.text, []).append(module.parse(replace(directive, zones=zones)))
+    for known in ORDER:
+        for config in by_name.get(known, ()):
+            yield known, config
+
+
+def chain(plugins: Sequence[Plugin]) -> Next | None:
+    """One function through all plugins; None for none. The end of the chain is a failure of the last plugin."""
+    following: Next | None = None
+    for plugin in reversed(plugins):
+        following = _step(plugin, following or _end(plugin.name))
+    return following
+
+
+def _step(plugin: Plugin, following: Next) -> Next:
+    async def step(query: Query) -> Answer:
+        return await plugin.serve(query, following)
+
+    return step
+
+
+def _end(name: str) -> Next:
+    async def end(query: Query) -> Answer:
+        return failed(name, "no next plugin found")
+
+    return end
+
+
+@dataclass(slots=True)
+class Running:
+    """One server block in service: its chain under one of its zones."""
+
+    zone: dns.name.Name
+    key: ZoneKey
+    serve: Next | None
+
+
+class Instance:
+    """``serve`` is the server core without sockets: dispatch by longest zone, per port."""
+
+    def __init__(self, blocks: Sequence[ParsedBlock], host: Host) -> None:
+        self.host = host
+        self.sites: list[Site] = []
+        self._zones: dict[int, dict[str, Running]] = {}
+        for block in blocks:
+            self._add(block)
+
+    def _add(self, block: ParsedBlock) -> None:
+        site = Site(self.host, block.keys, everyone=lambda: tuple(self.plugins()))
+        port = block.keys[0].port
+        site.lookup = lambda query, name, rdtype: self.lookup(port, query, name, rdtype)
+        self.sites.append(site)
+        for name, config in block.plugins:
+            handler = import_module(f"seamark.dns.plugins.{name}.handler").make(config, site)
+            site.plugins.append((name, handler))
+        serve = chain([handler for _, handler in site.plugins if hasattr(handler, "serve")])
+        for key in block.keys:
+            self._zones.setdefault(key.port, {})[key.zone] = Running(dns.name.from_text(key.zone), key, serve)
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        return tuple(self._zones)
+
+    def plugins(self) -> Iterator[tuple[str, Any]]:
+        for site in self.sites:
+            yield from site.plugins
+
+    def http(self) -> Mapping[tuple[str, str], Callable[[], tuple[int, str, bytes]]]:
+        return {where: handler for site in self.sites for where, handler in site.http.items()}
+
+    def find(self, port: int, name: str, rdtype: dns.rdatatype.RdataType) -> Running | None:
+        """The block with the longest zone around ``name`` (lower-case). DS belongs to the parent, if served here."""
+        zones = self._zones.get(port, {})
+        found: Running | None = None
+        at = 0
+        while True:
+            running = zones.get(name[at:] or ".")
+            if running is not None:
+                if rdtype != DS or running.serve is None:
+                    return running
+                if found is not None:
+                    return running
+                found = running
+            if at >= len(name) or name == ".":
+                return found
+            at = _next_label(name, at)
+
+    async def serve(self, port: int, query: Query) -> Answer:
+        """Through the chain of the block in charge; REFUSED without one. Never raises."""
+        running = self.find(port, query.name.to_text().lower(), query.rdtype)
+        if running is None or running.serve is None:
+            return Answer(dns.rcode.REFUSED)
+        query.zone = running.zone
+        query.server = f"dns://:{port}"
+        try:
+            return await running.serve(query)
+        except Exception as error:  # a defect of one plugin must not cost the others their answers
+            self.host.metrics.panics.inc()
+            self.host.log(f"[ERROR] Recovered from a failure in server: dns://:{port} {error!r}")
+            return Answer(dns.rcode.SERVFAIL)
+
+    async def lookup(
+        self, port: int, query: Query, name: dns.name.Name, rdtype: dns.rdatatype.RdataType
+    ) -> dns.message.Message | None:
+        """A question of our own on behalf of ``query``'s client; None where nothing was written."""
+        if query.depth >= MAX_DEPTH:
+            return None
+        asked = dns.message.make_query(name, rdtype)
+        own = Query(
+            message=asked,
+            name=name,
+            rdtype=rdtype,
+            client=query.client,
+            protocol=query.protocol,
+            zone=dns.name.root,
+            received=query.received,
+            depth=query.depth + 1,
+        )
+        return (await self.serve(port, own)).message
+
+    async def start(self) -> None:
+        """In chain order, block by block; what was started is stopped again if one fails."""
+        started: list[Any] = []
+        try:
+            for _, handler in self.plugins():
+                if hasattr(handler, "start"):
+                    await handler.start()
+                started.append(handler)
+        except BaseException:
+            for handler in reversed(started):
+                if hasattr(handler, "stop"):
+                    await handler.stop()
+            raise
+
+    async def stop(self) -> None:
+        for _, handler in self.plugins():
+            if hasattr(handler, "stop"):
+                await handler.stop()
+
+
+def _next_label(name: str, at: int) -> int:
+    """Where the next label starts; backslash escapes a dot."""
+    while at < len(name):
+        if name[at] == "\\":
+            at += 2
+        elif name[at] == ".":
+            return at + 1
+        else:
+            at += 1
+    return at

@@ -1,0 +1,202 @@
+"""The DNS server as a process: load, listen, reload, end.
+
+What holds: a Corefile that does not load, or an instance that does not start, changes nothing; the instance in service
+keeps its sockets, its HTTP ports and its answers. Sockets belong to the process, so a reload drops no packet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from seamark.dns.corefile.lexer import CorefileError
+from seamark.dns.corefile.parser import Corefile
+from seamark.dns.host import Host
+from seamark.dns.server.core import Core
+from seamark.dns.server.event import own_pod, report_corefile
+from seamark.dns.server.http import HttpPorts
+from seamark.dns.server.instance import Instance, parse_server
+from seamark.dns.server.loading import fingerprint
+from seamark.dns.server.tcp import TcpListener
+from seamark.dns.server.udp import UdpListener, open_tcp, open_udp
+
+LOADING = (CorefileError, OSError, UnicodeDecodeError)
+
+
+@dataclass(slots=True)
+class _Port:
+    udp: UdpListener
+    tcp: TcpListener
+
+
+class Process:
+    """``load`` reads the Corefile anew each time it is called. ``hosts`` are the addresses to listen on."""
+
+    def __init__(self, host: Host, load: Callable[[], Corefile], *, hosts: tuple[str, ...] = ("",)) -> None:
+        self._host = host
+        self._load = load
+        self._hosts = hosts
+        self._instance: Instance | None = None
+        self._fingerprint = ""
+        self._refused = ""
+        self._ports: dict[tuple[str, int], _Port] = {}
+        self._http = HttpPorts()
+        self._core = Core(host, self._current)
+        self._reloading = asyncio.Lock()
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Serving when it returns. Raises CorefileError or OSError, and then nothing is left open."""
+        corefile = self._load()
+        await self._take(corefile)
+        for key in (key for site in self._serving.sites for key in site.keys):
+            self._host.log(f"{key.zone}:{key.port}")
+        self._watch()
+
+    async def reload(self) -> bool:
+        """Takes the Corefile as it is now, if it changed and is sound; True if it was taken."""
+        async with self._reloading:
+            try:
+                corefile = self._load()
+                found = fingerprint(corefile)
+                if found == self._fingerprint:
+                    self._refused = ""
+                    return False
+                if found == self._refused:
+                    return False
+                self._host.log("[INFO] Reloading")
+                self._refused = found
+                await self._take(corefile)
+            except LOADING as error:
+                await self._refuse(str(error))
+                return False
+            self._host.log("[INFO] Reloading complete")
+        self._watch()
+        return True
+
+    async def stop(self) -> None:
+        """Ready closes first; then ``lameduck`` passes while everything else still works; then all ends."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+        await self._http.close("/ready")
+        lameduck = max((h.lameduck for _, h in self._serving.plugins() if hasattr(h, "lameduck")), default=0.0)
+        if lameduck:
+            self._host.log(f"[INFO] plugin/health: Going into lameduck mode for {lameduck:g}s")
+            await self._host.clock.sleep(lameduck)
+        await self.kill()
+
+    async def kill(self) -> None:
+        """Ends at once."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+        for where in list(self._ports):
+            await self._close(where)
+        if self._instance is not None:
+            await self._instance.stop()
+        await self._http.close()
+
+    @property
+    def _serving(self) -> Instance:
+        if self._instance is None:
+            raise RuntimeError("the server has not been started")
+        return self._instance
+
+    def _current(self) -> Instance:
+        return self._serving
+
+    async def _take(self, corefile: Corefile) -> None:
+        """Builds, starts and swaps in an instance; on any failure what runs goes on."""
+        for warning in corefile.warnings:
+            self._host.log(f"[WARNING] {warning}")
+        instance = Instance(parse_server(corefile, default_port=self._host.port), self._host)
+        await instance.start()
+        opened: list[tuple[str, int]] = []
+        previous, self._instance = self._instance, instance
+        try:
+            for where in ((host, port) for port in instance.ports for host in self._hosts):
+                if where not in self._ports:
+                    self._ports[where] = await self._open(*where)
+                    opened.append(where)
+            await self._http.serve(instance.http())
+        except BaseException:
+            self._instance = previous
+            for where in opened:
+                await self._close(where)
+            await instance.stop()
+            raise
+        self._fingerprint, self._refused = fingerprint(corefile), ""
+        self._announce(corefile)
+        await self._retire(previous, instance)
+
+    async def _retire(self, previous: Instance | None, instance: Instance) -> None:
+        for where in list(self._ports):
+            if where[1] not in instance.ports:
+                await self._close(where)
+        if previous is not None:
+            await previous.stop()
+        for _, handler in instance.plugins():
+            if hasattr(handler, "serving"):
+                handler.serving()
+
+    def _announce(self, corefile: Corefile) -> None:
+        if self._reload_plugin() is not None:
+            digest = self._fingerprint
+            self._host.metrics.reload_version.clear()
+            self._host.metrics.reload_version.labels("sha512", digest).set(1)
+            self._host.log(f"[INFO] plugin/reload: Running configuration SHA512 = {digest}")
+
+    async def _open(self, host: str, port: int) -> _Port:
+        """Both protocols, or none."""
+        udp = tcp = None
+        try:
+            udp, tcp = open_udp(host, port), open_tcp(host, port)
+        except OSError as error:
+            if udp is not None:
+                udp.close()
+            raise OSError(error.errno, f"cannot listen on {host or '*'}:{port}: {error.strerror}") from error
+        listener = TcpListener(port, self._core.answer, self._host.clock)
+        await listener.start(tcp)
+        return _Port(UdpListener(udp, port, self._core.answer), listener)
+
+    async def _close(self, where: tuple[str, int]) -> None:
+        port = self._ports.pop(where)
+        await port.tcp.drain()
+        await port.udp.drain()
+
+    # reloading
+
+    def _reload_plugin(self) -> Any:
+        return next((handler for name, handler in self._serving.plugins() if name == "reload"), None)
+
+    def _watch(self) -> None:
+        """Follows the plugin reload of the instance in service."""
+        plugin = self._reload_plugin()
+        if self._watcher is not None and self._watcher is not asyncio.current_task():
+            self._watcher.cancel()
+        self._watcher = None
+        if plugin is not None:
+            self._watcher = asyncio.get_running_loop().create_task(self._poll(plugin.interval, plugin.jitter))
+
+    async def _poll(self, interval: float, jitter: float) -> None:
+        while True:
+            await self._host.clock.sleep(interval + self._host.random.uniform(-jitter, jitter))
+            if await self.reload():
+                return  # the instance that is now in service has its own watcher
+
+    async def _refuse(self, why: str) -> None:
+        if why == self._refused:
+            return
+        self._host.log(f"[ERROR] Corefile changed but reload failed: {why}; the last good one stays in service")
+        self._host.metrics.reload_failed.inc()
+        if not self._refused:
+            self._refused = why
+        pod = own_pod(self._host.environment)
+        client = next((h.client for name, h in self._serving.plugins() if name == "kubernetes"), None)
+        if pod is not None and client is not None:
+            problem = await report_corefile(
+                client, pod, f"{why}; the last good Corefile stays in service", self._host.clock
+            )
+            if problem:
+                self._host.log(f"[WARNING] the event about the Corefile could not be written: {problem}")

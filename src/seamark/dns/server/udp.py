@@ -1,0 +1,113 @@
+"""UDP: read what has come, answer each, from the address it was sent to.
+
+A socket on every address has to tell the kernel which of them to answer from, else a client that asked one address of
+a node gets its answer from another and drops it: hence recvmsg and sendmsg with the packet's destination.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+MAX_PACKET = 65535
+BATCH = 32
+ANCILLARY = socket.CMSG_SPACE(64)
+IP_PKTINFO = 8  # include/uapi/linux/in.h; Python names it from 3.12 on
+BUFFER = 4 * 1024 * 1024
+
+Answering = Callable[[int, bytes, tuple[str, int], str], Coroutine[Any, Any, bytes | None]]
+Control = list[tuple[int, int, bytes]]
+
+
+def open_udp(host: str, port: int) -> socket.socket:
+    """Bound and not yet read. An empty host is every address of both families. Raises OSError."""
+    found = _bind(socket.SOCK_DGRAM, host, port)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+    if found.family == socket.AF_INET6:
+        found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    else:
+        found.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+    return found
+
+
+def open_tcp(host: str, port: int) -> socket.socket:
+    """Listening. Raises OSError."""
+    found = _bind(socket.SOCK_STREAM, host, port)
+    found.listen(1024)
+    return found
+
+
+def _bind(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
+    """Dual stack where the machine has IPv6."""
+    family = socket.AF_INET if host and ":" not in host else socket.AF_INET6
+    try:
+        found = socket.socket(family, kind)
+    except OSError:
+        if host:
+            raise
+        family, found = socket.AF_INET, socket.socket(socket.AF_INET, kind)
+    try:
+        found.setblocking(False)
+        if kind is socket.SOCK_STREAM:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1 if host else 0)
+        found.bind((host, port))
+        return found
+    except BaseException:
+        found.close()
+        raise
+
+
+class UdpListener:
+    """Answers on one socket until closed; ``drain`` waits for the answers under way."""
+
+    def __init__(self, found: socket.socket, port: int, answer: Answering) -> None:
+        self._socket = found
+        self._port = port
+        self._answer = answer
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(found.fileno(), self._readable)
+
+    async def drain(self) -> None:
+        """No more is read."""
+        self._loop.remove_reader(self._socket.fileno())
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5)
+        self._socket.close()
+
+    def _readable(self) -> None:
+        for _ in range(BATCH):
+            try:
+                packet, control, _, client = self._socket.recvmsg(MAX_PACKET, ANCILLARY)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:  # an ICMP error of an earlier answer
+                continue
+            task = self._loop.create_task(self._respond(packet, control, client))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _respond(self, packet: bytes, control: Control, client: tuple[Any, ...]) -> None:
+        found = await self._answer(self._port, packet, (client[0], client[1]), "udp")
+        if found is not None:
+            try:
+                self._socket.sendmsg([found], _from(control), 0, client)
+            except OSError:  # a full buffer or a client that is gone: as if the network had lost it
+                pass
+
+
+def _from(control: Control) -> Control:
+    """The destination of a packet as the source of its answer; the route decides the interface."""
+    found: Control = []
+    for level, kind, data in control:
+        if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
+            scoped = data[0] == 0xFE and data[1] & 0xC0 == 0x80
+            found.append((level, kind, data if scoped else data[:16] + struct.pack("@i", 0)))
+        elif (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
+            found.append((level, kind, struct.pack("@i", 0) + data[8:12] + data[8:12]))
+    return found

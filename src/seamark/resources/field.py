@@ -5,7 +5,8 @@ Paths are plain text, as they are printed: ``spec.ports[0].name``, ``metadata.an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from seamark.machinery.fielderrors import (
@@ -23,6 +24,7 @@ from seamark.machinery.status import Cause
 
 __all__ = [
     "duplicate",
+    "duplicate_struct",
     "forbidden",
     "immutable",
     "in_range",
@@ -50,6 +52,12 @@ def index(path: str, position: int | str) -> str:
 def invalids(path: str, value: Any, messages: Iterable[str]) -> list[Cause]:
     """One cause for each message of a check in ``machinery.names``."""
     return [invalid(path, value, message) for message in messages]
+
+
+def duplicate_struct(path: str, value: Mapping[str, Any], detail: str = "") -> Cause:
+    """A duplicate that Kubernetes shows as its internal struct: fields in Go's order and spelling."""
+    shown = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return Cause("FieldValueDuplicate", f"Duplicate value: {shown}" + (f": {detail}" if detail else ""), path)
 
 
 def immutable(path: str, new: Any, old: Any) -> list[Cause]:

@@ -1,4 +1,4 @@
-"""authorization.k8s.io/v1 SelfSubjectAccessReview: may I? Posted, answered, not stored."""
+"""authorization.k8s.io/v1 SelfSubjectAccessReview: may I? Posted, answered by the API, not stored."""
 
 from __future__ import annotations
 

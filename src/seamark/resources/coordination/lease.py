@@ -1,13 +1,31 @@
-"""coordination.k8s.io/v1 Lease: who holds a role, and since when."""
+"""coordination.k8s.io/v1 Lease: who holds a role, and since when. A PUT must name the resourceVersion it replaces."""
 
 from __future__ import annotations
 
 from seamark.machinery import gvr
-from seamark.resources.registry import Resource
+from seamark.resources import field
+from seamark.resources.access import section, text
+from seamark.resources.registry import AGE, NAME, Causes, Column, Obj, Resource
+
+
+def validate(obj: Obj) -> Causes:
+    spec = section(obj, "spec")
+    causes: Causes = []
+    seconds = spec.get("leaseDurationSeconds")
+    if seconds is not None and seconds <= 0:
+        causes.append(field.invalid("spec.leaseDurationSeconds", seconds, "must be greater than 0"))
+    causes += field.not_negative("spec.leaseTransitions", spec.get("leaseTransitions"))
+    if spec.get("preferredHolder") and not spec.get("strategy"):
+        detail = "may only be specified if `strategy` is defined"
+        causes.append(field.forbidden("spec.preferredHolder", detail))
+    return causes
+
 
 LEASE = Resource(
     gvr=gvr.LEASES,
     singular="lease",
+    columns=(NAME, Column("Holder", cell=lambda obj, now: text(obj, "spec", "holderIdentity")), AGE),
     allows_create_on_update=True,
     unconditional_update=False,
+    validate=validate,
 )

@@ -1,4 +1,4 @@
-"""core/v1 Binding: a pod's node, posted by the scheduler; nothing is stored under this name."""
+"""core/v1 Binding: a pod's node, posted by the scheduler; answered by the API, nothing is stored under this name."""
 
 from __future__ import annotations
 

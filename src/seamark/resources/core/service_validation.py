@@ -9,8 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from seamark.machinery import names
-from seamark.machinery.fielderrors import shown
-from seamark.machinery.status import Cause
 from seamark.resources import field
 from seamark.resources.access import entries, section, text
 from seamark.resources.addresses import family_of, parse_ip, validate_cidr, validate_endpoint_ip, validate_ip
@@ -237,16 +235,11 @@ def _validate_port_uniqueness(spec: Obj) -> Causes:
     for i, port in enumerate(ports):
         pair = (port.get("protocol"), port.get("port"))
         if pair in seen:
-            causes.append(_duplicate_port(f"spec.ports[{i}]", *pair))
+            value = {"Name": "", "Protocol": pair[0], "AppProtocol": None, "Port": pair[1]}
+            value |= {"TargetPort": 0, "NodePort": 0}
+            causes.append(field.duplicate_struct(f"spec.ports[{i}]", value))
         seen.add(pair)
     return causes
-
-
-def _duplicate_port(path: str, protocol: Any, port: Any) -> Cause:
-    """The value is Go's internal struct as JSON, which is what kubectl has always shown here."""
-    head = f'"Name":"","Protocol":{shown(protocol)},"AppProtocol":null,"Port":{shown(port)}'
-    value = f'{{{head},"TargetPort":0,"NodePort":0}}'
-    return Cause("FieldValueDuplicate", f"Duplicate value: {value}", path)
 
 
 def _validate_source_ranges(spec: Obj) -> Causes:

@@ -1,4 +1,4 @@
-"""core/v1 ServiceAccount: the identity a pod acts under."""
+"""core/v1 ServiceAccount: the identity a pod acts under. Tokens come from its ``token`` subresource, not a Secret."""
 
 from __future__ import annotations
 

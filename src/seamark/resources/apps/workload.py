@@ -1,0 +1,132 @@
+"""What Deployments, ReplicaSets, StatefulSets and DaemonSets share: selector against template, strategies, counters.
+
+``selector`` and ``template`` are checked in the order of pkg/apis/apps/validation; the four differ in a few words,
+which come in as arguments.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from seamark.machinery.names import validate_dns1123_label
+from seamark.machinery.selectors import SelectorError, selector_from
+from seamark.resources import field
+from seamark.resources.access import default, ensure, entries, section
+from seamark.resources.core.podspec_defaults import default_pod_spec
+from seamark.resources.core.podspec_validation import validate_pod_template
+from seamark.resources.metadata import validate_label_selector
+from seamark.resources.registry import Causes, Obj
+
+HISTORY_LIMIT = 10
+_PERCENT = re.compile("[0-9]+%")
+_PERCENT_RULE = (
+    "a valid percent string must be a numeric string followed by an ending '%' "
+    "(e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
+)
+MISMATCH = "`selector` does not match template `labels`"
+
+
+def default_workload(obj: Obj, *, replicas: bool) -> Obj:
+    """The spec, with what all four share filled in."""
+    spec = ensure(obj, "spec")
+    if replicas:
+        default(spec, "replicas", 1)
+    template = ensure(spec, "template")
+    ensure(template, "metadata")
+    default_pod_spec(ensure(template, "spec"))
+    ensure(obj, "status")
+    return spec
+
+
+def validate_selector(spec: Obj, *, kind: str) -> Causes:
+    """``kind`` as the message says it: Kubernetes says deployment for ReplicaSets too."""
+    selector = spec.get("selector")
+    if selector is None:
+        return [field.required("spec.selector")]
+    causes = validate_label_selector("spec.selector", selector)
+    if not section(selector, "matchLabels") and not entries(selector, "matchExpressions"):
+        causes.append(field.invalid("spec.selector", selector, f"empty selector is invalid for {kind}"))
+    return causes
+
+
+def validate_template(spec: Obj, *, kind: str) -> Causes:
+    """An absent selector selects nothing, so it does not match either."""
+    template, selector = section(spec, "template"), spec.get("selector")
+    labels = section(template, "metadata", "labels")
+    causes: Causes = []
+    try:
+        if not selector_from(selector).matches(labels):
+            causes.append(field.invalid("spec.template.metadata.labels", labels or None, MISMATCH))
+    except SelectorError:
+        return [field.invalid("spec.selector", selector, "invalid label selector")]
+    causes += validate_pod_template("spec.template", template)
+    pod = section(template, "spec")
+    if pod.get("restartPolicy") != "Always":
+        policy = pod.get("restartPolicy", "")
+        causes.append(field.not_supported("spec.template.spec.restartPolicy", policy, ("Always",)))
+    if pod.get("activeDeadlineSeconds") is not None:
+        detail = f"activeDeadlineSeconds in {kind} is not Supported"
+        causes.append(field.forbidden("spec.template.spec.activeDeadlineSeconds", detail))
+    return causes
+
+
+def validate_counts(spec: Obj, *fields: str) -> Causes:
+    causes: Causes = []
+    for name in fields:
+        causes += field.not_negative(f"spec.{name}", spec.get(name))
+    return causes
+
+
+def selector_is_immutable(new: Obj, old: Obj) -> Causes:
+    return field.immutable("spec.selector", section(new, "spec").get("selector"), section(old, "spec").get("selector"))
+
+
+def validate_int_or_percent(path: str, value: Any) -> Causes:
+    if isinstance(value, str):
+        return [] if _PERCENT.fullmatch(value) else [field.invalid(path, value, _PERCENT_RULE)]
+    return field.not_negative(path, value)
+
+
+def amount(value: Any) -> int:
+    """The number in ``3`` or ``25%``; 0 for what is neither."""
+    digits = str(value).removesuffix("%")
+    return int(digits) if digits.isdecimal() else 0
+
+
+def validate_at_most_all(path: str, value: Any) -> Causes:
+    if isinstance(value, str) and _PERCENT.fullmatch(value) and amount(value) > 100:
+        return [field.invalid(path, value, "must not be greater than 100%")]
+    return []
+
+
+def validate_status_counts(new: Obj, old: Obj) -> Causes:
+    """No counter below zero, none above ``replicas``; available pods are ready ones; collisions never go back."""
+    status = section(new, "status")
+    causes: Causes = []
+    counters = [name for name, value in status.items() if isinstance(value, int) and not isinstance(value, bool)]
+    for name in counters:
+        causes += field.not_negative(f"status.{name}", status[name])
+    total = status.get("replicas") or 0
+    for name in ("fullyLabeledReplicas", "updatedReplicas", "currentReplicas", "readyReplicas", "availableReplicas"):
+        if name in counters and status[name] > total:
+            causes.append(field.invalid(f"status.{name}", status[name], "cannot be greater than status.replicas"))
+    ready, available = status.get("readyReplicas") or 0, status.get("availableReplicas") or 0
+    if available > ready:
+        detail = "cannot be greater than readyReplicas"
+        causes.append(field.invalid("status.availableReplicas", available, detail))
+    collisions = status.get("collisionCount") or 0
+    if collisions < (section(old, "status").get("collisionCount") or 0):
+        causes.append(field.invalid("status.collisionCount", collisions, "cannot be decremented"))
+    return causes
+
+
+def name_warnings(obj: Obj) -> list[str]:
+    """The object's name becomes part of its pods' names and hostnames."""
+    wrong = validate_dns1123_label(str(section(obj, "metadata").get("name", "")))
+    if not wrong:
+        return []
+    return [
+        "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; "
+        f"a DNS label is recommended: [{' '.join(wrong)}]"
+    ]

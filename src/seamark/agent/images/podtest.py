@@ -43,12 +43,14 @@ FILES = {
 }
 DIRECTORIES = ("dev", "etc", "proc", "root", "run", "sys", "tmp", "usr/bin", "var")
 LIST_MODULES = """
-import sys, {modules}
-import encodings.idna, encodings.latin_1, encodings.utf_8, encodings.ascii
+import sys
+import encodings.ascii, encodings.idna, encodings.latin_1, encodings.utf_8, os
+exec(compile(open(sys.argv[1]).read(), sys.argv[1], "exec"), {"__name__": "listed"})
 for module in list(sys.modules.values()):
     file = getattr(module, "__file__", None)
-    if file: print(module.__name__, file, sep="\\t")
-print("os", __import__("os").__file__, sep="\\t")
+    if file:
+        print(module.__name__, file, sep="\\t")
+print("os", os.__file__, sep="\\t")
 """
 
 
@@ -110,9 +112,7 @@ def _interpreter() -> str:
 
 async def _collect_python(recipe: Recipe, interpreter: str) -> list[str]:
     """The interpreter and the modules that the server imports, as a prefix at /usr/local."""
-    imports = re.findall(r"^import (\w+)$", SERVER.read_text(), re.MULTILINE)
-    script = LIST_MODULES.format(modules=", ".join(imports))
-    listed = await run(interpreter, "-I", "-S", "-c", script)
+    listed = await run(interpreter, "-I", "-S", "-c", LIST_MODULES, str(SERVER))
     if listed.code != 0:
         raise BuildError(f"{interpreter} cannot list its modules: {listed.stderr.strip()}")
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"

@@ -5,8 +5,6 @@
 pod's name, and the address the client reached. As process 1 of a container it must handle SIGTERM itself.
 """
 
-from __future__ import annotations
-
 import _thread
 import os
 import signal

@@ -42,8 +42,9 @@ class ImageStore:
     """``directory`` is DATA/images; made when the first image is stored."""
 
     def __init__(self, directory: Path, clock: Clock) -> None:
-        self._manifests = directory.absolute() / "manifests"
-        self._layers = directory.absolute() / "layers"
+        self.directory = directory.absolute()
+        self._manifests = self.directory / "manifests"
+        self._layers = self.directory / "layers"
         self._clock = clock
 
     async def resolve(self, name: str, *, policy: Literal["Always", "IfNotPresent", "Never"]) -> Image:

@@ -125,13 +125,14 @@ class Session:
 async def run_session(
     connection: Connection, key: str, process: dict[str, Any], *, io: ExecIO, tty: bool, stdin: bool
 ) -> int:
-    """The exit code. Raises RuntimeFault StartError when the command could not be started."""
+    """The exit code. Raises RuntimeFault StartError or, when the container has just ended, ContainerNotRunning."""
     session = Session(tty=tty, stdin=stdin)
     try:
         try:
             number, terminal, code = await connection.exec(key, process, session.theirs)
         except SupervisorError as error:
-            raise RuntimeFault("StartError", describe_failure(str(error))) from None
+            ended = "stopped container" in str(error)  # between our look at it and runc's
+            raise RuntimeFault("ContainerNotRunning" if ended else "StartError", describe_failure(str(error))) from None
         session.started(terminal, stdin=stdin)
         try:
             return await _carry(session, code, io)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from seamark.api.app import Api
+from seamark.api.config import ApiConfig
 from seamark.client.client import Client
 from seamark.client.inprocess import InProcessTransport
 from seamark.machinery.gvr import NAMESPACES
@@ -16,6 +19,15 @@ from seamark.store.memory import MemoryStore
 from seamark.testing.clock import FakeClock
 
 ADMIN = Identity("kubernetes-admin", (ADMIN_GROUP, "system:authenticated"))
+ADMIN_TOKEN = "the-administrators-token"
+
+
+@pytest.fixture(scope="session")
+def signing_key() -> bytes:
+    """A service-account key: PEM, ECDSA P-256."""
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 @pytest.fixture
@@ -24,10 +36,11 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def api(clock: FakeClock) -> AsyncIterator[Api]:
+async def api(clock: FakeClock, signing_key: bytes) -> AsyncIterator[Api]:
     """The API application over a store in memory, with the real kinds and the namespaces default and kube-system."""
     store = MemoryStore(now=clock.time)
-    made = Api(store=store, registry=build_registry(), clock=clock)
+    config = ApiConfig(service_account_key=signing_key, tokens={ADMIN_TOKEN: ADMIN})
+    made = Api(store=store, registry=build_registry(), clock=clock, config=config)
     await made.start()
     admin = Client(InProcessTransport(made.handle), identity=ADMIN)
     for name in ("default", "kube-system"):

@@ -81,6 +81,7 @@ class TestCreate:
             pytest.param(b"{", 400, "unrecognized", id="malformed"),
             pytest.param(b"\xff\xfe", 400, "unrecognized", id="not-utf8"),
             pytest.param(b"[" * 5000, 400, "unrecognized", id="deep"),
+            pytest.param(b'{"data":' * 5000 + b"1" + b"}" * 5000, 400, "", id="deep-object"),
             pytest.param(b"[]", 400, "not a JSON object", id="list"),
             pytest.param(b"", 400, "empty", id="empty"),
             pytest.param(b'{"kind":"Pod"}', 400, "cannot be handled as a ConfigMap", id="wrong-kind"),
@@ -110,6 +111,47 @@ class TestCreate:
         assert await api.core.store.revision() == before
         wrong = await ask(api, "POST", "/api/v1/namespaces/default/configmaps?dryRun=Some", config_map("a"))
         assert wrong.status == 422
+
+
+class TestFieldValidation:
+    PATH = "/api/v1/namespaces/default/services"
+    SPEC = b'{"selctor":{},"ports":[{"port":80,"prt":1}],"type":"ClusterIP","type":"ClusterIP"}'
+    BODY = b'{"metadata":{"name":"s"},"spec":' + SPEC + b"}"
+
+    async def test_warns_by_default(self, api: Api) -> None:
+        response = await ask(api, "POST", self.PATH, self.BODY)
+        assert response.status == 201
+        assert response.warnings == (
+            'unknown field "spec.selctor"',
+            'unknown field "spec.ports[0].prt"',
+            'duplicate field "spec.type"',
+        )
+        assert "selctor" not in parsed(response)["spec"]
+
+    async def test_strict_refuses_naming_all(self, api: Api) -> None:
+        response = await ask(api, "POST", f"{self.PATH}?fieldValidation=Strict", self.BODY)
+        assert response.status == 400
+        message = parsed(response)["message"]
+        assert "strict decoding error: " in message and message.count("unknown field") == 2
+
+    async def test_ignore_is_silent(self, api: Api) -> None:
+        response = await ask(api, "POST", f"{self.PATH}?fieldValidation=Ignore", self.BODY)
+        assert (response.status, response.warnings) == (201, ())
+        assert (await ask(api, "POST", f"{self.PATH}?fieldValidation=Maybe", self.BODY)).status == 422
+
+    async def test_patches_are_validated_too(self, api: Api, client: Client) -> None:
+        await client.create(CONFIGMAPS, config_map("a"))
+        path = "/api/v1/namespaces/default/configmaps/a"
+        merge = {"content_type": "application/merge-patch+json"}
+        response = await ask(api, "PATCH", path, {"dta": {"k": "v"}}, **merge)
+        assert response.warnings == ('unknown field "dta"',)
+        response = await ask(api, "PATCH", f"{path}?fieldValidation=Strict", {"dta": {"k": "v"}}, **merge)
+        assert response.status == 400
+
+    async def test_wrong_types_are_refused(self, api: Api) -> None:
+        response = await ask(api, "POST", self.PATH, {"metadata": {"name": "s"}, "spec": {"ports": [{"port": "x"}]}})
+        assert response.status == 400
+        assert "cannot unmarshal string into Go struct field ServicePort.spec.ports.port" in parsed(response)["message"]
 
 
 class TestUpdate:

@@ -1,7 +1,7 @@
-"""Request bodies: bytes of JSON, YAML or protobuf to a plain dict, and what is wrong with their fields.
+"""Request bodies: bytes of JSON, YAML or protobuf to an object in the shape of its kind.
 
 ``fieldValidation`` decides about unknown and duplicate fields: Warn (the default) answers them as warnings, Strict
-refuses, Ignore is silent.
+refuses, Ignore is silent. Values of a wrong type are refused whatever it says.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ import yaml
 
 from seamark.api.core import Call
 from seamark.api.metadata import check_kind
-from seamark.api.negotiation import PROTOBUF, YAML, body_media_type
+from seamark.api.negotiation import JSON, PROTOBUF, YAML, body_media_type
 from seamark.api.objects import Obj
-from seamark.machinery import protobuf
-from seamark.machinery.status import bad_request
+from seamark.machinery import protobuf, schema
+from seamark.machinery.status import StatusError, bad_request
+from seamark.machinery.strict import conform_object, find_duplicates, strict_error
 from seamark.machinery.wire import Request
+
+_POLICIES = ("Warn", "Strict", "Ignore")
 
 
 class _Loader(yaml.CSafeLoader):
@@ -52,12 +55,48 @@ def decode_yaml(body: bytes) -> Any:
 def decode_object(call: Call) -> tuple[Obj, tuple[str, ...]]:
     """The object of a POST or PUT in the shape it is stored in, and the warnings about it."""
     gvr, row = call.target.gvr, call.target.row
-    obj = check_kind(decode_body(call.request, gvr.api_version, gvr.kind), gvr.api_version, gvr.kind)
+    obj, warnings = decode_as(call, gvr.api_version, gvr.kind)
     if gvr != row.gvr and row.convert is not None:
         obj = row.convert(obj, row.gvr)
-    return obj, ()
+    return obj, warnings
 
 
-def decode_as(call: Call, api_version: str, kind: str) -> Obj:
-    """The body of a subresource that takes another kind than its object's."""
-    return check_kind(decode_body(call.request, api_version, kind), api_version, kind)
+def decode_as(call: Call, api_version: str, kind: str) -> tuple[Obj, tuple[str, ...]]:
+    """The same for a body of another kind than its object's, which is what subresources take."""
+    request = call.request
+    obj = check_kind(decode_body(request, api_version, kind), api_version, kind)
+    repeated: tuple[str, ...] = ()
+    if validation_policy(request) != "Ignore" and body_media_type(request.headers.get("content-type", "")) == JSON:
+        repeated = _duplicates(request.body, kind)
+    return conform(request, obj, repeated=repeated)
+
+
+def _duplicates(body: bytes, kind: str) -> tuple[str, ...]:
+    try:
+        return find_duplicates(body)
+    except RecursionError:
+        raise bad_request(f"the object provided is unrecognized (must be of type {kind}): nested too deeply") from None
+
+
+def validation_policy(request: Request) -> str:
+    """Raises 422 for a policy that does not exist."""
+    policy = request.param("fieldValidation") or "Warn"
+    if policy not in _POLICIES:
+        listed = ", ".join(f'"{p}"' for p in _POLICIES)
+        message = f'fieldValidation: Unsupported value: "{policy}": supported values: {listed}'
+        raise StatusError(422, "Invalid", f'CreateOptions.meta.k8s.io "" is invalid: {message}')
+    return policy
+
+
+def conform(request: Request, obj: Obj, *, repeated: tuple[str, ...] = ()) -> tuple[Obj, tuple[str, ...]]:
+    """The object without what its kind does not have, and the warnings. Raises 400 for wrong types, or if Strict."""
+    policy = validation_policy(request)
+    message = schema.message(obj["apiVersion"], obj["kind"])
+    if message is None:
+        return obj, ()
+    found, findings = conform_object(obj, message)
+    found.setdefault("metadata", {})
+    findings = (*findings, *repeated)
+    if findings and policy == "Strict":
+        raise strict_error(message, findings)
+    return found, findings if policy == "Warn" else ()

@@ -37,7 +37,7 @@ def render_version() -> dict[str, Any]:
 
 async def health(core: Core, request: Request) -> Response | None:
     """None when the path is none of these."""
-    _, head, *rest = request.path.removesuffix("/").split("/")
+    head, *rest = request.path.strip("/").split("/")
     if head == "version" and not rest:
         return respond_json(render_version())
     if head not in ("healthz", "livez", "readyz") or len(rest) > 1:

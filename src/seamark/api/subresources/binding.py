@@ -21,7 +21,7 @@ from seamark.machinery.wire import Response
 
 async def binding(core: Core, call: Call) -> Response:
     check_dry_run(call)
-    body = decode_as(call, "v1", "Binding")
+    body, warnings = decode_as(call, "v1", "Binding")
     check_place(call, body)
     call = _of_pod(core, call, body)
     node = _node(body)
@@ -35,7 +35,9 @@ async def binding(core: Core, call: Call) -> Response:
         return pod
 
     await update_object(core, call, change, retry=True)
-    return respond_json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}, status=201)
+    response = respond_json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}, status=201)
+    response.warnings = warnings
+    return response
 
 
 def _of_pod(core: Core, call: Call, body: Obj) -> Call:

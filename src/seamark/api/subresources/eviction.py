@@ -15,9 +15,11 @@ from seamark.machinery.wire import Response
 
 
 async def eviction(core: Core, call: Call) -> Response:
-    body = decode_as(call, "policy/v1", "Eviction")
+    body, warnings = decode_as(call, "policy/v1", "Eviction")
     check_place(call, body)
     options = parse_delete_options(body.get("deleteOptions") or {}, dict(reversed(call.request.query)))
     await delete_object(core, call.target, options)
     success = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
-    return respond_json(success, status=201)
+    response = respond_json(success, status=201)
+    response.warnings = warnings
+    return response

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from seamark.api.body import decode_as
+from seamark.api.body import conform, decode_as
 from seamark.api.core import Call, Core
 from seamark.api.metadata import check_kind, check_place
 from seamark.api.objects import Obj, unpack, unpack_entry
@@ -29,10 +29,10 @@ async def get_scale(core: Core, call: Call) -> Response:
 
 async def update_scale(core: Core, call: Call) -> Response:
     check_dry_run(call)
-    body = decode_as(call, API_VERSION, KIND)
+    body, warnings = decode_as(call, API_VERSION, KIND)
     check_place(call, body)
     written = await update_object(core, call, lambda current: _scaled(current, body), retry=False)
-    return _respond(call, written)
+    return _respond(call, written, warnings)
 
 
 async def patch_scale(core: Core, call: Call) -> Response:
@@ -40,16 +40,21 @@ async def patch_scale(core: Core, call: Call) -> Response:
     apply = select_patch(call.request.headers.get("content-type", ""), API_VERSION, KIND)
     patch = decode_patch(call.request.body)
 
+    warnings: tuple[str, ...] = ()
+
     def change(current: Obj) -> Obj:
-        return _scaled(current, check_kind(apply(render_scale(current), patch), API_VERSION, KIND))
+        nonlocal warnings
+        scale, warnings = conform(call.request, check_kind(apply(render_scale(current), patch), API_VERSION, KIND))
+        return _scaled(current, scale)
 
-    return _respond(call, await update_object(core, call, change, retry=True))
+    written = await update_object(core, call, change, retry=True)
+    return _respond(call, written, warnings)
 
 
-def _respond(call: Call, written: Written) -> Response:
+def _respond(call: Call, written: Written, warnings: tuple[str, ...]) -> Response:
     scale = render_scale(unpack(written.value, written.revision))
     response = respond_encoded(scale, representation(call).media_type)
-    response.warnings = written.warnings
+    response.warnings = (*warnings, *written.warnings)
     return response
 
 

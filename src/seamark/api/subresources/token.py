@@ -27,7 +27,7 @@ MAX_SECONDS = 1 << 32
 
 async def request_token(core: Core, call: Call) -> Response:
     """Answers the TokenRequest with its status; nothing is stored."""
-    body = decode_as(call, f"{GROUP}/v1", "TokenRequest")
+    body, warnings = decode_as(call, f"{GROUP}/v1", "TokenRequest")
     check_place(call, body)
     entry = await core.store.get(key=call.target.key)
     if entry is None:
@@ -53,7 +53,10 @@ async def request_token(core: Core, call: Call) -> Response:
         raise internal(str(error)) from error
     meta = {"name": account["name"], "namespace": account["namespace"], "creationTimestamp": format_time(now)}
     status = {"token": token, "expirationTimestamp": format_time(now + seconds)}
-    return respond_object(core, call, {**body, "metadata": meta, "spec": spec, "status": status}, status=201)
+    answer = {**body, "metadata": meta, "spec": spec, "status": status}
+    response = respond_object(core, call, answer, status=201)
+    response.warnings = warnings
+    return response
 
 
 def _check_seconds(name: str, seconds: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from seamark.api.body import conform
 from seamark.api.core import Call, Core
 from seamark.api.metadata import check_kind, check_place
 from seamark.api.objects import Obj
@@ -31,27 +32,34 @@ APPLY_PATCH = "application/apply-patch+yaml"
 
 async def patch(core: Core, call: Call) -> Response:
     check_dry_run(call)
-    change = parse_patch(call)
+    apply = parse_patch(call)
+    warnings: tuple[str, ...] = ()
+
+    def change(current: Obj) -> Obj:
+        nonlocal warnings
+        patched, warnings = apply(current)
+        return patched
+
     written = await update_object(core, call, change, retry=True)
-    return respond_written(core, call, written)
+    return respond_written(core, call, written, warnings)
 
 
-def parse_patch(call: Call) -> Callable[[Obj], Obj]:
-    """The patch as a function of the current object. Raises 400 and 415."""
+def parse_patch(call: Call) -> Callable[[Obj], tuple[Obj, tuple[str, ...]]]:
+    """The patch as a function of the current object, which also gives warnings. Raises 400 and 415."""
     row, gvr = call.target.row, call.target.gvr
     apply = select_patch(call.request.headers.get("content-type", ""), gvr.api_version, gvr.kind)
     body = decode_patch(call.request.body)
 
-    def change(current: Obj) -> Obj:
+    def patched(current: Obj) -> tuple[Obj, tuple[str, ...]]:
         if gvr != row.gvr and row.convert is not None:
             current = row.convert(current, gvr)
-        patched = check_kind(apply(current, body), gvr.api_version, gvr.kind)
-        check_place(call, patched)
+        found, warnings = conform(call.request, check_kind(apply(current, body), gvr.api_version, gvr.kind))
+        check_place(call, found)
         if gvr != row.gvr and row.convert is not None:
-            patched = row.convert(patched, row.gvr)
-        return patched
+            found = row.convert(found, row.gvr)
+        return found, warnings
 
-    return change
+    return patched
 
 
 def select_patch(content_type: str, api_version: str, kind: str) -> Patch:

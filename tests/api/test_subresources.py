@@ -1,0 +1,206 @@
+"""Binding, eviction, scale, tokens and reviews, in process."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from seamark.api.app import Api
+from seamark.api.authn import Authenticator, Credentials
+from seamark.client.client import Client
+from seamark.machinery.gvr import BINDINGS, DEPLOYMENTS, PODS, SERVICEACCOUNTS
+from seamark.machinery.status import StatusError
+from seamark.machinery.wire import Identity, Request, Response
+from seamark.testing.clock import FakeClock
+
+Obj = dict[str, Any]
+POD = {
+    "metadata": {"name": "p", "namespace": "default"},
+    "spec": {"containers": [{"name": "c", "image": "i"}]},
+}
+BINDING = {"metadata": {"name": "p", "namespace": "default"}, "target": {"kind": "Node", "name": "node1"}}
+
+
+async def post(api: Api, path: str, body: Obj) -> Response:
+    return await api.handle(Request("POST", path, (), {}, json.dumps(body).encode(), Identity("jane", ("devs",))))
+
+
+def parsed(response: Response) -> Obj:
+    found: Obj = json.loads(response.body)
+    return found
+
+
+class TestBinding:
+    async def test_gives_the_pod_its_node_once(self, client: Client) -> None:
+        await client.create(PODS, POD)
+        done = await client.create(PODS, BINDING, name="p", subresource="binding")
+        assert done["status"] == "Success"
+        pod = await client.get(PODS, "p", namespace="default")
+        assert pod["spec"]["nodeName"] == "node1"
+        (condition,) = [c for c in pod["status"]["conditions"] if c["type"] == "PodScheduled"]
+        assert (condition["status"], condition["lastTransitionTime"]) == ("True", "2023-11-14T22:13:20Z")
+        with pytest.raises(StatusError, match='pod p is already assigned to node "node1"') as error:
+            await client.create(PODS, BINDING, name="p", subresource="binding")
+        assert error.value.code == 409
+
+    async def test_by_the_old_collection(self, client: Client) -> None:
+        await client.create(PODS, POD)
+        await client.create(BINDINGS, BINDING)
+        assert (await client.get(PODS, "p", namespace="default"))["spec"]["nodeName"] == "node1"
+
+    async def test_needs_a_node_and_a_pod(self, client: Client) -> None:
+        with pytest.raises(StatusError, match=r"target\.name: Required value"):
+            await client.create(PODS, {**BINDING, "target": {}}, name="p", subresource="binding")
+        with pytest.raises(StatusError, match='pods "p" not found'):
+            await client.create(PODS, BINDING, name="p", subresource="binding")
+
+
+async def test_eviction_deletes(client: Client, api: Api) -> None:
+    await client.create(PODS, POD)
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p", "namespace": "default"}}
+    response = await post(api, "/api/v1/namespaces/default/pods/p/eviction", body)
+    assert (response.status, parsed(response)["status"]) == (201, "Success")
+    assert await client.list(PODS, namespace="default") == []
+
+
+DEPLOYMENT = {
+    "metadata": {"name": "web", "namespace": "default"},
+    "spec": {
+        "replicas": 2,
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": {"metadata": {"labels": {"app": "web"}}, "spec": POD["spec"]},
+    },
+}
+
+
+class TestScale:
+    async def test_get_put_and_patch(self, client: Client) -> None:
+        await client.create(DEPLOYMENTS, DEPLOYMENT)
+        scale = await client.get(DEPLOYMENTS, "web", namespace="default", subresource="scale")
+        assert scale["kind"] == "Scale" and scale["spec"] == {"replicas": 2}
+        assert scale["status"] == {"replicas": 0, "selector": "app=web"}
+        put = await client.update(DEPLOYMENTS, {**scale, "spec": {"replicas": 3}}, subresource="scale")
+        assert put["spec"] == {"replicas": 3}
+        with pytest.raises(StatusError, match="has been modified"):
+            await client.update(DEPLOYMENTS, {**scale, "spec": {"replicas": 4}}, subresource="scale")
+        patch = {"spec": {"replicas": 5}}
+        await client.patch(DEPLOYMENTS, "web", patch, namespace="default", subresource="scale")
+        web = await client.get(DEPLOYMENTS, "web", namespace="default")
+        assert web["spec"]["replicas"] == 5 and web["metadata"]["generation"] == 3
+
+    @pytest.mark.parametrize(("replicas", "code"), [(-1, 422), (True, 400), ("3", 400)])
+    async def test_no_count_is_refused(self, client: Client, replicas: Any, code: int) -> None:
+        await client.create(DEPLOYMENTS, DEPLOYMENT)
+        patch = {"spec": {"replicas": replicas}}
+        with pytest.raises(StatusError, match=r"spec\.replicas") as error:
+            await client.patch(DEPLOYMENTS, "web", patch, namespace="default", subresource="scale")
+        assert error.value.code == code
+
+
+class TestStatus:
+    async def test_each_write_keeps_to_its_half(self, client: Client) -> None:
+        made = await client.create(DEPLOYMENTS, DEPLOYMENT)
+        body = {**made, "status": {"replicas": 1}, "spec": {**made["spec"], "replicas": 9}}
+        written = await client.update_status(DEPLOYMENTS, body)
+        assert written["status"]["replicas"] == 1 and written["spec"]["replicas"] == 2
+        assert written["metadata"]["generation"] == 1
+        body = {**written, "status": {"replicas": 7}, "spec": {**made["spec"], "replicas": 4}}
+        written = await client.update(DEPLOYMENTS, body)
+        assert written["status"]["replicas"] == 1 and written["spec"]["replicas"] == 4
+        assert written["metadata"]["generation"] == 2
+
+
+class TestTokens:
+    @pytest.fixture
+    async def account(self, client: Client) -> Obj:
+        return await client.create(SERVICEACCOUNTS, {"metadata": {"name": "sa", "namespace": "default"}})
+
+    async def token(self, client: Client, **spec: Any) -> str:
+        made = await client.create(SERVICEACCOUNTS, {"spec": spec}, namespace="default", name="sa", subresource="token")
+        return str(made["status"]["token"])
+
+    async def test_is_good_until_it_expires(self, api: Api, client: Client, account: Obj, clock: FakeClock) -> None:
+        token = await self.token(client, expirationSeconds=600)
+        authenticate = Authenticator(api.core)
+        found = await authenticate(Credentials(None, f"Bearer {token}"))
+        assert found is not None and found.user == "system:serviceaccount:default:sa"
+        assert found.groups == (
+            "system:serviceaccounts",
+            "system:serviceaccounts:default",
+            "system:authenticated",
+        )
+        assert found.uid == account["metadata"]["uid"]
+        await clock.advance(601)
+        with pytest.raises(StatusError, match="Unauthorized"):
+            await authenticate(Credentials(None, f"Bearer {token}"))
+
+    async def test_ends_with_its_pod(self, api: Api, client: Client, account: Obj) -> None:
+        await client.create(PODS, {**POD, "spec": {**POD["spec"], "serviceAccountName": "sa"}})
+        token = await self.token(client, boundObjectRef={"kind": "Pod", "apiVersion": "v1", "name": "p"})
+        authenticate = Authenticator(api.core)
+        found = await authenticate(Credentials(None, f"Bearer {token}"))
+        assert found is not None and found.extra["authentication.kubernetes.io/pod-name"] == ("p",)
+        await client.delete(PODS, "p", namespace="default")
+        with pytest.raises(StatusError):
+            await authenticate(Credentials(None, f"Bearer {token}"))
+
+    async def test_is_bound_to_the_account_that_was(self, api: Api, client: Client, account: Obj) -> None:
+        token = await self.token(client)
+        await client.delete(SERVICEACCOUNTS, "sa", namespace="default")
+        await client.create(SERVICEACCOUNTS, {"metadata": {"name": "sa", "namespace": "default"}})
+        with pytest.raises(StatusError):
+            await Authenticator(api.core)(Credentials(None, f"Bearer {token}"))
+
+    async def test_for_another_audience_is_not_for_us(self, api: Api, client: Client, account: Obj) -> None:
+        token = await self.token(client, audiences=["vault"])
+        with pytest.raises(StatusError):
+            await Authenticator(api.core)(Credentials(None, f"Bearer {token}"))
+        path = "/apis/authentication.k8s.io/v1/tokenreviews"
+        review = parsed(await post(api, path, {"spec": {"token": token, "audiences": ["vault"]}}))
+        assert review["status"]["authenticated"] is True
+        assert review["status"]["user"]["username"] == "system:serviceaccount:default:sa"
+        review = parsed(await post(api, path, {"spec": {"token": token}}))
+        assert review["status"]["authenticated"] is False
+
+    async def test_any_change_breaks_it(self, api: Api, client: Client, account: Obj) -> None:
+        head, body, signature = (await self.token(client)).split(".")
+        flipped = ("A" if signature[5] != "A" else "B").join((signature[:5], signature[6:]))
+        none = "eyJhbGciOiJub25lIn0"
+        for wrong in (
+            f"{head}.{body}.{flipped}",
+            f"{none}.{body}.",
+            f"{head}.{body}",
+            f"{head}..{signature}",
+            f"{head}.{body}.AAAA",
+            "é.é.é",
+        ):
+            with pytest.raises(StatusError, match="Unauthorized"):
+                await Authenticator(api.core)(Credentials(None, f"Bearer {wrong}"))
+
+    @pytest.mark.parametrize(
+        ("spec", "text"),
+        [
+            ({"expirationSeconds": 60}, "less than 10 minutes"),
+            ({"expirationSeconds": "x"}, "cannot unmarshal string"),
+            ({"boundObjectRef": {"kind": "Secret", "name": "x"}}, "Unsupported value"),
+            ({"boundObjectRef": {"kind": "Pod", "name": "x"}}, 'pods "x" not found'),
+        ],
+    )
+    async def test_bad_requests(self, client: Client, account: Obj, spec: Obj, text: str) -> None:
+        with pytest.raises(StatusError, match=text):
+            await self.token(client, **spec)
+
+
+class TestReviews:
+    async def test_who_am_i(self, api: Api) -> None:
+        response = await post(api, "/apis/authentication.k8s.io/v1/selfsubjectreviews", {})
+        assert response.status == 201
+        assert parsed(response)["status"]["userInfo"] == {"username": "jane", "groups": ["devs"]}
+
+    async def test_may_i(self, api: Api) -> None:
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        response = await post(api, path, {"spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}}})
+        assert parsed(response)["status"]["allowed"] is True
+        assert (await post(api, path, {"spec": {}})).status == 422

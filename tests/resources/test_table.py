@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from seamark.resources.registry import Registry
+from seamark.resources.registry import Column, Registry, Resource
 from seamark.resources.table import ROWS, build_registry
 
 # group/version resource singular short names, categories, namespaced (from discovery, our subset)
@@ -84,3 +86,37 @@ def test_group_versions_lists_core_first(registry: Registry) -> None:
 def test_unknown_field_selector(registry: Registry, kind: str, label: str, message: str) -> None:
     row = next(r for r in registry.rows if r.gvr.kind == kind)
     assert row.unknown_field_selector(label) == message
+
+
+# group/version resource columns; ":" a type other than string, "/" a format, "+" shown with -o wide only
+COLUMNS = (Path(__file__).parent / "columns.txt").read_text().splitlines()
+
+
+def written(column: Column) -> str:
+    kind = "" if column.type == "string" else f":{column.type}"
+    form = f"/{column.format}" if column.format else ""
+    return column.name.replace(" ", "_") + kind + form + ("+" if column.priority else "")
+
+
+@pytest.mark.parametrize("line", COLUMNS, ids=lambda line: " ".join(line.split()[:2]))
+def test_columns_are_those_of_kubectl(registry: Registry, line: str) -> None:
+    group_version, resource, *columns = line.split()
+    group, _, version = group_version.rpartition("/")
+    found = registry.find(group, version, resource)
+    assert found is not None
+    assert [written(column) for column in found[0].columns] == columns
+
+
+def test_every_stored_kind_has_recorded_columns() -> None:
+    stored = {(g.api_version, g.resource) for row in ROWS if row.stored for g in (row.gvr, *row.served_as)}
+    assert stored == {(line.split()[0], line.split()[1]) for line in COLUMNS}
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.stored], ids=lambda row: row.gvr.kind)
+def test_cells_of_an_object_without_anything_do_not_fail(row: Resource) -> None:
+    """A table is made of whatever is stored; one bare object must not break the list."""
+    bare: dict[str, object] = {"metadata": {"name": "x"}}
+    for obj in (bare, {**bare, "spec": None, "status": None, "subsets": None}):
+        for column in row.columns:
+            if column.cell is not None:
+                assert column.cell(dict(obj), 0.0) is not None

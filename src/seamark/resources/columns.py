@@ -110,4 +110,4 @@ def _template_containers(obj: Obj) -> list[Obj]:
 
 CONTAINERS = Column("Containers", priority=1, cell=lambda obj, now: names_of(_template_containers(obj)))
 IMAGES = Column("Images", priority=1, cell=lambda obj, now: images_of(_template_containers(obj)))
-SELECTOR = Column("Selector", priority=1, cell=lambda obj, now: format_selector(obj.get("spec", {}).get("selector")))
+SELECTOR = Column("Selector", priority=1, cell=lambda obj, now: format_selector(section(obj, "spec").get("selector")))

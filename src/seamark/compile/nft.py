@@ -198,7 +198,7 @@ def compile_elements(placement: Placement, node: NodeConfig) -> Elements:
     for pool in placement.pools.values():
         found.update(_affinity_elements(pool) if pool.seconds else _plain_elements(pool))
         found.update(_hairpin(pool, rules, node))
-    short, outer = rules.external_short_circuit, pool_id(rules.external, placement.pools)
+    short = rules.external_short_circuit
     for frontend in placement.owned:
         key = frontend_key(frontend)
         if frontend.scope == "internal":
@@ -206,9 +206,9 @@ def compile_elements(placement: Placement, node: NodeConfig) -> Elements:
             found["vips", address_bytes(frontend.ip)] = b""
             continue
         cluster, local = ("ext", "extl") if frontend.ip else ("np", "npl")
-        found[cluster, key] = outer if short is None else pool_id(short, placement.pools)
+        found[cluster, key] = pool_id(short or rules.external, placement.pools)
         if short is not None:
-            found[local, key] = outer
+            found[local, key] = pool_id(rules.external, placement.pools)
         if rules.source_ranges and frontend.ip in rules.load_balancer_ips:
             found["lbguard", key] = b""
             found.update((("lbsrc", key + piece), b"") for piece in _range_bytes(rules.source_ranges))

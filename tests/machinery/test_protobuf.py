@@ -39,7 +39,10 @@ def test_every_fixture_of_the_published_module() -> None:
     if shutil.which("go") is None:
         pytest.skip("needs the go command to fetch k8s.io/api")
     command = ["go", "mod", "download", "-json", "k8s.io/api@v0.36.3"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False, timeout=45)
+    except subprocess.TimeoutExpired:
+        pytest.skip("k8s.io/api cannot be downloaded here in time")
     if result.returncode:
         pytest.skip("k8s.io/api cannot be downloaded here")
     seen = 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+MAX_DEPTH = 200  # deeper than any kind is; what goes beyond is refused, so that recursion is bounded
+
 
 def copy_json(value: Any) -> Any:
     """A copy that shares nothing; several times faster than copy.deepcopy, since JSON has no cycles and no aliases."""
@@ -23,6 +25,14 @@ def equal_json(left: Any, right: Any) -> bool:
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     return bool(left == right)
+
+
+def is_deeper(value: Any, limit: int) -> bool:
+    """Whether objects and arrays are nested more than ``limit`` levels; it looks no deeper than that itself."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return limit == 0 or any(is_deeper(one, limit - 1) for one in inner)
 
 
 def json_kind(value: Any) -> str:

@@ -19,15 +19,13 @@ from typing import Any
 
 from seamark.machinery import schema
 from seamark.machinery.fielderrors import quote
-from seamark.machinery.jsonvalue import copy_json, json_kind
+from seamark.machinery.jsonvalue import MAX_DEPTH, copy_json, is_deeper, json_kind
 from seamark.machinery.protobuf_values import ZERO, json_to_bytes
 from seamark.machinery.quantity import QuantityError, canonical
 from seamark.machinery.schema import Field, Message
 from seamark.machinery.status import StatusError, bad_request
 
 Obj = dict[str, Any]
-
-MAX_DEPTH = 200  # deeper than any kind; bounds the recursion over free-form JSON
 
 _BITS = {
     "int32": (-(2**31), 2**31 - 1),
@@ -48,7 +46,7 @@ def conform_object(value: Any, message: Message) -> tuple[Obj, tuple[str, ...]]:
         if not isinstance(value, dict):
             raise _Mismatch(f"json: cannot unmarshal {json_kind(value)} into Go value of type {_go_name(message.name)}")
         return walk.message(value, message, ""), tuple(walk.findings)
-    except (_Mismatch, RecursionError) as error:
+    except _Mismatch as error:
         raise cannot_be_handled(message, str(error)) from None
 
 
@@ -229,16 +227,9 @@ def _micro_time(value: Any, place: _Place) -> str | None:
 
 
 def _raw(value: Any, place: _Place) -> Any:
-    if _is_deeper(value, MAX_DEPTH):
+    if is_deeper(value, MAX_DEPTH):
         raise place.refused(f"nested deeper than {MAX_DEPTH} levels")
     return copy_json(value)
-
-
-def _is_deeper(value: Any, limit: int) -> bool:
-    if not isinstance(value, dict | list):
-        return False
-    inner = value.values() if isinstance(value, dict) else value
-    return limit == 0 or any(_is_deeper(one, limit - 1) for one in inner)
 
 
 def _items(value: Any, place: _Place) -> list[str]:

@@ -90,6 +90,30 @@ def test_ten_thousand_operations_are_enough() -> None:
     assert caught.value.code == 413
 
 
+def test_copies_into_themselves_end() -> None:
+    operations = [{"op": "copy", "from": "/a", "path": "/a/-"}] * 100
+    with pytest.raises(StatusError) as caught:
+        apply_json_patch({"a": ["y" * 100]}, operations)
+    assert caught.value.code == 422
+    assert "the copies come to more than 3145728 bytes" in caught.value.details["causes"][0]["message"]
+
+
+def nested(depth: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+def test_depth_is_bounded() -> None:
+    deeper = [{"op": "add", "path": "/a" * (150 * n + 1), "value": nested(149)} for n in range(2)]
+    assert apply_json_patch({}, deeper[:1])
+    with pytest.raises(StatusError, match="the server rejected our request"):
+        apply_json_patch({}, deeper)
+    with pytest.raises(StatusError, match="nested deeper than 200 levels"):
+        apply_json_patch({}, [{"op": "add", "path": "/a", "value": nested(50_000)}])
+
+
 LEAF = st.none() | st.booleans() | st.integers(0, 3) | st.text("ab", max_size=1)
 JSON = st.recursive(
     LEAF, lambda i: st.lists(i, max_size=3) | st.dictionaries(st.sampled_from("ab/~"), i, max_size=3), max_leaves=8

@@ -60,3 +60,12 @@ def test_the_result_shares_nothing() -> None:
     result["a"]["b"].append(2)
     result["c"]["d"].append(3)
     assert (obj, patch) == ({"a": {"b": [1]}}, {"c": {"d": [2]}})
+
+
+def test_depth_is_bounded() -> None:
+    patch: dict[str, Any] = {}
+    for _ in range(50_000):
+        patch = {"a": patch}
+    with pytest.raises(StatusError, match="nested deeper than 200 levels") as caught:
+        apply_merge_patch({}, patch)
+    assert caught.value.code == 400

@@ -203,3 +203,12 @@ def test_any_patch_applies_or_is_refused(patch: Obj) -> None:
         assert error.code in (400, 422)
     assert obj == before
     assert apply_strategic_merge(obj, {}, kind=POD) == obj
+
+
+def test_depth_is_bounded() -> None:
+    patch: dict[str, Any] = {}
+    for _ in range(50_000):
+        patch = {"a": patch}
+    with pytest.raises(StatusError, match="nested deeper than 200 levels") as caught:
+        apply_strategic_merge({}, patch, kind=POD)
+    assert caught.value.code == 400

@@ -10,12 +10,15 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from seamark.machinery.jsonvalue import copy_json, equal_json, json_kind
+import msgspec
+
+from seamark.machinery.jsonvalue import MAX_DEPTH, copy_json, equal_json, is_deeper, json_kind
 from seamark.machinery.status import StatusError, bad_request
 
 Obj = dict[str, Any]
 
 MAX_OPERATIONS = 10_000
+MAX_COPIED = 3 * 1024 * 1024  # a value copied into itself doubles every time; the limit is that of a request's body
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
@@ -31,12 +34,20 @@ def apply_json_patch(obj: Obj, operations: Any) -> Obj:
     if len(operations) > MAX_OPERATIONS:
         message = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(operations)}"
         raise StatusError(413, "RequestEntityTooLarge", message)
+    if is_deeper(operations, MAX_DEPTH):
+        raise bad_request(f"error decoding patch: nested deeper than {MAX_DEPTH} levels")
     document: Any = copy_json(obj)
+    copied = 0
     for number, operation in enumerate(operations):
         try:
+            copied += _copied_size(document, operation)
+            if copied > MAX_COPIED:
+                raise _Unfit(f"the copies come to more than {MAX_COPIED} bytes")
             document = _apply(document, operation)
         except _Unfit as unfit:
             raise _unprocessable(f"operation {number}: {unfit}") from None
+    if is_deeper(document, MAX_DEPTH):
+        raise _unprocessable(f"the patch leaves an object nested deeper than {MAX_DEPTH} levels")
     if not isinstance(document, dict):
         raise _unprocessable("the patch leaves no object")
     return document
@@ -45,6 +56,15 @@ def apply_json_patch(obj: Obj, operations: Any) -> Obj:
 def _unprocessable(why: str) -> StatusError:
     message = "the server rejected our request due to an error in our request"
     return StatusError(422, "Invalid", message, details={"causes": [{"reason": "InvalidPatch", "message": why}]})
+
+
+def _copied_size(document: Any, operation: Obj) -> int:
+    if operation.get("op") != "copy":
+        return 0
+    source = _find(document, _pointer(operation, "from"))
+    if is_deeper(source, MAX_DEPTH):
+        raise _Unfit(f"the copied value is nested deeper than {MAX_DEPTH} levels")
+    return len(msgspec.json.encode(source))
 
 
 def _apply(document: Any, operation: Obj) -> Any:

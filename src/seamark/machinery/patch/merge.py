@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from seamark.machinery.jsonvalue import copy_json, json_kind
+from seamark.machinery.jsonvalue import MAX_DEPTH, copy_json, is_deeper, json_kind
 from seamark.machinery.status import bad_request
 
 Obj = dict[str, Any]
@@ -15,6 +15,8 @@ def apply_merge_patch(obj: Obj, patch: Any) -> Obj:
     if not isinstance(patch, dict):
         kind = json_kind(patch)
         raise bad_request(f"error decoding patch: json: cannot unmarshal {kind} into Go value of type map[string]any")
+    if is_deeper(patch, MAX_DEPTH):
+        raise bad_request(f"error decoding patch: nested deeper than {MAX_DEPTH} levels")
     return _merged(obj, patch)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from seamark.machinery import schema
-from seamark.machinery.jsonvalue import copy_json, equal_json, json_kind
+from seamark.machinery.jsonvalue import MAX_DEPTH, copy_json, equal_json, is_deeper, json_kind
 from seamark.machinery.schema import Field, Message
 from seamark.machinery.status import StatusError, bad_request
 
@@ -36,6 +36,8 @@ def apply_strategic_merge(obj: Obj, patch: Any, *, kind: Message) -> Obj:
     """The patched object. A malformed patch is a 400, one that does not fit the lists a 422."""
     if not isinstance(patch, dict):
         raise bad_request(f"json: cannot unmarshal {json_kind(patch)} into Go value of type map[string]any")
+    if is_deeper(patch, MAX_DEPTH):
+        raise bad_request(f"error decoding patch: nested deeper than {MAX_DEPTH} levels")
     try:
         return _merge_map(copy_json(obj), patch, kind)
     except _BadPatch as error:

@@ -6,12 +6,12 @@ it then carries deletionTimestamp, and goes when the last of them is done (``wri
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 from seamark.api.objects import Obj
 from seamark.machinery.clock import format_time, parse_time
+from seamark.machinery.jsonvalue import copy_json
 from seamark.machinery.status import StatusError, bad_request, conflict
 from seamark.resources.registry import Resource
 
@@ -96,7 +96,7 @@ def check_preconditions(row: Resource, obj: Obj, options: DeleteOptions) -> None
 
 def plan_deletion(row: Resource, obj: Obj, options: DeleteOptions, *, now: float) -> Deletion:
     """What becomes of ``obj``, which is not changed itself."""
-    new = deepcopy(obj)
+    new = copy_json(obj)
     meta = new["metadata"]
     _set_gc_finalizers(meta, options.policy)
     grace = _pod_grace(new, options.grace) if row.gvr.kind == "Pod" else 0

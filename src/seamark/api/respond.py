@@ -108,7 +108,7 @@ def respond_list(core: Core, call: Call, entries: Sequence[tuple[bytes, int]], m
     gvr = call.target.gvr
     if wanted.media_type == JSON and not wanted.transform:
         head = encode({"kind": list_kind(gvr), "apiVersion": gvr.api_version, "metadata": meta})
-        items = b",".join([served_bytes(call, value, revision) for value, revision in entries])
+        items = b",".join(_served_items(call, entries))
         body = head[:-1] + b',"items":[' + items + b"]}"
         return Response(200, body, {"content-type": JSON, "cache-control": _NO_CACHE})
     objects = [served(call, unpack(value, revision)) for value, revision in entries]
@@ -128,6 +128,13 @@ def respond_list(core: Core, call: Call, entries: Sequence[tuple[bytes, int]], m
     else:
         shown = {"kind": list_kind(gvr), "apiVersion": gvr.api_version, "metadata": meta, "items": objects}
     return respond_encoded(shown, wanted.media_type)
+
+
+def _served_items(call: Call, entries: Sequence[tuple[bytes, int]]) -> list[bytes]:
+    row, gvr = call.target.row, call.target.gvr
+    if gvr == row.gvr or row.convert is None:
+        return [splice(value, revision) for value, revision in entries]
+    return [served_bytes(call, value, revision) for value, revision in entries]
 
 
 def not_a_list(wanted: Representation) -> StatusError:

@@ -7,7 +7,6 @@ not stored: the resourceVersion stays, no event goes out.
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass
 
 from seamark.api.core import Call, Core, Target
@@ -23,6 +22,7 @@ from seamark.api.metadata import (
 )
 from seamark.api.objects import Obj, pack, same, unpack_entry
 from seamark.machinery.fielderrors import invalid as invalid_cause
+from seamark.machinery.jsonvalue import copy_json
 from seamark.machinery.status import (
     Cause,
     StatusError,
@@ -139,7 +139,7 @@ async def update_object(core: Core, call: Call, change: Change, *, retry: bool) 
         if entry is None:
             raise missing(target)
         old = unpack_entry(entry)
-        new = change(deepcopy(old))
+        new = change(unpack_entry(entry))
         conditional = _check_preconditions(target, new, old, entry)
         written = await _replace(core, call, new, old, entry)
         if written is not None:
@@ -222,7 +222,7 @@ def _prepare(call: Call, new: Obj, old: Obj) -> list[Cause]:
 def _keep(new: Obj, old: Obj, field: str) -> None:
     new.pop(field, None)
     if field in old:
-        new[field] = deepcopy(old[field])
+        new[field] = copy_json(old[field])
 
 
 def is_gone(obj: Obj) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 from seamark.api.body import decode_object
 from seamark.api.core import Call, Core
 from seamark.api.metadata import check_place
 from seamark.api.objects import Obj
 from seamark.api.verbs.create import check_dry_run, respond_written
 from seamark.api.writes import create_object, update_object
+from seamark.machinery.jsonvalue import copy_json
 from seamark.machinery.status import StatusError
 from seamark.machinery.wire import Response
 
@@ -20,7 +19,7 @@ async def update(core: Core, call: Call) -> Response:
     check_place(call, body)
 
     def change(_: Obj) -> Obj:
-        return deepcopy(body)
+        return copy_json(body)
 
     try:
         written = await update_object(core, call, change, retry=False)

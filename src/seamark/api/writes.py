@@ -73,6 +73,7 @@ async def create_object(core: Core, call: Call, obj: Obj) -> Written:
         row.default(obj)
     if row.prepare_create:
         row.prepare_create(obj)
+    await _admit(core, row, obj)
     refuse(row, obj, validate_metadata(row, obj) + (row.validate(obj) if row.validate else []))
     warnings = tuple(row.warnings(obj)) if row.warnings else ()
     for left in reversed(range(_NAME_TRIES if generated else 1)):
@@ -84,6 +85,18 @@ async def create_object(core: Core, call: Call, obj: Obj) -> Written:
             obj["metadata"]["name"] = ""
             give_name(core, obj)
     raise AssertionError("unreachable")
+
+
+async def _admit(core: Core, row: Resource, obj: Obj) -> None:
+    """Lets the row judge the object by the others it names. Raises what ``admit`` raises."""
+    if row.references is None or row.admit is None:
+        return
+    found: list[Obj | None] = []
+    for gvr, namespace, name in row.references(obj):
+        holder = core.registry.find(gvr.group, gvr.version, gvr.resource)
+        entry = await core.store.get(key=holder[0].key(namespace, name)) if holder else None
+        found.append(unpack_entry(entry) if entry else None)
+    row.admit(obj, found)
 
 
 async def _insert(core: Core, call: Call, obj: Obj, warnings: tuple[str, ...]) -> Written:

@@ -3,15 +3,15 @@
 A row is a value; behaviour that a kind does not need is simply not given. The hooks are pure functions over plain
 dicts (the decoded object); shared things (addresses, node ports) are claimed by ``allocate`` from a Reservation.
 
-Order of a write in the API: decode, ``default``, ``prepare_create`` or ``prepare_update``, ``validate``, allocate,
-store. A status write runs ``prepare_status`` and ``validate_status``.
+Order of a write in the API: decode, ``default``, ``prepare_create`` and ``admit``, or ``prepare_update``, ``validate``,
+allocate, store. A status write runs ``prepare_status`` and ``validate_status``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from seamark.machinery.gvr import GVR
 from seamark.machinery.status import Cause
@@ -51,6 +51,14 @@ class Reservation(Protocol):
     def commit(self) -> None: ...
 
     def rollback(self) -> None: ...
+
+
+class Reference(NamedTuple):
+    """Another object, by where it is stored."""
+
+    gvr: GVR
+    namespace: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +107,8 @@ class Resource:
     convert: Callable[[Obj, GVR], Obj] | None = None
     default: Callable[[Obj], None] | None = None  # fill defaults in place
     prepare_create: Callable[[Obj], None] | None = None  # drop what a client may not set
+    references: Callable[[Obj], Sequence[Reference]] | None = None  # what ``admit`` must see
+    admit: Callable[[Obj, Sequence[Obj | None]], None] | None = None  # on create, with those found; raises StatusError
     prepare_update: Callable[[Obj, Obj], None] | None = None  # (new, old): keep immutable and allocated fields
     validate: Callable[[Obj], Causes] | None = None
     validate_update: Callable[[Obj, Obj], Causes] | None = None  # (new, old); runs besides validate

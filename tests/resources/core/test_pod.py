@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from seamark.machinery.gvr import SERVICEACCOUNTS
+from seamark.machinery.status import StatusError
 from seamark.resources.core.pod import POD
-from seamark.resources.core.pod_admission import qos_class_of, withhold_token
+from seamark.resources.core.pod_admission import qos_class_of
 from seamark.resources.core.podspec_defaults import pull_policy_of
 
 Obj = dict[str, Any]
@@ -227,10 +229,38 @@ def test_own_account_and_no_token() -> None:
     assert "volumes" not in made and "volumeMounts" not in made["containers"][0]
 
 
+def test_the_account_is_looked_up_in_the_namespace_of_the_pod() -> None:
+    assert POD.references
+    assert POD.references(create(pod(serviceAccountName="robot"))) == [(SERVICEACCOUNTS, "default", "robot")]
+    mirrored = pod()
+    mirrored["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "1"}
+    assert POD.references(create(mirrored)) == []
+
+
 def test_account_that_wants_no_token_takes_the_volume_back() -> None:
+    assert POD.admit
     made = create(pod())
-    withhold_token(made)
-    assert made["spec"]["volumes"] == [] and made["spec"]["containers"][0]["volumeMounts"] == []
+    POD.admit(made, [{"automountServiceAccountToken": False}])
+    assert "volumes" not in made["spec"] and "volumeMounts" not in made["spec"]["containers"][0]
+    asked = create(pod(automountServiceAccountToken=True))
+    POD.admit(asked, [{"automountServiceAccountToken": False}])
+    assert asked["spec"]["volumes"]
+
+
+def test_pull_secrets_of_the_account_are_those_of_a_pod_without() -> None:
+    assert POD.admit
+    for given, expected in (({}, [{"name": "a"}]), ({"imagePullSecrets": [{"name": "b"}]}, [{"name": "b"}])):
+        made = create(pod(**given))
+        POD.admit(made, [{"imagePullSecrets": [{"name": "a"}]}])
+        assert made["spec"]["imagePullSecrets"] == expected
+
+
+def test_missing_account_is_refused_unless_it_is_the_default_one() -> None:
+    assert POD.admit
+    POD.admit(create(pod()), [None])
+    message = 'error looking up service account default/robot: serviceaccount "robot" not found'
+    with pytest.raises(StatusError, match=f'pods "web" is forbidden: {message}'):
+        POD.admit(create(pod(serviceAccountName="robot")), [None])
 
 
 def test_own_toleration_is_left_alone() -> None:

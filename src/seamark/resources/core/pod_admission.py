@@ -1,19 +1,22 @@
 """What Kubernetes' built-in admission adds to a new pod: identity, token volume, tolerations, priority, QoS class.
 
-Mirrors the plugins ServiceAccount, DefaultTolerationSeconds and Priority. Whether the account exists and wants its
-token mounted is checked by ``admit_service_account``, which the API calls with the account it found.
+Mirrors the plugins ServiceAccount, DefaultTolerationSeconds and Priority. What depends on the ServiceAccount itself,
+whether it exists and wants its token mounted, comes last, when the API has looked it up.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
+from seamark.machinery.gvr import SERVICEACCOUNTS
 from seamark.machinery.names import NAME_SUFFIX_ALPHABET, NAME_SUFFIX_LENGTH
 from seamark.machinery.quantity import QuantityError, parse_quantity
-from seamark.resources.access import default, entries, section, text
+from seamark.machinery.status import forbidden
+from seamark.resources.access import default, drop_empty, entries, section, text
 from seamark.resources.core.podspec_defaults import CONTAINER_LISTS, FILE_MODE
-from seamark.resources.registry import Obj
+from seamark.resources.registry import Obj, Reference
 
 TOKEN_MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 TOKEN_SECONDS = 3607  # an hour, and recognisably the admission's own
@@ -37,14 +40,42 @@ def admit(pod: Obj) -> None:
     pod["status"] = {"phase": "Pending", "qosClass": qos_class_of(spec)}
 
 
-def withhold_token(pod: Obj) -> None:
-    """Takes the token volume out again: the ServiceAccount does not want it and the pod did not ask for it."""
+def service_account_of(pod: Obj) -> list[Reference]:
+    if MIRROR_ANNOTATION in section(pod, "metadata", "annotations"):
+        return []
+    name = text(pod, "spec", "serviceAccountName")
+    return [Reference(SERVICEACCOUNTS, text(pod, "metadata", "namespace"), name)]
+
+
+def admit_with_account(pod: Obj, found: Sequence[Obj | None]) -> None:
+    """Raises Forbidden for an account that does not exist.
+
+    ``default`` may be missing: it appears a moment after its namespace, and Kubernetes' refusal of pods in between
+    only makes scripts wait.
+    """
+    spec, (account,) = section(pod, "spec"), tuple(found) or (None,)
+    name, namespace = text(spec, "serviceAccountName"), text(pod, "metadata", "namespace")
+    if account is None:
+        if found and name != "default":
+            why = f'error looking up service account {namespace}/{name}: serviceaccount "{name}" not found'
+            raise forbidden("pods", text(pod, "metadata", "name"), why)
+        return
+    if account.get("automountServiceAccountToken") is False and spec.get("automountServiceAccountToken") is None:
+        _withhold_token(pod)
+    if not spec.get("imagePullSecrets") and entries(account, "imagePullSecrets"):
+        spec["imagePullSecrets"] = list(account["imagePullSecrets"])
+
+
+def _withhold_token(pod: Obj) -> None:
+    """Takes the token volume out again: the account does not want it and the pod did not ask for it."""
     spec = section(pod, "spec")
     name = _token_volume_name(pod)
     spec["volumes"] = [v for v in entries(spec, "volumes") if v.get("name") != name]
+    drop_empty(spec, "volumes")
     for kind in CONTAINER_LISTS:
         for container in entries(spec, kind):
             container["volumeMounts"] = [m for m in entries(container, "volumeMounts") if m.get("name") != name]
+            drop_empty(container, "volumeMounts")
 
 
 def _token_volume_name(pod: Obj) -> str:

@@ -13,6 +13,7 @@ Wording: ``json: cannot unmarshal string into Go struct field ServicePort.spec.p
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -70,9 +71,8 @@ def find_duplicates(body: bytes | str) -> tuple[str, ...]:
     while waiting:
         value, path = waiting.pop()
         if isinstance(value, _Pairs):
-            keys = [key for key, _ in value.pairs]
-            repeated = {key for key in keys if keys.count(key) > 1} if len(set(keys)) < len(keys) else set()
-            found += [f"duplicate field {quote(_join(path, key))}" for key in dict.fromkeys(keys) if key in repeated]
+            counts = Counter(key for key, _ in value.pairs)
+            found += [f"duplicate field {quote(_join(path, key))}" for key, count in counts.items() if count > 1]
             waiting += [(inner, _join(path, key)) for key, inner in reversed(value.pairs)]
         elif isinstance(value, list):
             waiting += [(inner, f"{path}[{index}]") for index, inner in reversed(list(enumerate(value)))]

@@ -212,3 +212,14 @@ def test_depth_is_bounded() -> None:
     with pytest.raises(StatusError, match="nested deeper than 200 levels") as caught:
         apply_strategic_merge({}, patch, kind=POD)
     assert caught.value.code == 400
+
+
+def test_long_lists_merge_in_linear_time() -> None:
+    """A quadratic merge of these would take minutes and hold up every other request."""
+    count = 20_000
+    present = [{"name": str(i)} for i in range(count)]
+    patch = [{"name": str(i + count // 2)} for i in range(count)]
+    merged = apply_strategic_merge(
+        pod(containers=present), pod(containers=patch, **{"$setElementOrder/containers": patch}), kind=POD
+    )
+    assert len(merged["spec"]["containers"]) == count * 3 // 2

@@ -10,11 +10,13 @@ A list of objects without a merge key is replaced whole, as the API does. Unknow
 
 from __future__ import annotations
 
+import json
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from seamark.machinery import schema
-from seamark.machinery.jsonvalue import MAX_DEPTH, copy_json, equal_json, is_deeper, json_kind
+from seamark.machinery.jsonvalue import MAX_DEPTH, copy_json, is_deeper, json_kind
 from seamark.machinery.schema import Field, Message
 from seamark.machinery.status import StatusError, bad_request
 
@@ -158,18 +160,20 @@ def _unprocessable(why: str) -> StatusError:
 
 def _apply_element_directives(present: List, patch: List, key: str) -> tuple[List, List]:
     """The elements left after ``$patch: delete`` and ``replace``, and the patch's plain elements."""
-    plain, replace = [], False
+    plain, replace, deleted = [], False, set[Any]()
     for item in patch:
         directive = item.get(_PATCH)
         if directive is None:
             plain.append(item)
         elif directive == "delete":
-            present = [one for one in present if not equal_json(one.get(key), _key_of(item, key))]
+            deleted.add(_identity(_key_of(item, key)))
         elif directive == "replace":
             replace = True
         else:
             raise _BadPatch(f"unknown patch type: {directive} in map")
-    return ([_clean(item) for item in plain], []) if replace else (present, plain)
+    if replace:
+        return [_clean(item) for item in plain], []
+    return [one for one in present if _identity(one.get(key)) not in deleted], plain
 
 
 def _key_of(item: Obj, key: str) -> Any:
@@ -185,29 +189,35 @@ def _go_map(item: Obj) -> str:
 def _merge_elements(present: List, changes: List, field: Field) -> List:
     key, message = field.patch_merge_key, _message(field)
     merged = list(present)
+    places = _places(merged, key)
     for change in changes:
-        place = _place(merged, _key_of(change, key), key)
-        if place >= 0:
+        place = places.setdefault(_identity(_key_of(change, key)), len(merged))
+        if place < len(merged):
             merged[place] = _merge_map(merged[place], change, message)
         else:
             merged.append(_clean(change))
     return merged
 
 
-def _place(items: Sequence[Any], value: Any, key: str) -> int:
-    """Where the element with this key (or, without a key, this scalar) stands; -1 if nowhere."""
+def _identity(value: Any) -> Any:
+    """A hashable stand-in: equal for what JSON calls equal (``true`` is not 1, ``1.0`` is)."""
+    if isinstance(value, str | None):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return (value,)
+    return json.dumps(value, sort_keys=True).encode()
+
+
+def _places(items: Sequence[Any], key: str) -> dict[Any, int]:
+    """Where each element first stands, by its key (or, without a key, by itself)."""
+    places: dict[Any, int] = {}
     for index, item in enumerate(items):
-        if equal_json(item.get(key) if key and isinstance(item, dict) else item, value):
-            return index
-    return -1
+        places.setdefault(_identity(item.get(key) if key and isinstance(item, dict) else item), index)
+    return places
 
 
 def _distinct(items: Iterable[Any]) -> List:
-    found: List = []
-    for item in items:
-        if _place(found, item, "") < 0:
-            found.append(item)
-    return found
+    return list({_identity(item): item for item in reversed(list(items))}.values())[::-1]
 
 
 def _delete_primitives(target: Obj, key: str, values: Any) -> None:
@@ -215,7 +225,8 @@ def _delete_primitives(target: Obj, key: str, values: Any) -> None:
         raise _BadPatch("invalid patch format of primitive list")
     present = target.get(key)
     if isinstance(present, list):
-        target[key] = [item for item in present if _place(values, item, "") < 0]
+        unwanted = _places(values, "")
+        target[key] = [item for item in present if _identity(item) not in unwanted]
 
 
 def _merge_ordered(target: Obj, patch: Obj, key: str, message: Message | None) -> None:
@@ -241,28 +252,23 @@ def _merge_ordered(target: Obj, patch: Obj, key: str, message: Message | None) -
 
 def _check_order(change: List, order: List, key: str) -> None:
     """The patched elements must stand in the order list, in its order."""
-    position = 0
+    rest = iter([_identity(one.get(key) if key and isinstance(one, dict) else one) for one in order])
     for item in change:
         if _directed(item):
             continue
-        value = _key_of(item, key) if key and isinstance(item, dict) else item
-        found = _place(order[position:], value, key)
-        if found < 0:
+        wanted = _identity(_key_of(item, key) if key and isinstance(item, dict) else item)
+        if not any(one == wanted for one in rest):
             raise _BadPatch("The order in patch list doesn't match $setElementOrder list")
-        position += found + 1
 
 
 def _interleave(items: List, *, order: List, before: List, key: str) -> List:
     """Elements named in ``order`` in that order; the others in the order of ``before``, each ahead of those it led."""
-
-    def value(item: Any) -> Any:
-        return _key_of(item, key) if key else item
-
-    named = sorted((i for i in items if _place(order, value(i), key) >= 0), key=lambda i: _place(order, value(i), key))
-    others = [i for i in items if _place(order, value(i), key) < 0]
-    others.sort(key=lambda i: _place(before, value(i), key))
+    ordered, known = _places(order, key), _places(before, key)
+    marked = [(_identity(_key_of(item, key) if key else item), item) for item in items]
+    named = deque(sorted((m for m in marked if m[0] in ordered), key=lambda m: ordered[m[0]]))
+    others = deque(sorted((m for m in marked if m[0] not in ordered), key=lambda m: known.get(m[0], -1)))
     result: List = []
     while named and others:
-        here, there = _place(before, value(others[0]), key), _place(before, value(named[0]), key)
-        result.append(others.pop(0) if 0 <= here < there else named.pop(0))
-    return result + others + named
+        here, there = known.get(others[0][0], -1), known.get(named[0][0], -1)
+        result.append((others if 0 <= here < there else named).popleft()[1])
+    return result + [item for _, item in (*others, *named)]

@@ -22,7 +22,11 @@ class Result:
 async def run(*argv: str, stdin: str = "") -> Result:
     """Never raises for a failing command; FileNotFoundError where the program is missing."""
     child = await asyncio.create_subprocess_exec(
-        *argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *argv,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PATH": f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"},
     )
     try:
         out, err = await child.communicate(stdin.encode())

@@ -29,7 +29,7 @@ def test_node_side() -> None:
         "link add dev sm0123456789 address ee:ee:ee:ee:ee:ee type veth"
         " peer name eth0 address 0a:58:0a:f4:01:05 netns 77",
         "link set dev sm0123456789 up",
-        "route replace 10.244.1.5/32 dev sm0123456789 scope link",
+        "route add 10.244.1.5/32 dev sm0123456789 scope link",
         "neighbour replace 10.244.1.5 lladdr 0a:58:0a:f4:01:05 dev sm0123456789 nud permanent",
     ]
 

@@ -51,7 +51,7 @@ def render_node_commands(link: str, ip: str, pid: int) -> str:
     return (
         f"link add dev {link} address {NODE_ADDRESS} type veth peer name eth0 address {address} netns {pid}\n"
         f"link set dev {link} up\n"
-        f"route replace {ip}/32 dev {link} scope link\n"
+        f"route add {ip}/32 dev {link} scope link\n"
         f"neighbour replace {ip} lladdr {address} dev {link} nud permanent\n"
     )
 

@@ -17,6 +17,7 @@ import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from seamark.linux import cgroups
 from seamark.linux.podruntime import layout, network
@@ -67,12 +68,12 @@ class PodRuntime:
         self._hidden = tuple(str(path.absolute()) for path in (hidden if hidden is not None else (data,)))
         self._connections: dict[str, Connection] = {}
         self._configs: dict[str, SandboxConfig] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._watchers: list[asyncio.Queue[str | None]] = []
         self._cgroups = cgroups.read_layout()
         if not self._cgroups.usable:
             log.warning("no cgroups are mounted on this machine: pods run without memory and cpu limits")
-        self._runc = shutil.which("runc") or "/usr/sbin/runc"
+        self._runc = shutil.which("runc", path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
         self._capabilities = ALL_CAPABILITIES[: last + 1]
 
@@ -91,6 +92,8 @@ class PodRuntime:
                 raise
 
     async def _create(self, config: SandboxConfig) -> None:
+        if self._runc is None:
+            raise RuntimeFault("FailedCreatePodSandBox", "runc is not installed: apt-get install runc")
         ip = "" if config.host_network else network.parse_ip(config.ip)
         sandbox = layout.sandbox_directory(self._state_dir, config.uid)
         sandbox.mkdir(mode=0o700, parents=True)
@@ -121,7 +124,6 @@ class PodRuntime:
                     log.warning("pod uid=%s: supervisor did not stop: %s", uid, error)
                 connection.close()
             await remove_by_force(self._state_dir, uid, self._node)
-        self._locks.pop(uid, None)
 
     async def list_sandboxes(self) -> tuple[SandboxState, ...]:
         directory = layout.pods_directory(self._state_dir)

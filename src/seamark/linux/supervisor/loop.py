@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
+from functools import partial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+NOT_RUN = 127 << 8
 
 
 class Loop:
@@ -44,9 +47,15 @@ class Loop:
             self.children[pid] = ended
 
     def spawn(self, argv: list[str], stdio: tuple[int, int, int], ended: Callable[[int], None]) -> None:
+        """Runs a short program; ``ended`` gets its wait status, at once when it cannot be run at all."""
         moves = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(stdio)]
         ignored_by_python = [signal.SIGPIPE, signal.SIGXFSZ]
-        pid = os.posix_spawnp(argv[0], argv, ENVIRONMENT, file_actions=moves, setsigdef=ignored_by_python)
+        try:
+            pid = os.posix_spawnp(argv[0], argv, ENVIRONMENT, file_actions=moves, setsigdef=ignored_by_python)
+        except OSError as error:
+            sys.stderr.write(f"{argv[0]}: {error}\n")
+            ended(NOT_RUN)
+            return
         self.children[pid] = ended
 
     def _reap(self, woken: int) -> None:
@@ -60,7 +69,7 @@ class Loop:
                 return
             ended = self.children.pop(pid, None)
             if ended:
-                ended(status)
+                self._call(partial(ended, status))
             elif self.starting:
                 self.strays[pid] = status
 
@@ -78,4 +87,14 @@ class Loop:
             for fd, _ in self.epoll.poll():
                 ready = self.readers.get(fd)
                 if ready:
-                    ready()
+                    self._call(ready)
+
+    def _call(self, ready: Callable[[], object]) -> None:
+        """A fault in one request or container must not end the pod."""
+        try:
+            ready()
+        except Exception:
+            kind, error, trace = sys.exc_info()
+            if kind and error:
+                sys.excepthook(kind, error, trace)
+            sys.stderr.flush()

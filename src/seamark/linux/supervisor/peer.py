@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Peer:
         """Kills the session of the command (runc gives each its own)."""
         pid = self.execs.get(request, 0)
         if pid > 0:
-            os.killpg(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
         elif request in self.execs:
             self.execs[request] = -1

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from seamark.machinery.jsonvalue import MAX_DEPTH, copy_json, equal_json, is_deeper, json_kind
+from seamark.machinery.patch.refusal import unfit_patch
 from seamark.machinery.status import StatusError, bad_request
 
 Obj = dict[str, Any]
@@ -45,17 +46,12 @@ def apply_json_patch(obj: Obj, operations: Any) -> Obj:
                 raise _Unfit(f"the copies come to more than {MAX_COPIED} bytes")
             document = _apply(document, operation)
         except _Unfit as unfit:
-            raise _unprocessable(f"operation {number}: {unfit}") from None
+            raise unfit_patch(f"operation {number}: {unfit}") from None
     if is_deeper(document, MAX_DEPTH):
-        raise _unprocessable(f"the patch leaves an object nested deeper than {MAX_DEPTH} levels")
+        raise unfit_patch(f"the patch leaves an object nested deeper than {MAX_DEPTH} levels")
     if not isinstance(document, dict):
-        raise _unprocessable("the patch leaves no object")
+        raise unfit_patch("the patch leaves no object")
     return document
-
-
-def _unprocessable(why: str) -> StatusError:
-    message = "the server rejected our request due to an error in our request"
-    return StatusError(422, "Invalid", message, details={"causes": [{"reason": "InvalidPatch", "message": why}]})
 
 
 def _copied_size(document: Any, operation: Obj) -> int:

@@ -17,8 +17,9 @@ from typing import Any
 
 from seamark.machinery import schema
 from seamark.machinery.jsonvalue import MAX_DEPTH, copy_json, is_deeper, json_kind
+from seamark.machinery.patch.refusal import unfit_patch
 from seamark.machinery.schema import Field, Message
-from seamark.machinery.status import StatusError, bad_request
+from seamark.machinery.status import bad_request
 
 Obj = dict[str, Any]
 List = list[Any]
@@ -147,15 +148,10 @@ def _merge_list(present: List, patch: List, field: Field) -> List:
 def _is_list_of_objects(*lists: List) -> bool:
     kinds = {json_kind(item) for one in lists for item in one}
     if "array" in kinds:
-        raise _unprocessable("lists of lists are not supported")
+        raise unfit_patch("lists of lists are not supported")
     if len(kinds) > 1:
         raise _BadPatch(f"list element types are not identical: {', '.join(sorted(kinds))}")
     return kinds == {"object"}
-
-
-def _unprocessable(why: str) -> StatusError:
-    message = "the server rejected our request due to an error in our request"
-    return StatusError(422, "Invalid", message, details={"causes": [{"reason": "InvalidPatch", "message": why}]})
 
 
 def _apply_element_directives(present: List, patch: List, key: str) -> tuple[List, List]:

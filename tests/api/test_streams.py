@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -23,59 +22,18 @@ from wsproto.events import (
 from wsproto.events import Request as Handshake
 
 from seamark.api.app import Api
+from seamark.api.subresources.exec import parse_size
 from seamark.client.client import Client
 from seamark.machinery.gvr import PODS
-from seamark.machinery.status import StatusError, bad_request
-from seamark.machinery.streams import ExecIO, ExecRequest, LogRequest, TerminalSize
+from seamark.machinery.streams import LogRequest, TerminalSize
+from seamark.testing.scriptednode import ScriptedNode
 
 AUTH = "Authorization: Bearer the-administrators-token\r\n"
 POD_PATH = "/api/v1/namespaces/default/pods/p"
 
 
-class ScriptedNode:
-    """Echoes, counts, fails and waits, by the command's first word."""
-
-    def __init__(self) -> None:
-        self.logged: list[LogRequest] = []
-        self.cancelled = asyncio.Event()
-        self.more = asyncio.Event()
-
-    async def logs(self, request: LogRequest) -> AsyncIterator[bytes]:
-        self.logged.append(request)
-        if request.previous:
-            raise bad_request(f'previous terminated container "{request.container}" in pod "p" not found')
-        yield b"one\n"
-        if request.follow:
-            await self.more.wait()
-            yield b"two\n"
-
-    async def exec(self, request: ExecRequest, io: ExecIO) -> int:
-        match request.command[0]:
-            case "cat":
-                while data := await io.read_stdin():
-                    await io.write_stdout(data)
-            case "exit":
-                await io.write_stderr(b"bye\n")
-                return int(request.command[1])
-            case "size":
-                size = await io.next_resize()
-                await io.write_stdout(f"{size.width}x{size.height}".encode())
-            case "big":
-                await io.write_stdout(b"x" * 1_000_000)
-            case "refuse":
-                raise StatusError(400, "BadRequest", "container c is not running")
-            case "crash":
-                raise RuntimeError("boom")
-            case "sleep":
-                try:
-                    await asyncio.Event().wait()
-                finally:
-                    self.cancelled.set()
-        return 0
-
-
 @pytest.fixture
-async def node(api: Api, client: Client, monkeypatch: pytest.MonkeyPatch) -> ScriptedNode:
+async def node(api: Api, client: Client) -> ScriptedNode:
     made = ScriptedNode()
     object.__setattr__(api.core, "nodes", {"node1": made}.get)
     spec = {"nodeName": "node1", "containers": [{"name": "c", "image": "i"}]}
@@ -263,8 +221,6 @@ class TestExec:
 
 
 def test_sizes_fit_a_terminal() -> None:
-    from seamark.api.subresources.exec import parse_size
-
     assert parse_size(b'{"Width":1,"Height":2}') == TerminalSize(1, 2)
     for wrong in (b"", b"[]", b'{"Width":0,"Height":1}', b'{"Width":70000,"Height":1}', b'{"Width":"x","Height":1}'):
         assert parse_size(wrong) is None

@@ -16,6 +16,7 @@ from seamark.api.authn import unauthorized
 from seamark.api.config import ApiConfig
 from seamark.api.core import Call, Core, NodeLookup, no_nodes
 from seamark.api.discovery import Discovery
+from seamark.api.documents import openapi
 from seamark.api.health import health, is_open
 from seamark.api.objects import unpack_entry
 from seamark.api.respond import respond_status, respond_text
@@ -111,6 +112,9 @@ class Api:
         if identity is None and not is_open(request.path):
             raise unauthorized()
         found = await health(self.core, request) or self._discovery.respond(request)
+        if found is not None:
+            return found
+        found = await openapi(self.core.registry, request)
         if found is not None:
             return found
         call = self._call(request)

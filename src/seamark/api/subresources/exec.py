@@ -29,8 +29,13 @@ _CHUNK = 32 << 10
 
 
 async def refuse_plain_exec(core: Core, call: Call) -> Response:
-    """A request without a WebSocket handshake."""
-    await find_pod(core, call)
+    """A request without a WebSocket handshake.
+
+    kubectl sends one after any refused handshake too, so what was wrong with that is said first.
+    """
+    pod = await find_pod(core, call)
+    parse_exec_request(call, pod)
+    find_node(core, pod)
     if "spdy" in call.request.headers.get("upgrade", "").lower():
         message = "SPDY streams are not supported by this server yet: use kubectl 1.30 or newer, which speaks WebSocket"
         raise StatusError(501, "NotImplemented", message)

@@ -19,7 +19,8 @@ async def update(core: Core, call: Call) -> Response:
     check_place(call, body)
 
     def change(_: Obj) -> Obj:
-        return copy_json(body)
+        copied: Obj = copy_json(body)
+        return copied
 
     try:
         written = await update_object(core, call, change, retry=False)

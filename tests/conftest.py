@@ -59,3 +59,12 @@ def client_for(api: Api) -> Callable[[Identity], Client]:
 def client(client_for: Callable[[Identity], Client]) -> Client:
     """A client of ``api`` with the administrator's identity."""
     return client_for(ADMIN)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write *.golden anew instead of comparing")
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--update-golden"))

@@ -1,0 +1,180 @@
+"""Each folder is one story: objects, what the compilers make of them (golden), and where packets go (by hand).
+
+``*.golden`` is rewritten by ``pytest --update-golden tests/scenarios``; ``flows.yaml`` states behaviour and never is.
+One table of flows, three engines: the tracer reads the decisions, the fake reads the nft elements, and a real kernel
+moves real packets between namespaces.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from seamark.cli.compile import app
+from seamark.compile.diff import compile_nft
+from seamark.compile.manifest import parse_manifest
+from seamark.compile.nftlayout import Layout
+from seamark.compile.ruleset import NodeConfig, Ruleset, compile_ruleset
+from seamark.model.meta import ObjectKey
+from seamark.model.snapshot import Snapshot
+from seamark.proxy.table import KernelTable
+from seamark.testing.fakenft import FakeNft
+from seamark.testing.networld import World, make_world
+from seamark.testing.tracer import Outcome, Packet, trace
+
+HERE = Path(__file__).parent
+SCENARIOS = sorted(path.parent for path in HERE.glob("*/objects.yaml"))
+MAX_TRIES = 300
+
+
+class Flow(msgspec.Struct, forbid_unknown_fields=True):
+    """One line of flows.yaml. ``masqueraded``: ``all``, or the endpoints that see the node's address as the client."""
+
+    case: str
+    source: str = msgspec.field(name="from")
+    to: str
+    protocol: str = "TCP"
+    endpoints: list[str] = []
+    outcome: str = "balance"
+    masqueraded: str | list[str] = []
+    sticky: bool = False
+
+    @property
+    def packet(self) -> Packet:
+        ip, _, port = self.to.rpartition(":")
+        return Packet(self.source, ip, int(port), self.protocol)  # type: ignore[arg-type]  # checked by the tracer
+
+    @property
+    def wanted(self) -> Outcome:
+        rewritten = self.endpoints if self.masqueraded == "all" else self.masqueraded
+        return Outcome(self.outcome, frozenset(self.endpoints), frozenset(rewritten))  # type: ignore[arg-type]
+
+
+class Flows(msgspec.Struct, forbid_unknown_fields=True):
+    node: str
+    flows: list[Flow]
+
+
+def read_flows(folder: Path) -> Flows:
+    return msgspec.convert(yaml.safe_load((folder / "flows.yaml").read_text()), Flows)
+
+
+def read_ruleset(folder: Path) -> Ruleset:
+    snapshot = parse_manifest((folder / "objects.yaml").read_text()).snapshot
+    return compile_ruleset(snapshot, node_config(snapshot, read_flows(folder).node))
+
+
+def node_config(snapshot: Snapshot, name: str) -> NodeConfig:
+    addresses = snapshot.nodes[ObjectKey("", name)].internal_ips
+    return NodeConfig(name, addresses, ("10.244.0.0/16",), ("10.96.0.0/12",))
+
+
+def all_flows() -> Iterator[Any]:
+    for folder in SCENARIOS:
+        for flow in read_flows(folder).flows:
+            yield pytest.param(folder, flow, id=f"{folder.name}: {flow.case}")
+
+
+def test_every_folder_tells_a_whole_story() -> None:
+    assert len(SCENARIOS) >= 10
+    folders = sorted(path for path in HERE.iterdir() if path.is_dir() and path.name != "__pycache__")
+    assert folders == SCENARIOS
+    for folder in SCENARIOS:
+        assert read_flows(folder).flows, folder.name
+        assert (folder / "objects.yaml").read_text().startswith("# "), "say in a line what the story is"
+
+
+@pytest.mark.parametrize("folder", SCENARIOS, ids=lambda f: f.name)
+@pytest.mark.parametrize("product", ["env", "dns", "nft"])
+def test_product(folder: Path, product: str, update_golden: bool) -> None:
+    """The golden file is what the command line prints."""
+    argv = [product, "-f", str(folder / "objects.yaml"), *([] if product == "nft" else ["--show-source"])]
+    snapshot = parse_manifest((folder / "objects.yaml").read_text()).snapshot
+    if product == "env" and snapshot.pods:
+        argv += ["--pod", str(min(snapshot.pods))]
+    result = CliRunner().invoke(app, argv)
+    assert result.exit_code == 0, result.output
+    golden = folder / f"{product}.golden"
+    if update_golden:
+        golden.write_text(result.stdout)
+    assert result.stdout == golden.read_text(), "if this is meant: pytest --update-golden tests/scenarios"
+
+
+@pytest.mark.parametrize(("folder", "flow"), list(all_flows()))
+def test_flow_on_the_tracer(folder: Path, flow: Flow) -> None:
+    assert trace(read_ruleset(folder), flow.packet) == flow.wanted
+
+
+@pytest.mark.parametrize(("folder", "flow"), list(all_flows()))
+def test_flow_in_the_elements(folder: Path, flow: Flow) -> None:
+    ruleset = read_ruleset(folder)
+    kernel = FakeNft(ruleset.node)
+    kernel.apply(compile_nft(ruleset).full())
+    assert kernel.trace(flow.packet) == flow.wanted
+
+
+@pytest.fixture
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    """The scenario's node with its pods and everybody who sends, with every endpoint answering."""
+    folder: Path = request.param
+    ruleset, flows = read_ruleset(folder), read_flows(folder).flows
+    snapshot = parse_manifest((folder / "objects.yaml").read_text()).snapshot
+    servers = {
+        (endpoint.addresses[0], port.port, port.protocol or "TCP")
+        for piece in snapshot.slices.values()
+        for endpoint in piece.endpoints or []
+        for port in piece.ports or []
+        if endpoint.addresses and port.port
+    }
+    everybody = {ip for ip, _, _ in servers} | {flow.source for flow in flows}
+    here = sorted(ip for ip in everybody if ip.startswith("10.244.1."))
+    away = sorted(everybody - set(here) - set(ruleset.node.node_ips) - {"172.30.0.100"})
+    with make_world(tmp_path / "netns", node=ruleset.node.node_ips[0], pods=here, outside=away) as made:
+        for ip, port, protocol in sorted(servers):
+            await made.serve(ip, port, protocol)
+        yield made
+
+
+@pytest.mark.net
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("world", SCENARIOS, ids=lambda f: f.name, indirect=True)
+async def test_flows_on_the_kernel(world: World, request: pytest.FixtureRequest) -> None:
+    folder: Path = request.node.callspec.params["world"]
+    ruleset = read_ruleset(folder)
+    table = KernelTable(ruleset.node, Layout(), world.node_pin)
+    try:
+        await table.start(ruleset.ports)
+        for flow in read_flows(folder).flows:
+            if flow.outcome != "pass":
+                await check_flow(world, flow)
+        table.remove()
+        assert world.run_on_node("nft", "list", "ruleset") == ""
+    finally:
+        table.close()
+
+
+async def check_flow(world: World, flow: Flow) -> None:
+    packet, wanted = flow.packet, flow.wanted
+    if wanted.action != "balance":
+        patience = 1.5 if wanted.action == "refuse" else 0.25
+        answer = await world.ask(packet.source, packet.destination, packet.port, packet.protocol, patience=patience)
+        assert answer.result == {"refuse": "refused", "drop": "timeout"}[wanted.action], flow.case
+        return
+    seen: set[str] = set()
+    goal = 1 if flow.sticky else len(wanted.endpoints)
+    for tries in range(MAX_TRIES):
+        if len(seen) >= goal and tries >= 20:
+            break
+        answer = await world.ask(packet.source, packet.destination, packet.port, packet.protocol)
+        assert answer.result == "answer", flow.case
+        assert answer.server in wanted.endpoints, flow.case
+        assert answer.client == (world.node if answer.server in wanted.masqueraded else packet.source), flow.case
+        seen.add(answer.server)
+    assert len(seen) == goal, flow.case

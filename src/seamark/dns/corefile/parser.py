@@ -100,6 +100,8 @@ class _Parser:
             self.at += 1
             if token.closes:
                 raise token.error("a closing brace '}' without an opening one")
+            if not token.quoted and ("{" in token.text or "}" in token.text):
+                raise token.error(f"'{token.text}': braces have to stand alone")
             more = token.text.endswith(",")
             text = token.text.removesuffix(",")
             if text:

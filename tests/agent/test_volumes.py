@@ -1,0 +1,166 @@
+"""Files of volumes: what they hold, and how they change under a reader."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seamark.agent.configdata import ConfigMap, Ref, Secret
+from seamark.agent.downward import PodFacts
+from seamark.agent.poddir import PodDir, check_host_path, plan_mounts
+from seamark.agent.podspec import HostPath, Pod, TokenSource
+from seamark.agent.volumefiles import write_files
+from seamark.agent.volumes import File, VolumeError, plan_files, select_tokens
+from seamark.model import codec
+
+FACTS = PodFacts("10.244.1.2", "192.0.2.1", "node1", "web", {})
+CONFIGS = {
+    Ref("ConfigMap", "conf"): codec.convert({"data": {"a": "1"}, "binaryData": {"b": "AP8="}}, ConfigMap),
+    Ref("Secret", "secret"): codec.convert({"data": {"token": "aGk="}}, Secret),
+}
+
+
+def files(volume: dict[str, Any], **tokens: str) -> dict[str, tuple[bytes, int]]:
+    meta = {"name": "web", "namespace": "default", "labels": {"b": "2", "a": 'x"y'}}
+    pod = codec.convert({"metadata": meta, "spec": {"volumes": [{"name": "v", **volume}]}}, Pod)
+    known = dict.fromkeys(select_tokens(pod), tokens.get("token", ""))
+    found = plan_files(pod, (pod.spec.volumes or [])[0], configs=CONFIGS, tokens=known, facts=FACTS)
+    return {path: (file.data, file.mode) for path, file in found.items()}
+
+
+class TestContent:
+    def test_config_map(self) -> None:
+        assert files({"configMap": {"name": "conf"}}) == {"a": (b"1", 0o644), "b": (b"\x00\xff", 0o644)}
+
+    def test_items_and_modes(self) -> None:
+        source = {"name": "conf", "defaultMode": 0o600, "items": [{"key": "a", "path": "x/y"}]}
+        assert files({"configMap": source}) == {"x/y": (b"1", 0o600)}
+        source["items"] = [{"key": "a", "path": "x", "mode": 0o400}]
+        assert files({"configMap": source}) == {"x": (b"1", 0o400)}
+
+    def test_secret(self) -> None:
+        assert files({"secret": {"secretName": "secret"}}) == {"token": (b"hi", 0o644)}
+
+    def test_downward(self) -> None:
+        items = [
+            {"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}},
+            {"path": "name", "fieldRef": {"fieldPath": "metadata.name"}},
+        ]
+        found = files({"downwardAPI": {"items": items}})
+        assert found["labels"][0] == b'a="x\\"y"\nb="2"' and found["name"][0] == b"web"
+
+    def test_projected(self) -> None:
+        sources = [
+            {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}},
+            {"configMap": {"name": "conf", "items": [{"key": "a", "path": "ca.crt"}]}},
+            {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]}},
+        ]
+        found = files({"projected": {"sources": sources, "defaultMode": 0o640}}, token="jwt")
+        assert found == {"token": (b"jwt", 0o640), "ca.crt": (b"1", 0o640), "namespace": (b"default", 0o640)}
+
+    @pytest.mark.parametrize(
+        ("volume", "message"),
+        [
+            ({"configMap": {"name": "nosuch"}}, 'configmap "nosuch" not found'),
+            ({"secret": {"secretName": "nosuch"}}, 'secret "nosuch" not found'),
+            (
+                {"configMap": {"name": "conf", "items": [{"key": "z", "path": "z"}]}},
+                "references non-existent config key: z",
+            ),
+            ({"configMap": {"name": "conf", "items": [{"key": "a", "path": "../z"}]}}, "invalid path '../z'"),
+            ({"configMap": {"name": "conf", "items": [{"key": "a", "path": "/z"}]}}, "invalid path '/z'"),
+            ({"configMap": {"name": "conf", "items": [{"key": "a", "path": "..data"}]}}, "invalid path '..data'"),
+        ],
+    )
+    def test_errors(self, volume: dict[str, Any], message: str) -> None:
+        with pytest.raises(VolumeError) as error:
+            files(volume)
+        assert str(error.value).startswith(message)
+
+    def test_optional(self) -> None:
+        assert files({"configMap": {"name": "nosuch", "optional": True}}) == {}
+        source = {"name": "conf", "optional": True, "items": [{"key": "z", "path": "z"}]}
+        assert files({"configMap": source}) == {}
+
+
+class TestWriting:
+    def test_update_is_one_switch(self, tmp_path: Path) -> None:
+        target = tmp_path / "v"
+        assert write_files(target, {"a": File(b"1"), "d/b": File(b"2")}, stamp="one", group=None)
+        assert (target / "a").read_bytes() == b"1" and (target / "d/b").read_bytes() == b"2"
+        assert os.readlink(target / "a") == "..data/a" and os.readlink(target / "..data") == "..one.0"
+        with (target / "a").open("rb") as reader:
+            assert write_files(target, {"a": File(b"new")}, stamp="one", group=None)
+            assert reader.read() == b"1"
+        assert (target / "a").read_bytes() == b"new"
+        assert sorted(p.name for p in target.iterdir()) == ["..data", "..one.1", "a"]
+
+    def test_same_again_writes_nothing(self, tmp_path: Path) -> None:
+        content = {"a": File(b"1", 0o400)}
+        assert write_files(tmp_path / "v", content, stamp="one", group=None)
+        assert not write_files(tmp_path / "v", content, stamp="two", group=None)
+        assert write_files(tmp_path / "v", {"a": File(b"1", 0o444)}, stamp="two", group=None)
+
+    def test_empty(self, tmp_path: Path) -> None:
+        assert write_files(tmp_path / "v", {}, stamp="one", group=None)
+        assert [p.name for p in (tmp_path / "v").iterdir() if not p.name.startswith("..")] == []
+
+
+class TestMounts:
+    def mounts(self, tmp_path: Path, *, variables: dict[str, str] | None = None, **mount: Any) -> Any:
+        body = {"name": "web", "volumeMounts": [{"name": "v", "mountPath": "/data", **mount}]}
+        spec = {"containers": [body], "volumes": [{"name": "v", "emptyDir": {}}]}
+        pod = codec.convert({"metadata": {"name": "web", "uid": "u1"}, "spec": spec}, Pod)
+        directory = PodDir.of(tmp_path, "u1")
+        directory.volume("v").mkdir(parents=True, exist_ok=True)
+        found = plan_mounts(pod, pod.spec.containers[0], directory, attempt=0, variables=variables or {})
+        return {m.target: m for m in found}
+
+    def test_own_files_and_volumes(self, tmp_path: Path) -> None:
+        found = self.mounts(tmp_path)
+        assert set(found) == {"/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/dev/termination-log", "/data"}
+
+    def test_a_volume_may_take_the_place_of_an_own_file(self, tmp_path: Path) -> None:
+        found = self.mounts(tmp_path, mountPath="/etc/hosts")
+        assert found["/etc/hosts"].source.endswith("volumes/v")
+
+    def test_sub_path(self, tmp_path: Path) -> None:
+        found = self.mounts(tmp_path, subPathExpr="logs/$(POD)", variables={"POD": "web-1"})
+        assert found["/data"].source.endswith("volumes/v/logs/web-1") and Path(found["/data"].source).is_dir()
+
+    @pytest.mark.parametrize("path", ["../x", "/etc", "a/../../b"])
+    def test_sub_path_stays_inside(self, tmp_path: Path, path: str) -> None:
+        with pytest.raises(VolumeError, match="must be relative"):
+            self.mounts(tmp_path, subPath=path)
+
+    def test_sub_path_through_a_link_stays_inside(self, tmp_path: Path) -> None:
+        self.mounts(tmp_path)
+        (PodDir.of(tmp_path, "u1").volume("v") / "out").symlink_to("/etc")
+        with pytest.raises(VolumeError, match="leads out of its volume"):
+            self.mounts(tmp_path, subPath="out/ssl")
+
+    @pytest.mark.parametrize("uid", ["", "..", "a/b", "/etc"])
+    def test_directory_of_a_bad_uid(self, tmp_path: Path, uid: str) -> None:
+        with pytest.raises(VolumeError):
+            PodDir.of(tmp_path, uid)
+
+
+class TestHostPath:
+    def test_types(self, tmp_path: Path) -> None:
+        check_host_path(HostPath(str(tmp_path / "made/new"), "DirectoryOrCreate"))
+        assert (tmp_path / "made/new").is_dir()
+        check_host_path(HostPath(str(tmp_path / "file"), "FileOrCreate"))
+        check_host_path(HostPath(str(tmp_path / "nosuch"), ""))
+        with pytest.raises(VolumeError, match=r"hostPath type check failed: .* is not a directory"):
+            check_host_path(HostPath(str(tmp_path / "file"), "Directory"))
+        with pytest.raises(VolumeError, match="is not a file"):
+            check_host_path(HostPath(str(tmp_path / "nosuch"), "File"))
+
+
+def test_tokens_are_selected() -> None:
+    volume = {"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "t", "audience": "x"}}]}}
+    pod = codec.convert({"spec": {"volumes": [volume]}}, Pod)
+    assert select_tokens(pod) == (TokenSource(path="t", audience="x"),)

@@ -10,11 +10,22 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 import pytest
+import uvloop
 
 from seamark.api.app import Api
 from seamark.api.authn import Authenticator
 from seamark.api.http1 import Limits
 from seamark.api.server import ApiServer, serve_api
+
+SOCKET_TESTS = ("test_server.py", "test_streams.py")
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """What touches sockets must hold on both loops; the rest needs one."""
+    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    if item.path.name in SOCKET_TESTS:
+        factories["uvloop"] = uvloop.new_event_loop
+    return factories
 
 
 @dataclass

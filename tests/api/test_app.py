@@ -6,15 +6,17 @@ import asyncio
 import json
 from collections.abc import Callable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from seamark.api.app import Api
 from seamark.client.client import Client
-from seamark.machinery.gvr import CONFIGMAPS, NAMESPACES, PODS
+from seamark.client.inprocess import InProcessTransport
+from seamark.machinery.gvr import CONFIGMAPS, EVENTS, EVENTS_V1, LEASES, NAMESPACES, PODS, SERVICES
 from seamark.machinery.status import StatusError
 from seamark.machinery.wire import Identity, Request, Response
+from seamark.store.base import StoreWriteError
 from seamark.testing.clock import FakeClock
 
 ADMIN = Identity("admin", ("system:masters",))
@@ -222,6 +224,13 @@ class TestDelete:
         with pytest.raises(StatusError, match="not found"):
             await client.get(CONFIGMAPS, "a", namespace="default")
 
+    async def test_waits_for_no_more_than_it_did(self, client: Client) -> None:
+        await client.create(CONFIGMAPS, config_map("a", finalizers=["example.com/wait"]))
+        await client.delete(CONFIGMAPS, "a", namespace="default")
+        more = {"metadata": {"finalizers": ["example.com/wait", "example.com/more"]}}
+        with pytest.raises(StatusError, match="no new finalizers can be added"):
+            await client.patch(CONFIGMAPS, "a", more, namespace="default")
+
     @pytest.mark.parametrize(("policy", "finalizer"), [("Foreground", "foregroundDeletion"), ("Orphan", "orphan")])
     async def test_policies_become_finalizers(self, client: Client, policy: str, finalizer: str) -> None:
         await client.create(CONFIGMAPS, config_map("a"))
@@ -426,6 +435,92 @@ async def eventually(clock: FakeClock, seconds: float, done: Callable[[], bool])
             return
         await asyncio.sleep(0.01)
         await clock.advance(0)
+
+
+async def test_a_store_that_refuses_writes(api: Api, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await client.create(CONFIGMAPS, config_map("a"))
+
+    async def refuse(**_: Any) -> None:
+        raise StoreWriteError("/data/registry.db: database or disk is full")
+
+    for verb in ("create", "update", "delete"):
+        monkeypatch.setattr(api.core.store, verb, refuse)
+    body = {
+        "metadata": {"name": "s", "namespace": "default"},
+        "spec": {"clusterIP": "10.96.0.77", "ports": [{"port": 1}]},
+    }
+    for attempt in (
+        client.create(CONFIGMAPS, config_map("b")),
+        client.create(SERVICES, body),
+        client.patch(CONFIGMAPS, "a", {"data": {"x": "y"}}, namespace="default"),
+        client.delete(CONFIGMAPS, "a", namespace="default"),
+    ):
+        with pytest.raises(StatusError, match="disk is full") as error:
+            await attempt
+        assert error.value.code == 500
+    assert await client.list(CONFIGMAPS, namespace="default") == [made]
+    monkeypatch.undo()
+    await client.create(SERVICES, body)  # the address was not lost with the failed write
+
+
+class TestServices:
+    async def test_addresses_are_kept_freed_and_adopted(self, api: Api, client: Client) -> None:
+        body = {
+            "metadata": {"name": "s", "namespace": "default"},
+            "spec": {"ports": [{"port": 80}], "type": "NodePort"},
+        }
+        made = await client.create(SERVICES, body)
+        ip, port = made["spec"]["clusterIP"], made["spec"]["ports"][0]["nodePort"]
+        put = await client.update(SERVICES, body)
+        assert (put["spec"]["clusterIP"], put["spec"]["ports"][0]["nodePort"]) == (ip, port)
+        again = Api(store=api.core.store, registry=api.core.registry, clock=api.core.clock)
+        assert await again.start() == []
+        other = Client(InProcessTransport(again.handle), identity=ADMIN)
+        taken = {"metadata": {"name": "t", "namespace": "default"}, "spec": {"ports": [{"port": 80}], "clusterIP": ip}}
+        for asked in (client, other):
+            with pytest.raises(StatusError, match="provided IP is already allocated"):
+                await asked.create(SERVICES, taken)
+        await client.delete(SERVICES, "s", namespace="default")
+        assert (await client.create(SERVICES, taken))["spec"]["clusterIP"] == ip
+
+    async def test_a_dry_run_takes_no_address(self, api: Api, client: Client) -> None:
+        body = {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}], "clusterIP": "10.96.0.99"}}
+        path = "/api/v1/namespaces/default/services"
+        assert (await ask(api, "POST", f"{path}?dryRun=All", body)).status == 201
+        assert (await ask(api, "POST", path, body)).status == 201
+
+
+class TestLease:
+    LEASE: ClassVar[Obj] = {"metadata": {"name": "l", "namespace": "default"}, "spec": {"holderIdentity": "a"}}
+
+    async def test_put_creates_and_is_never_unconditional(self, client: Client) -> None:
+        made = await client.update(LEASES, self.LEASE)
+        assert made["metadata"]["uid"]
+        with pytest.raises(StatusError, match="must be specified for an update"):
+            await client.update(LEASES, {**self.LEASE, "spec": {"holderIdentity": "b"}})
+        kept = await client.update(LEASES, {**made, "spec": {"holderIdentity": "b"}})
+        assert kept["spec"]["holderIdentity"] == "b"
+
+
+class TestEvents:
+    async def test_one_object_in_two_groups(self, client: Client) -> None:
+        event = {
+            "metadata": {"name": "e", "namespace": "default"},
+            "involvedObject": {"kind": "Pod", "name": "p", "namespace": "default"},
+            "reason": "Started",
+            "message": "hello",
+            "type": "Normal",
+        }
+        await client.create(EVENTS_V1, event)
+        new = await client.get(EVENTS, "e", namespace="default")
+        assert (new["apiVersion"], new["regarding"]["name"], new["note"]) == ("events.k8s.io/v1", "p", "hello")
+        assert (await client.list(EVENTS, namespace="default"))[0]["apiVersion"] == "events.k8s.io/v1"
+        await client.patch(EVENTS, "e", {"note": "bye"}, namespace="default")
+        assert (await client.get(EVENTS_V1, "e", namespace="default"))["message"] == "bye"
+        query = {"fieldSelector": "involvedObject.name=p,involvedObject.kind=Pod"}
+        assert len(await client.list(EVENTS_V1, namespace="default", query=query)) == 1
+        other = {"fieldSelector": "involvedObject.name=q"}
+        assert await client.list(EVENTS_V1, namespace="default", query=other) == []
 
 
 class TestRefusals:

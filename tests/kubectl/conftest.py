@@ -7,15 +7,17 @@ as well, each as a parameter of its own.
 from __future__ import annotations
 
 import asyncio
+import filecmp
 import os
 import shutil
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import trustme
+import uvloop
 import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -38,11 +40,17 @@ Nodes = dict[str, NodeStreams]
 TOKEN = "static-token-of-the-tests"
 
 
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that ``seamark up`` runs on."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
 def binaries() -> list[str]:
     found = [os.environ.get("KUBECTL", ""), shutil.which("kubectl") or "", str(ROOT / ".tools/bin/kubectl")]
     first = next((f for f in found if f and Path(f).exists()), None)
     more = [str(p) for p in sorted(ROOT.glob(".tools/kubectl-*/kubectl"))]
-    return list(dict.fromkeys([*([first] if first else []), *more]))
+    known = first is None or any(filecmp.cmp(first, one, shallow=False) for one in more)
+    return more if known else [str(first), *more]
 
 
 @dataclass(frozen=True)

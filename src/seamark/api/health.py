@@ -8,9 +8,11 @@ from typing import Any
 from seamark.api.config import SERVER_VERSION
 from seamark.api.core import Core
 from seamark.api.respond import respond_json, respond_text
+from seamark.api.routing import method_not_allowed
 from seamark.machinery.wire import Request, Response
 
 OPEN_PATHS = ("/healthz", "/livez", "/readyz", "/version")
+CHECKED = ("healthz", "livez", "readyz")
 CHECKS = ("ping", "store")
 
 
@@ -38,10 +40,12 @@ def render_version() -> dict[str, Any]:
 async def health(core: Core, request: Request) -> Response | None:
     """None when the path is none of these."""
     head, *rest = request.path.strip("/").split("/")
-    if head == "version" and not rest:
-        return respond_json(render_version())
-    if head not in ("healthz", "livez", "readyz") or len(rest) > 1:
+    if (head != "version" or rest) and (head not in CHECKED or len(rest) > 1):
         return None
+    if request.method not in ("GET", "HEAD"):
+        raise method_not_allowed()
+    if head == "version":
+        return respond_json(render_version())
     if rest and rest[0] not in CHECKS:
         return None
     await core.store.revision()  # raises where the store cannot answer, which is a 500

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
+import socket
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -80,6 +81,9 @@ class HttpProtocol(asyncio.Protocol):
         ssl_object = transport.get_extra_info("ssl_object")
         if ssl_object is not None:
             self._certificate = ssl_object.getpeercert(binary_form=True)
+        peer = transport.get_extra_info("socket")
+        if peer is not None:  # a watcher whose machine vanished is found out by the kernel
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._connections.add(self)
         self._arm(self._limits.head_time)
 

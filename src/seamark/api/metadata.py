@@ -12,7 +12,7 @@ from typing import Any
 from seamark.api.core import Call, Core
 from seamark.api.objects import Obj
 from seamark.machinery.clock import format_time
-from seamark.machinery.fielderrors import invalid, required
+from seamark.machinery.fielderrors import forbidden, invalid, required
 from seamark.machinery.names import (
     generate_name,
     name_suffix,
@@ -143,6 +143,17 @@ def validate_metadata(row: Resource, obj: Obj) -> list[Cause]:
     causes += _validate_map(meta, "labels") + _validate_map(meta, "annotations")
     causes += _validate_finalizers(meta.get("finalizers"))
     return causes + _validate_owners(meta.get("ownerReferences"))
+
+
+def validate_metadata_update(obj: Obj, old: Obj) -> list[Cause]:
+    """An object that is being deleted waits for what it waits for, and nothing more."""
+    if not old["metadata"].get("deletionTimestamp"):
+        return []
+    added = set(obj["metadata"].get("finalizers") or ()) - set(old["metadata"].get("finalizers") or ())
+    if not added:
+        return []
+    detail = f"no new finalizers can be added if the object is being deleted, found new finalizers {sorted(added)}"
+    return [forbidden("metadata.finalizers", detail)]
 
 
 def _validate_map(meta: dict[str, Any], field: str) -> list[Cause]:

@@ -19,6 +19,7 @@ from seamark.api.metadata import (
     parse_revision,
     stamp_manager,
     validate_metadata,
+    validate_metadata_update,
 )
 from seamark.api.objects import Obj, pack, same, unpack_entry
 from seamark.machinery.fielderrors import invalid as invalid_cause
@@ -227,7 +228,7 @@ def _prepare(call: Call, new: Obj, old: Obj) -> list[Cause]:
         row.default(new)
     if row.prepare_update:
         row.prepare_update(new, old)
-    causes = validate_metadata(row, new)
+    causes = validate_metadata(row, new) + validate_metadata_update(new, old)
     causes += row.validate(new) if row.validate else []
     return causes + (row.validate_update(new, old) if row.validate_update else [])
 

@@ -157,6 +157,15 @@ def test_one_endpoint_replaced_is_one_element_replaced(mirror: Mirror, kernel: F
     assert {name: len(items) for name, items in batch.adds.items()} == {"eps": 1}
 
 
+def test_load_is_the_whole_product_at_once() -> None:
+    given = {r.key: r for r in (rules("a", 1, 2), rules("b", 1, cluster_ips=("10.96.0.10",), affinity_seconds=5))}
+    mirror, kernel, anew = Mirror(NODE), FakeNft(NODE), FakeNft(NODE)
+    kernel.apply(mirror.load(given))
+    anew.apply(mirror.full())
+    assert kernel.sets == anew.sets
+    assert kernel.chains == anew.chains
+
+
 def test_nothing_new_is_an_empty_batch(mirror: Mirror, kernel: FakeNft) -> None:
     applied(mirror, kernel, rules("web", 2, 4))
     assert applied(mirror, kernel, rules("web", 2, 4)).is_empty

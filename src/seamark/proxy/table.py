@@ -16,7 +16,7 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from seamark.compile.diff import SEEDED, Batch, Mirror, render_table
@@ -75,8 +75,8 @@ class KernelTable:
         else:
             self.mirror.seed({name: self._netlink.dump(self._table, name) for name in SEEDED})
             self._note()
-        self.mirror.update(ports)
-        await self.mend()
+        first = self.mirror.load(ports)
+        await self._put(lambda: first)
 
     async def apply(self, changes: Mapping[PortKey, PortRules | None]) -> int:
         """Brings the kernel up to date; gives how many elements moved. Raises NftError or OSError."""
@@ -107,6 +107,9 @@ class KernelTable:
 
     async def mend(self) -> None:
         """Everything anew: elements over intact chains, else the whole table."""
+        await self._put(self.mirror.full)
+
+    async def _put(self, product: Callable[[], Batch]) -> None:
         for _ in range(TRIES):
             self._generation = self._netlink.generation()
             found = self._read_fingerprint()
@@ -115,7 +118,7 @@ class KernelTable:
                 logger.warning("replacing table=%s reason=%s", self._table.name, "gone" if found is None else "changed")
                 await self._replace()
                 return
-            batch = self.mirror.full()
+            batch = product()
             try:
                 await self._load_chains(batch)
                 await self._send(batch)

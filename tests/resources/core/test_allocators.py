@@ -6,6 +6,8 @@ import random
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from seamark.resources.core.allocators import Pool, ServicePools, static_band
 
@@ -200,3 +202,33 @@ def test_services_that_hold_nothing(obj: dict[str, Any]) -> None:
 def test_ten_thousand_addresses_of_a_wide_range_cost_their_own_number() -> None:
     claim = pools().reserve(None)
     assert len({claim.next_ip() for _ in range(10_000)}) == 10_000
+
+
+@given(seed=st.integers(0, 2**32), steps=st.lists(st.sampled_from(["create", "change", "fail", "delete"]), max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_pools_hold_exactly_what_living_services_hold(seed: int, steps: list[str]) -> None:
+    """Whatever is written, refused and deleted in whatever order: nothing leaks, nothing is given out twice."""
+    chance = random.Random(seed)
+    every = [f"10.0.0.{n}" for n in range(1, 15)]
+    all_pools = ServicePools(["10.0.0.0/28"], (30000, 30003), choose=chance.randrange)
+    living: list[dict[str, Any]] = []
+    for step in steps:
+        old = chance.choice(living) if living and step in ("change", "delete") else None
+        if step == "delete":
+            if old is not None:
+                living.remove(old)
+                all_pools.release(old)
+            continue
+        with all_pools.reserve(old) as claim:
+            ip = claim.next_ip() if old is None or chance.random() < 0.5 else old["spec"]["clusterIPs"][0]
+            port = claim.next_node_port("TCP")
+            if ip is None or port is None or claim.claim_ip(ip) or step == "fail":
+                continue
+            new = service(ip, ports=(port,))
+            claim.settle(new)
+            claim.commit()
+        living = [s for s in living if s is not old] + [new]
+    held = [s["spec"]["clusterIPs"][0] for s in living]
+    assert len(set(held)) == len(held)
+    free = [ip for ip in every if all_pools.reserve(None).claim_ip(ip) == ""]
+    assert sorted(free) == sorted(set(every) - set(held))

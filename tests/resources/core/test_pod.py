@@ -550,3 +550,75 @@ def test_status_and_spec_are_written_apart() -> None:
 )
 def test_field_selectors(label: str, value: str) -> None:
     assert POD.field_selectors[label](create(pod())) == value
+
+
+@pytest.mark.parametrize(
+    ("obj", "said"),
+    [
+        pytest.param(pod(), [], id="nothing to say"),
+        pytest.param(
+            pod(container(env=[{"name": "A", "value": "1"}, {"name": "A", "value": "2"}])),
+            ['spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply'],
+            id="variable hidden",
+        ),
+        pytest.param(
+            pod(container(env=[{"name": "A", "value": "1"}, {"name": "A", "value": "$(A)2"}])), [], id="built upon"
+        ),
+        pytest.param(
+            pod(container(ports=[{"containerPort": 80}, {"containerPort": 80}])),
+            ["spec.containers[0].ports[1]: duplicate port definition with spec.containers[0].ports[0]"],
+            id="port twice",
+        ),
+        pytest.param(
+            pod(
+                container(ports=[{"containerPort": 80, "name": "a"}]),
+                container(name="d", ports=[{"containerPort": 81, "name": "a"}]),
+            ),
+            [
+                'spec.containers[1].ports[0]: duplicate port name "a" with spec.containers[0].ports[0], '
+                "services and probes that select ports by name will use spec.containers[0].ports[0]"
+            ],
+            id="port name twice",
+        ),
+        pytest.param(
+            pod(imagePullSecrets=[{"name": "s"}, {"name": "s"}]),
+            ['spec.imagePullSecrets[1].name: duplicate name "s"'],
+            id="pull secret twice",
+        ),
+        pytest.param(
+            pod(terminationGracePeriodSeconds=-1),
+            ["spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1"],
+            id="negative grace",
+        ),
+    ],
+)
+def test_warnings(obj: Obj, said: list[str]) -> None:
+    assert POD.warnings
+    assert list(POD.warnings(create(obj))) == said
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param({"podIP": "10.0.0.1"}, {"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}]}, id="the single one"),
+        pytest.param(
+            {"podIPs": [{"ip": "10.0.0.1"}]}, {"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}]}, id="list"
+        ),
+        pytest.param(
+            {"podIP": "10.0.0.2", "podIPs": [{"ip": "10.0.0.1"}]},
+            {"podIP": "10.0.0.2", "podIPs": [{"ip": "10.0.0.2"}]},
+            id="two that differ",
+        ),
+    ],
+)
+def test_address_and_list_of_addresses_agree(given: Obj, expected: Obj) -> None:
+    assert POD.prepare_status
+    old = create(pod())
+    new = {**deepcopy(old), "status": deepcopy(given)}
+    POD.prepare_status(new, old)
+    assert {name: new["status"].get(name) for name in expected} == expected
+
+
+def test_gated_pod_says_so() -> None:
+    made = create(pod(schedulingGates=[{"name": "example.com/wait"}]))
+    assert made["status"]["conditions"][0]["reason"] == "SchedulingGated"

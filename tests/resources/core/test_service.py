@@ -154,6 +154,30 @@ def test_dual_stack_cluster_gives_both() -> None:
     assert spec["clusterIPs"][1].startswith("fd00::")
 
 
+def test_a_cluster_that_gained_a_family_leaves_services_alone() -> None:
+    old = create(service(ipFamilyPolicy="PreferDualStack"))
+    both = pools("10.96.0.0/12", "fd00::/108")
+    both.adopt(old)
+    assert update(old, old, both) == (old, [])
+    asked = deepcopy(old)
+    asked["spec"]["ipFamilyPolicy"] = "RequireDualStack"
+    new, causes = update(asked, old, both)
+    assert causes == []
+    assert new["spec"]["ipFamilies"] == ["IPv4", "IPv6"]
+    assert new["spec"]["clusterIPs"][0] == old["spec"]["clusterIP"]
+
+
+def test_going_back_to_one_family_frees_the_second_address() -> None:
+    both = pools("10.96.0.0/12", "fd00::/108")
+    old = create(service(ipFamilyPolicy="RequireDualStack"), both)
+    asked = deepcopy(old)
+    asked["spec"]["ipFamilyPolicy"] = "SingleStack"
+    new, causes = update(asked, old, both)
+    assert causes == []
+    assert new["spec"]["clusterIPs"] == old["spec"]["clusterIPs"][:1]
+    assert both.reserve(None).claim_ip(old["spec"]["clusterIPs"][1]) == ""
+
+
 def test_node_port_is_allocated_and_shared_by_protocols_of_one_port() -> None:
     ports = [
         {"name": "dns", "port": 53, "protocol": "UDP"},

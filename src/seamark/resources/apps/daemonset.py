@@ -11,8 +11,8 @@ from seamark.resources.apps.workload import (
     HISTORY_LIMIT,
     amount,
     default_workload,
-    name_warnings,
     selector_is_immutable,
+    template_warnings,
     validate_at_most_all,
     validate_counts,
     validate_int_or_percent,
@@ -128,5 +128,5 @@ DAEMONSET = Resource(
     validate=validate,
     validate_update=selector_is_immutable,
     validate_status=validate_status,
-    warnings=name_warnings,
+    warnings=template_warnings,
 )

@@ -10,7 +10,6 @@ from seamark.resources.apps.workload import (
     HISTORY_LIMIT,
     amount,
     default_workload,
-    name_warnings,
     selector_is_immutable,
     validate_at_most_all,
     validate_counts,
@@ -18,6 +17,7 @@ from seamark.resources.apps.workload import (
     validate_selector,
     validate_status_counts,
     validate_template,
+    workload_warnings,
 )
 from seamark.resources.columns import CONTAINERS, IMAGES, selector_text
 from seamark.resources.registry import AGE, NAME, Causes, Column, Obj, Resource
@@ -113,5 +113,5 @@ DEPLOYMENT = Resource(
     validate=validate,
     validate_update=selector_is_immutable,
     validate_status=validate_status_counts,
-    warnings=name_warnings,
+    warnings=workload_warnings,
 )

@@ -6,12 +6,12 @@ from seamark.machinery import gvr
 from seamark.resources.access import keep, number, section
 from seamark.resources.apps.workload import (
     default_workload,
-    name_warnings,
     selector_is_immutable,
     validate_counts,
     validate_selector,
     validate_status_counts,
     validate_template,
+    workload_warnings,
 )
 from seamark.resources.columns import CONTAINERS, IMAGES, SELECTOR
 from seamark.resources.registry import AGE, NAME, Causes, Column, Obj, Resource
@@ -60,5 +60,5 @@ REPLICASET = Resource(
     validate=validate,
     validate_update=selector_is_immutable,
     validate_status=validate_status_counts,
-    warnings=name_warnings,
+    warnings=workload_warnings,
 )

@@ -8,6 +8,7 @@ from seamark.resources.access import default, ensure, entries, keep, number, sec
 from seamark.resources.apps.workload import (
     HISTORY_LIMIT,
     default_workload,
+    template_warnings,
     validate_counts,
     validate_int_or_percent,
     validate_selector,
@@ -136,5 +137,6 @@ STATEFULSET = Resource(
     validate=validate,
     validate_update=validate_update,
     validate_status=validate_status_counts,
+    warnings=template_warnings,
     validate_name=names.validate_dns1123_label,
 )

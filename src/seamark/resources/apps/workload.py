@@ -15,6 +15,7 @@ from seamark.resources import field
 from seamark.resources.access import default, ensure, entries, section
 from seamark.resources.core.podspec_defaults import default_pod_spec
 from seamark.resources.core.podspec_validation import validate_pod_template
+from seamark.resources.core.podspec_warnings import spec_warnings
 from seamark.resources.metadata import validate_label_selector
 from seamark.resources.registry import Causes, Obj
 
@@ -121,12 +122,17 @@ def validate_status_counts(new: Obj, old: Obj) -> Causes:
     return causes
 
 
-def name_warnings(obj: Obj) -> list[str]:
-    """The object's name becomes part of its pods' names and hostnames."""
+def template_warnings(obj: Obj) -> list[str]:
+    return spec_warnings("spec.template.spec", section(obj, "spec", "template", "spec"))
+
+
+def workload_warnings(obj: Obj) -> list[str]:
+    """Of the template, and of a name that becomes part of the pods' names and hostnames."""
     wrong = validate_dns1123_label(str(section(obj, "metadata").get("name", "")))
-    if not wrong:
-        return []
-    return [
-        "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; "
-        f"a DNS label is recommended: [{' '.join(wrong)}]"
-    ]
+    said = []
+    if wrong:
+        said.append(
+            "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; "
+            f"a DNS label is recommended: [{' '.join(wrong)}]"
+        )
+    return said + template_warnings(obj)

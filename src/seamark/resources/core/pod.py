@@ -17,6 +17,7 @@ from seamark.resources.core.pod_admission import admit, admit_with_account, serv
 from seamark.resources.core.pod_columns import gates_cell, ip_cell, ready_cell, restarts_cell, status_cell
 from seamark.resources.core.podspec_defaults import CONTAINER_LISTS, default_pod
 from seamark.resources.core.podspec_validation import MAX_INT32, validate_pod_spec
+from seamark.resources.core.podspec_warnings import pod_warnings
 from seamark.resources.registry import AGE, NAME, Causes, Column, Obj, Resource
 
 UPDATABLE = (
@@ -114,6 +115,18 @@ def prepare_status(new: Obj, old: Obj) -> None:
     status, before = section(new, "status"), section(old, "status")
     if not status.get("qosClass") and before.get("qosClass"):
         status["qosClass"] = before["qosClass"]
+    _bring_together(status, "podIP", "podIPs")
+    _bring_together(status, "hostIP", "hostIPs")
+
+
+def _bring_together(status: Obj, one: str, many: str) -> None:
+    """The single address and the list say the same; where they differ the single one counts."""
+    listed = entries(status, many)
+    if status.get(one):
+        if not listed or text(listed[0], "ip") != status[one]:
+            status[many] = [{"ip": status[one]}]
+    elif listed:
+        status[one] = text(listed[0], "ip")
 
 
 def validate_status(new: Obj, old: Obj) -> Causes:
@@ -121,10 +134,6 @@ def validate_status(new: Obj, old: Obj) -> Causes:
     causes: Causes = []
     if before.get("qosClass"):
         causes += field.immutable("status.qosClass", status.get("qosClass"), before["qosClass"])
-    first: Obj = next(iter(entries(status, "podIPs")), {})
-    if status.get("podIP") and first and first.get("ip") != status["podIP"]:
-        detail = "must match the first `podIPs` entry"
-        causes.append(field.invalid("status.podIP", status["podIP"], detail))
     return causes
 
 
@@ -168,4 +177,5 @@ POD = Resource(
     validate_update=validate_update,
     prepare_status=prepare_status,
     validate_status=validate_status,
+    warnings=pod_warnings,
 )

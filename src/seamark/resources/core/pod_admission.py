@@ -23,6 +23,12 @@ TOKEN_SECONDS = 3607  # an hour, and recognisably the admission's own
 TOLERATION_SECONDS = 300
 MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 _TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+_GATED = {
+    "type": "PodScheduled",
+    "status": "False",
+    "reason": "SchedulingGated",
+    "message": "Scheduling is blocked due to non-empty scheduling gates",
+}
 _PRIORITIES = {"system-cluster-critical": 2000000000, "system-node-critical": 2000001000}
 
 
@@ -38,6 +44,8 @@ def admit(pod: Obj) -> None:
     spec["priority"] = _PRIORITIES.get(text(spec, "priorityClassName"), 0)
     default(spec, "preemptionPolicy", "PreemptLowerPriority")
     pod["status"] = {"phase": "Pending", "qosClass": qos_class_of(spec)}
+    if entries(spec, "schedulingGates"):
+        pod["status"]["conditions"] = [dict(_GATED)]
 
 
 def service_account_of(pod: Obj) -> list[Reference]:

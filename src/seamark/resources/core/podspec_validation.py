@@ -57,7 +57,6 @@ def validate_pod_spec(path: str, spec: Obj, *, is_pod: bool) -> Causes:
     deadline = spec.get("activeDeadlineSeconds")
     if deadline is not None:
         causes += field.in_range(f"{path}.activeDeadlineSeconds", deadline, 1, MAX_INT32)
-    causes += field.not_negative(f"{path}.terminationGracePeriodSeconds", spec.get("terminationGracePeriodSeconds"))
     for i, toleration in enumerate(entries(spec, "tolerations")):
         causes += _validate_toleration(field.index(f"{path}.tolerations", i), toleration)
     for i, alias in enumerate(entries(spec, "hostAliases")):

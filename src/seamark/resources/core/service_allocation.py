@@ -111,10 +111,18 @@ def _choose_families(new: Obj, old: Obj | None, available: tuple[str, ...]) -> C
             return causes
     families = families or [available[0]]
     # A headless Service without selector names the addresses of others, so both families are open to it.
-    if policy != "SingleStack" and len(families) == 1 and (selectorless_headless or len(available) == 2):
+    wants_both = selectorless_headless or (len(available) == 2 and not _stays_as_it_is(new, old))
+    if policy != "SingleStack" and len(families) == 1 and wants_both:
         families.append(OTHER_FAMILY[families[0]])
     spec["ipFamilies"] = families
     return []
+
+
+def _stays_as_it_is(new: Obj, old: Obj | None) -> bool:
+    """PreferDualStack gains a family only when something of it is touched, not because the cluster has one more."""
+    spec, before = section(new, "spec"), section(old or {}, "spec")
+    same = all(spec.get(name) == before.get(name) for name in ("type", "ipFamilyPolicy", "clusterIPs", "ipFamilies"))
+    return same and spec.get("ipFamilyPolicy") == "PreferDualStack"
 
 
 def _validate_policy(policy: str, ips: list[str], families: list[str], old: Obj | None) -> Causes:

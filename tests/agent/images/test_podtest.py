@@ -78,7 +78,7 @@ def test_a_changed_input_changes_the_digest(tmp_path: Path) -> None:
 
 async def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seamark.agent.images.podtest.shutil.which", lambda *_, **__: None)
-    with pytest.raises(BuildError, match="busybox is missing on this machine: apt-get install busybox-static"):
+    with pytest.raises(BuildError, match="busybox is missing on this machine: apt-get install busybox"):
         await collect()
 
 

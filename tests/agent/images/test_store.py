@@ -22,6 +22,7 @@ from seamark.testing.clock import FakeClock
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to unpack layers")
 
+PREFIX = os.path.realpath(sys.prefix)
 HERE = ARCHITECTURES.get(platform.machine(), platform.machine())
 CONFIG = {
     "Env": ["PATH=/bin", "EMPTY=", "EQ=a=b"],
@@ -177,6 +178,19 @@ async def test_built_in_images_have_any_tag(store: ImageStore) -> None:
     own = await store.resolve("seamark.local/seamark", policy="Never")
     assert own.entrypoint == (sys.executable, "-m", "seamark")
     assert own.digest != host.digest
+
+
+async def test_an_installation_inside_the_hidden_data_directory_is_shown(tmp_path: Path) -> None:
+    outside = ImageStore(tmp_path / "images", FakeClock())
+    inside = ImageStore(Path(PREFIX).parent / "images", FakeClock())
+    shown = {
+        name: (await store.resolve("seamark.local/seamark", policy="Never")).binds
+        for name, store in (("outside", outside), ("inside", inside))
+    }
+    assert set(shown["inside"]) - set(shown["outside"]) >= {PREFIX}
+    assert (await inside.resolve("seamark.local/host", policy="Never")).binds == (
+        await outside.resolve("seamark.local/host", policy="Never")
+    ).binds
 
 
 async def test_list(

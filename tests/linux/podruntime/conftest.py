@@ -171,6 +171,6 @@ async def node(tmp_path: Path, pin: Path) -> AsyncIterator[Node]:
         pods = directory / "pods"
         uids = tuple(entry.name for entry in pods.iterdir()) if pods.exists() else ()
         await remove_all(directory, pin)
-        remaining = [*leftovers(tmp_path, uids), *node.links(), *(str(p) for p in pods.rglob("*"))]
+        remaining = [*leftovers(tmp_path, uids), *node.links(), *(str(p) for p in pods.glob("*/sandbox"))]
         remaining = [trace for trace in remaining if str(pin) not in trace]
         assert remaining == []

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from seamark import __version__
-from seamark.linux.mountinfo import parse_mountinfo, select_hidden, select_program_mounts
+from seamark.linux.mountinfo import MountPoint, parse_mountinfo, select_hidden, select_program_mounts
 from seamark.linux.runtime import Image
 
 HOST = "seamark.local/host"
@@ -21,8 +21,10 @@ SEAMARK = "seamark.local/seamark"
 PATH = ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 
 
-def builtin_image(repository: str, name: str) -> Image | None:
-    """The image as the machine is now; None when ``repository`` is no built-in one."""
+def builtin_image(repository: str, name: str, *, data: Path) -> Image | None:
+    """The image as the machine is now; None when ``repository`` is no built-in one. The runtime hides ``data`` and
+    /run, so an installation that lies there is bound, too.
+    """
     if repository not in {HOST, SEAMARK}:
         return None
     digest = "sha256:" + hashlib.sha256(f"{repository}@{__version__}".encode()).hexdigest()
@@ -31,8 +33,8 @@ def builtin_image(repository: str, name: str) -> Image | None:
     if repository == HOST:
         return Image(name, digest, ("/",), binds, command=("/bin/sh",), env=(PATH,))
     source = str(Path(__file__).parents[3])
-    own = dict.fromkeys(os.path.realpath(path) for path in (sys.prefix, sys.base_prefix, source))
-    needed = select_hidden(tuple(own), mounts)
+    own = tuple(dict.fromkeys(os.path.realpath(path) for path in (sys.prefix, sys.base_prefix, source)))
+    needed = select_hidden(own, (*mounts, MountPoint(str(data), "tmpfs"), MountPoint("/run", "tmpfs")))
     return Image(
         name,
         digest,

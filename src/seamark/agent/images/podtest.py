@@ -98,7 +98,7 @@ async def collect() -> Recipe:
 
 
 def _program(name: str) -> str:
-    packages = {"busybox": "busybox-static", "dig": "bind9-dnsutils", "nslookup": "bind9-dnsutils"}
+    packages = {"dig": "bind9-dnsutils", "nslookup": "bind9-dnsutils"}
     found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin:/bin")
     if found is None:
         package = packages.get(name, {"printenv": "coreutils"}.get(name, name))

@@ -53,7 +53,7 @@ class ImageStore:
             parsed = parse_image_name(name)
         except InvalidNameError as error:
             raise RuntimeFault("InvalidImageName", str(error)) from None
-        image = builtin_image(parsed.repository, name) or self._find(parsed, name)
+        image = builtin_image(parsed.repository, name, data=self.directory.parent) or self._find(parsed, name)
         if image:
             return image
         if policy == "Never":
@@ -89,7 +89,7 @@ class ImageStore:
     def list_images(self) -> tuple[StoredImage, ...]:
         found = []
         for repository in (HOST, SEAMARK):
-            image = builtin_image(repository, repository)
+            image = builtin_image(repository, repository, data=self.directory.parent)
             if image:
                 found.append(StoredImage(repository, image.digest, 0, 0.0))
         for path in sorted(self._manifests.glob("*.json")) if self._manifests.is_dir() else ():

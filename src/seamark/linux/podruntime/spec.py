@@ -232,7 +232,7 @@ def _mounts(config: ContainerConfig, around: Surroundings) -> list[dict[str, Any
         mounts.append(_filesystem("/sys/fs/cgroup", "cgroup", f"nosuid,noexec,nodev,relatime,{access}"))
     if config.image.rootfs == ("/",):  # the machine's own files: its run-time state and our data stay its own
         mounts.append(_filesystem("/run", "tmpfs", "nosuid,nodev,mode=755"))
-        mounts += [_filesystem(path, "tmpfs", "nosuid,nodev,noexec,ro,mode=000,size=4k") for path in around.hidden]
+        mounts += [_filesystem(path, "tmpfs", "nosuid,nodev,noexec,mode=555,size=64k") for path in around.hidden]
     mounts += [_bind(Mount(path, path, read_only=True)) for path in config.image.binds]
     return mounts + [_bind(mount) for mount in sorted(config.mounts, key=lambda mount: mount.target.count("/"))]
 

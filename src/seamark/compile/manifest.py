@@ -28,6 +28,7 @@ KINDS: Mapping[str, type[Observed]] = {
     "Node": Node,
     "Namespace": Namespace,
 }
+_WANTED = "an object is wanted, not"
 CLUSTER_SCOPED = frozenset({"Node", "Namespace"})
 
 
@@ -62,9 +63,11 @@ def _documents(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
             if document is None:
                 continue
             if not isinstance(document, dict):
-                raise ManifestError(f"document {number}: an object is wanted, not {type(document).__name__}")
+                raise ManifestError(f"document {number}: {_WANTED} {type(document).__name__}")
             if str(document.get("kind", "")).endswith("List"):
                 for place, item in enumerate(document.get("items") or []):
+                    if not isinstance(item, dict):
+                        raise ManifestError(f"document {number} item {place}: {_WANTED} {type(item).__name__}")
                     yield f"document {number} item {place}", item
             else:
                 yield f"document {number}", document

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 from seamark.client.base import TransportError
@@ -46,14 +48,16 @@ class EventRecorder:
     the node it runs on, where it is one of a node's (``kubelet, node1`` in describe).
     """
 
-    def __init__(self, client: Client, *, clock: Clock, host: str = "") -> None:
+    def __init__(
+        self, client: Client, *, clock: Clock, host: str = "", random_bits: Callable[[int], int] = secrets.randbits
+    ) -> None:
         self._client = client
         self._clock = clock
         self._host = host
+        self._random_bits = random_bits  # names: two recorders must not choose the same
         self._waiting: deque[tuple[str, _Event]] = deque(maxlen=BACKLOG)
         self._wake = asyncio.Event()
         self._written: OrderedDict[tuple[str, ...], _Written] = OrderedDict()
-        self._serial = 0
 
     def record(
         self, component: str, gvr: GVR, about: Object, reason: str, message: str, *, warning: bool = False
@@ -80,8 +84,7 @@ class EventRecorder:
         if known is not None and event.at - known.last <= WINDOW and await self._count(known, event):
             self._remember(same, _Written(known.name, known.times + 1, event.at))
             return
-        self._serial += 1
-        name = f"{meta.name}.{int(event.at * 1_000_000):x}{self._serial:x}"
+        name = f"{meta.name}.{self._random_bits(64):016x}"
         await self._client.create(EVENTS_V1, _render(component, event, name, self._host))
         self._remember(same, _Written(name, 1, event.at))
 

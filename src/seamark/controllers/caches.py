@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from seamark.client.client import Client, Obj, PatchType
 from seamark.client.index import Index
 from seamark.client.informer import Informer
+from seamark.controllers.endpoints.objects import Endpoints
 from seamark.controllers.owners import controller_uid
 from seamark.controllers.workloads import (
     ControllerRevision,
@@ -46,7 +47,7 @@ class Caches:
         self.pods = self._watch(g.PODS, WorkloadPod)
         self.nodes = self._watch(g.NODES, Node)
         self.services = self._watch(g.SERVICES, Service)
-        self.endpoints = self._watch(g.ENDPOINTS, Object)
+        self.endpoints = self._watch(g.ENDPOINTS, Endpoints)
         self.slices = self._watch(g.ENDPOINTSLICES, EndpointSlice)
         self.namespaces = self._watch(g.NAMESPACES, Namespace)
         self.configmaps = self._watch(g.CONFIGMAPS, Object)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from seamark.client.index import Index
 from seamark.controllers.caches import Caches
+from seamark.controllers.history import plan_history
 from seamark.controllers.owners import (
     Claims,
     adopt_patch,
@@ -15,11 +16,13 @@ from seamark.controllers.owners import (
     owner_reference,
     release_patch,
 )
-from seamark.machinery.gvr import GVR
+from seamark.machinery.gvr import CONTROLLERREVISIONS, GVR
 from seamark.machinery.status import StatusError
 from seamark.model.meta import Object, ObjectKey
 
 T = TypeVar("T", bound=Object)
+
+MAX_COLLISIONS = 16
 
 
 async def apply_claims(caches: Caches, gvr: GVR, owner: Object, owner_gvr: GVR, claims: Claims[T]) -> None:
@@ -53,3 +56,27 @@ def owner_keys(owner_gvr: GVR, owners_in: Index[Any], old: Object | None, new: O
 def _is_of(api_version: str, kind: str, gvr: GVR) -> bool:
     """Any version of the group: an object keeps the reference it was given."""
     return kind == gvr.kind and api_version.rpartition("/")[0] == gvr.group
+
+
+async def apply_history(
+    caches: Caches, owner: Object, gvr: GVR, template: dict[str, Any], collisions: int | None
+) -> str:
+    """Makes sure that the present template is the latest ControllerRevision, and gives its name.
+
+    Where the name is taken by a different template, the next number of collisions is tried.
+    """
+    count = collisions or 0
+    while True:
+        plan = plan_history(owner, gvr, template, caches.revisions_of.get(owner.metadata.uid), count)
+        if plan.promote is not None:
+            revision, number = plan.promote
+            await caches.patch(CONTROLLERREVISIONS, revision.key, {"revision": number})
+        if plan.create is None or owner.metadata.deletion_timestamp is not None:
+            return plan.name
+        try:
+            await caches.create(CONTROLLERREVISIONS, plan.create)
+            return plan.name
+        except StatusError as error:
+            if error.reason != "AlreadyExists" or count >= MAX_COLLISIONS:
+                raise
+            count += 1

@@ -113,7 +113,7 @@ def plan_scaling(d: Deployment, new: ReplicaSet | None, old: Sequence[ReplicaSet
     if new is not None and _is_saturated(d, new):
         return [Scale(rs, 0) for rs in old if rs.spec.replicas]
     if not is_rolling(d):
-        return []
+        return [Scale(rs, rs.spec.replicas) for rs in active]
     return _in_proportion(d, active)
 
 
@@ -125,16 +125,17 @@ def _in_proportion(d: Deployment, active: list[ReplicaSet]) -> list[Scale]:
     """In the middle of a rollout every set grows or shrinks by its share; the largest takes the rounding."""
     allowed = d.spec.replicas + bounds(d).surge if d.spec.replicas else 0
     to_add = allowed - sum(rs.spec.replicas for rs in active)
-    ordered = sorted(by_age(active), key=lambda rs: -rs.spec.replicas)
+    aged = by_age(active)
     if to_add > 0:  # of equal sets the newer grows, the older shrinks
-        ordered = sorted(reversed(by_age(active)), key=lambda rs: -rs.spec.replicas)
+        aged.reverse()
+    ordered = sorted(aged, key=lambda rs: -rs.spec.replicas)
     added = 0
     sizes = []
     for rs in ordered:
         share = _share(d, rs, allowed)
         share = min(share, to_add - added) if to_add > 0 else max(share, to_add - added)
         added += share if to_add else 0
-        sizes.append(rs.spec.replicas + (share if to_add else 0))
+        sizes.append(max(0, rs.spec.replicas + (share if to_add else 0)))
     sizes[0] = max(0, sizes[0] + to_add - added)
     return [Scale(rs, size) for rs, size in zip(ordered, sizes, strict=True)]
 

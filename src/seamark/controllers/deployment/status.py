@@ -1,4 +1,4 @@
-"""The status of a Deployment: counts, and the conditions Available and Progressing as `kubectl rollout` reads them; pure."""
+"""The status of a Deployment: counts, and the conditions Available and Progressing of `kubectl rollout`; pure."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""What a new cluster starts with: its namespaces, the kubernetes Service, and the DNS add-on."""

@@ -1,0 +1,71 @@
+"""All controllers in one task: shared informers first, then everything that stands on them.
+
+Controllers start only when every informer holds its first list: a controller that sees half a cluster would make what
+is already there, or delete what it cannot see the owner of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any, Protocol
+
+from seamark.client.client import Client
+from seamark.client.events import EventRecorder
+from seamark.controllers.bootstrap.controller import BootstrapController
+from seamark.controllers.caches import Caches
+from seamark.controllers.daemonset.controller import DaemonSetController
+from seamark.controllers.deployment.controller import DeploymentController
+from seamark.controllers.endpoints.controller import EndpointsController
+from seamark.controllers.endpointslice.controller import EndpointSliceController
+from seamark.controllers.garbagecollector.controller import GarbageCollector
+from seamark.controllers.namespace.controller import NamespaceController
+from seamark.controllers.nodelifecycle.controller import NodeLifecycleController
+from seamark.controllers.podgc.controller import PodGarbageCollector
+from seamark.controllers.replicaset.controller import ReplicaSetController
+from seamark.controllers.rootca.controller import RootCaController
+from seamark.controllers.runtime import Controller
+from seamark.controllers.serviceaccount.controller import ServiceAccountController
+from seamark.controllers.servicepods import ServicePods
+from seamark.controllers.settings import ControllerSettings
+from seamark.controllers.statefulset.controller import StatefulSetController
+from seamark.machinery.clock import Clock
+
+__all__ = ["ControllerSettings", "run_controllers"]
+
+
+class _Part(Protocol):
+    @property
+    def controller(self) -> Controller[Any]: ...
+
+
+async def run_controllers(client: Client, *, clock: Clock, settings: ControllerSettings, rng: random.Random) -> None:
+    """Runs until cancelled. ``rng`` names the events."""
+    caches = Caches(client, clock=clock)
+    events = EventRecorder(client, clock=clock, random_bits=rng.getrandbits)
+    parts = _build(caches, events, settings)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(caches.run())
+        group.create_task(events.run())
+        await caches.wait_synced()
+        for part in parts:
+            group.create_task(part.controller.run(), name=part.controller.name)
+
+
+def _build(caches: Caches, events: EventRecorder, settings: ControllerSettings) -> list[_Part]:
+    service_pods = ServicePods(caches)
+    return [
+        BootstrapController(caches, settings),
+        NamespaceController(caches),
+        ServiceAccountController(caches),
+        RootCaController(caches, ca_pem=settings.ca_pem),
+        EndpointsController(caches, service_pods),
+        EndpointSliceController(caches, service_pods),
+        DeploymentController(caches, events),
+        ReplicaSetController(caches, events),
+        StatefulSetController(caches, events),
+        DaemonSetController(caches, events),
+        GarbageCollector(caches),
+        NodeLifecycleController(caches, events),
+        PodGarbageCollector(caches),
+    ]

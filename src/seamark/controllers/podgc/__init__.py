@@ -1,0 +1,1 @@
+"""The pod garbage collector: pods that no node will ever end."""

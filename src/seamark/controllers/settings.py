@@ -1,0 +1,21 @@
+"""What the controllers are told about the cluster. Addresses and names are the composition root's to decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerSettings:
+    """``api_endpoint`` is where pods reach the API server (address, port); None = from nowhere, as without nodes.
+
+    ``kubernetes_ip`` is the first address of the service range, ``cluster_dns`` the tenth.
+    """
+
+    cluster_domain: str = "cluster.local"
+    cluster_dns: str = "10.96.0.10"
+    kubernetes_ip: str = "10.96.0.1"
+    api_endpoint: tuple[str, int] | None = None
+    ca_pem: str = ""
+    dns_image: str = "seamark.local/seamark"
+    dns_replicas: int = 2

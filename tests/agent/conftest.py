@@ -9,13 +9,20 @@ from random import Random
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from seamark.agent.config import AgentConfig
 from seamark.agent.node import NodeAgent
+from seamark.api.app import Api
+from seamark.api.config import ApiConfig
 from seamark.client.client import Client
+from seamark.client.inprocess import InProcessTransport
 from seamark.machinery.gvr import NAMESPACES, PODS
 from seamark.machinery.status import StatusError
-from seamark.machinery.wire import Identity
+from seamark.machinery.wire import ADMIN_GROUP, Identity
+from seamark.resources.table import build_registry
+from seamark.store.memory import MemoryStore
 from seamark.testing.clock import FakeClock, settle
 from seamark.testing.fakeruntime import FakeImages, FakeRuntime
 
@@ -142,6 +149,20 @@ class Node:
 def container(pod: Obj, name: str = "web") -> Obj:
     listed = [*pod["status"].get("containerStatuses", []), *pod["status"].get("initContainerStatuses", [])]
     return next((dict(c) for c in listed if c["name"] == name), {})
+
+
+@pytest.fixture
+async def api(clock: FakeClock) -> AsyncIterator[Api]:
+    """As in tests/conftest.py, with a key: it can issue tokens."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    store = MemoryStore(now=clock.time)
+    made = Api(store=store, registry=build_registry(), clock=clock, config=ApiConfig(service_account_key=pem))
+    await made.start()
+    admin = Client(InProcessTransport(made.handle), identity=Identity("admin", (ADMIN_GROUP,)))
+    await admin.create(NAMESPACES, {"metadata": {"name": "default"}})
+    yield made
+    await store.close()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from seamark.machinery.gvr import CONFIGMAPS, EVENTS_V1, LEASES, NODES, PODS, SECRETS, SERVICES
+from seamark.machinery.gvr import CONFIGMAPS, EVENTS_V1, LEASES, NODES, PODS, SECRETS, SERVICEACCOUNTS, SERVICES
 from seamark.machinery.status import StatusError
 from seamark.machinery.streams import ExecRequest, LogRequest, TerminalSize
 from seamark.testing.fakeruntime import Behaviour
@@ -293,6 +293,22 @@ class TestConfiguration:
         hosts = node.file(uid, "etc-hosts")
         assert hosts.startswith("# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n")
         assert "10.244.1.2\tweb\n" in hosts and "1.2.3.4\ta\tb\n" in hosts
+
+    async def test_service_account_token_is_mounted_and_renewed(self, node: Any) -> None:
+        await node.client.create(SERVICEACCOUNTS, {"metadata": {"name": "default", "namespace": "default"}})
+        body = {"metadata": {"name": "kube-root-ca.crt", "namespace": "default"}, "data": {"ca.crt": "PEM"}}
+        await node.client.create(CONFIGMAPS, body)
+        made = await node.create(automountServiceAccountToken=True)
+        await node.until_running()
+        (volume,) = made["spec"]["volumes"]
+        uid, place = made["metadata"]["uid"], f"volumes/{volume['name']}"
+        assert node.file(uid, f"{place}/ca.crt") == "PEM" and node.file(uid, f"{place}/namespace") == "default"
+        first = node.file(uid, f"{place}/token")
+        assert first.count(".") == 2
+        await node.advance(2800)
+        assert node.file(uid, f"{place}/token") == first
+        await node.advance(100)
+        await node.wait(lambda: node.file(uid, f"{place}/token") != first)
 
     async def test_what_is_not_done_is_refused(self, node: Any, status_of: StatusOf) -> None:
         await node.create(hostPID=True)

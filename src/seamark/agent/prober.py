@@ -7,6 +7,7 @@ One task per running container attempt: the startup probe to its end, then readi
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -95,7 +96,7 @@ def _bracketed(host: str) -> str:
 
 
 def _dial(host: str, port: int, error: Exception) -> str:
-    text = str(error.strerror or error) if isinstance(error, OSError) else str(error)
+    text = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
     return f"dial tcp {_bracketed(host)}:{port}: connect: {text.lower()}"
 
 

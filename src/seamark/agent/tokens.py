@@ -60,9 +60,9 @@ class TokenKeeper:
         try:
             self._tokens[source] = await self._request(pod, source)
         except StatusError as error:
+            self._not_before = now + RETRY
             if held is None or held.expires <= now:
                 raise VolumeError(f"failed to fetch token: {error.message}") from error
-            self._not_before = now + RETRY
 
     async def _request(self, pod: Pod, source: TokenSource) -> Token:
         meta = pod.metadata

@@ -146,7 +146,8 @@ class PodWorker:
         await runtime.remove_sandbox(uid)
 
     async def _step(self) -> float | None:
-        if self._dirty and self._memory.ip and not (self._gone or self.pod.is_terminating):
+        renew_at = self._setup.renew_at
+        if self._dirty or (renew_at is not None and renew_at <= self._now):
             await self._refresh()
         look = await self._look()
         self._prober.sync(look)
@@ -156,7 +157,8 @@ class PodWorker:
         plan = plan_pod(replace(look, pod=self.pod, gone=self._gone))
         for action in plan.actions:
             await self._apply(action)
-        moments = [m for m in (plan.wake_at, self._setup.renew_at) if m is not None]
+        renew_at = None if self._gone or self.pod.is_terminating or self.pod.is_finished else self._setup.renew_at
+        moments = [m for m in (plan.wake_at, renew_at) if m is not None]
         return min(moments, default=None)
 
     async def _write_status(self, look: Look) -> None:
@@ -289,6 +291,8 @@ class PodWorker:
 
     async def _refresh(self) -> None:
         """A source changed: what failed for want of it is tried again at once, and volumes follow."""
+        if not self._memory.ip or self._gone or self.pod.is_terminating or self.pod.is_finished:
+            return
         self._dirty = False
         try:
             await self._setup.refresh(self.pod, self._memory.ip)

@@ -1,17 +1,149 @@
-"""The command line: ``seamark COMMAND``."""
+"""The command line: ``seamark COMMAND``. Options are declared here; each command's work lies in its own module.
+
+``seamark dns`` is dispatched before anything else is imported: its flags are CoreDNS's, and every DNS pod starts it.
+"""
 
 from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 import seamark
+from seamark.cli.compile import app as compile_app
+from seamark.cli.datadir import DataDir, default_directory
+from seamark.cli.errors import UserError
+from seamark.cli.settings import Given
 
 app = typer.Typer(name="seamark", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+image_app = typer.Typer(no_args_is_help=True, help="Images the nodes of a cluster can run.")
+app.add_typer(image_app, name="image")
+app.add_typer(compile_app, name="compile")
+
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir", help="Where the cluster lives.", show_default="/var/lib/seamark, ~/.local/share/seamark"
+    ),
+]
+
+
+def _data(path: Path | None) -> DataDir:
+    return DataDir((path or default_directory()).absolute())
 
 
 @app.callback()
 def root() -> None:
-    """Kubernetes service discovery: registry, names, virtual IPs, environment variables."""
+    """Kubernetes service discovery: registry, names, virtual IPs, environment variables.
+
+    \b
+    Examples:
+      seamark up --nodes 3 --detach
+      export KUBECONFIG=$(mktemp); seamark kubeconfig > $KUBECONFIG
+      kubectl get nodes
+      seamark down
+    """
+
+
+@app.command()
+def up(
+    nodes: Annotated[int | None, typer.Option(help="Number of nodes; 0 = API server and controllers alone.")] = None,
+    isolated: Annotated[bool, typer.Option("--isolated", help="Nodes are network namespaces (the default).")] = False,
+    host: Annotated[bool, typer.Option("--host", help="The machine itself is the one node (root).")] = False,
+    data_dir: DataDirOption = None,
+    kubeconfig: Annotated[Path | None, typer.Option(help="Where to write the administrator's kubeconfig.")] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when the cluster is ready.")] = False,
+    port: Annotated[
+        int | None, typer.Option(help="Port of the API server on 127.0.0.1 (first free from 6443).")
+    ] = None,
+    service_cidr: Annotated[str | None, typer.Option(help="Range of ClusterIPs (10.96.0.0/12).")] = None,
+    pod_cidr: Annotated[str | None, typer.Option(help="Range of pod addresses, a /24 a node (10.244.0.0/16).")] = None,
+    cluster_domain: Annotated[str | None, typer.Option(help="DNS domain of the cluster (cluster.local).")] = None,
+    cluster_dns: Annotated[str | None, typer.Option(help="ClusterIP of the DNS (10.96.0.10).")] = None,
+) -> None:
+    """Bring a cluster up: in the foreground until Ctrl-C, or detached.
+
+    \b
+    Examples:
+      seamark up
+      seamark up --nodes 3 --detach
+      seamark up --data-dir /tmp/second --cluster-domain example.internal
+    """
+    from seamark.cli.up import UpOptions, run_up
+
+    if isolated and host:
+        raise UserError("up: --isolated and --host exclude each other")
+    data = _data(data_dir)
+    given = Given(
+        nodes=nodes,
+        host=host if host or isolated else None,
+        port=port,
+        service_cidr=service_cidr,
+        pod_cidr=pod_cidr,
+        cluster_domain=cluster_domain,
+        cluster_dns=cluster_dns,
+    )
+    run_up(UpOptions(data, (kubeconfig or data.kubeconfig).absolute(), given), detach=detach)
+
+
+@app.command()
+def down(
+    data_dir: DataDirOption = None,
+    purge: Annotated[bool, typer.Option("--purge", help="Remove the data directory as well.")] = False,
+) -> None:
+    """Take a cluster down: pods end, nothing of ours stays on the machine; data is kept unless --purge."""
+    from seamark.cli.down import run_down
+
+    run_down(_data(data_dir), purge=purge)
+
+
+@app.command()
+def status(
+    data_dir: DataDirOption = None,
+    output: Annotated[str, typer.Option("--output", "-o", help="text or json.")] = "text",
+) -> None:
+    """Say what runs. Exit status 0 when the cluster answers, 3 when it is down."""
+    from seamark.cli.status import run_status
+
+    raise typer.Exit(run_status(_data(data_dir), output=output))
+
+
+@app.command()
+def kubeconfig(
+    data_dir: DataDirOption = None,
+    token: Annotated[bool, typer.Option("--token", help="A bearer token instead of a client certificate.")] = False,
+) -> None:
+    """Print the administrator's kubeconfig."""
+    from seamark.cli.status import administrator_kubeconfig
+
+    print(administrator_kubeconfig(_data(data_dir), token=token), end="")
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def shell(
+    node: Annotated[str, typer.Argument(help="master1, node1, …")],
+    command: Annotated[list[str] | None, typer.Argument(help="What to run; a shell when absent.")] = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Run a command, or a shell, inside a node's network namespace.
+
+    \b
+    Examples:
+      seamark shell node1
+      seamark shell master1 -- curl -s 10.96.0.1:443
+    """
+    from seamark.linux import netns
+
+    data = _data(data_dir)
+    pin = data.namespace(node)
+    if not netns.exists(pin):
+        found = sorted(p.name for p in data.namespaces.iterdir()) if data.namespaces.is_dir() else []
+        raise UserError(f"shell: no node {node} runs in {data.root}; there are: {', '.join(found) or 'none'}")
+    argv = netns.command(pin, *(command or [os.environ.get("SHELL", "/bin/sh")]))
+    os.execvp(argv[0], argv)
 
 
 @app.command()
@@ -20,5 +152,45 @@ def version() -> None:
     print(f"seamark {seamark.__version__}")
 
 
+@image_app.command("build-pod-test")
+def image_build_pod_test(
+    data_dir: DataDirOption = None,
+    name: Annotated[str, typer.Option(help="The image's name.")] = "192.168.10.33:80/k8s/pod_test:v0.1",
+) -> None:
+    """Build the tutorial's image from what is on this machine."""
+    from seamark.cli.image import run_build_pod_test
+
+    run_build_pod_test(_data(data_dir), name)
+
+
+@image_app.command("load")
+def image_load(
+    file: Annotated[Path, typer.Argument(help="docker save or OCI archive.")], data_dir: DataDirOption = None
+) -> None:
+    """Load images from an archive."""
+    from seamark.cli.image import run_load
+
+    run_load(_data(data_dir), file)
+
+
+@image_app.command("list")
+def image_list(
+    data_dir: DataDirOption = None,
+    output: Annotated[str, typer.Option("--output", "-o", help="text or json.")] = "text",
+) -> None:
+    """List the images of a data directory."""
+    from seamark.cli.image import run_list
+
+    run_list(_data(data_dir), output=output)
+
+
 def main() -> None:
-    app()
+    if sys.argv[1:2] == ["dns"]:
+        from seamark.cli.dns import main as dns_main
+
+        sys.exit(dns_main(sys.argv[2:]))
+    try:
+        app()
+    except UserError as error:
+        print(f"seamark {error}", file=sys.stderr)
+        sys.exit(1)

@@ -8,6 +8,7 @@ no way out and says so at once (ICMP network unreachable) instead of letting cal
 from __future__ import annotations
 
 import ipaddress
+import socket
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,13 +60,13 @@ class CommandError(Exception):
 
 
 def _build(directory: Path, nodes: Sequence[FabricNode], network: ipaddress.IPv4Network) -> None:
-    gateway = network[1]
+    address = network[1]
     fabric = directory / FABRIC
     _ip(
         fabric,
         [
             f"link add {BRIDGE} type bridge",
-            f"addr add {gateway}/{network.prefixlen} dev {BRIDGE}",
+            f"addr add {address}/{network.prefixlen} dev {BRIDGE}",
             f"link set {BRIDGE} up",
         ],
     )
@@ -74,7 +75,7 @@ def _build(directory: Path, nodes: Sequence[FabricNode], network: ipaddress.IPv4
         _join(directory, node, network)
     for node in nodes:
         routes = [f"route add {n.pod_cidr} via {n.address} dev eth0" for n in nodes if n.name != node.name]
-        _ip(directory / node.name, [f"route add default via {gateway} dev eth0", *routes])
+        _ip(directory / node.name, [f"route add default via {address} dev eth0", *routes])
 
 
 def _join(directory: Path, node: FabricNode, network: ipaddress.IPv4Network) -> None:
@@ -110,3 +111,18 @@ def _run(argv: Sequence[str], *, text: str = "", pass_fd: int | None = None) -> 
     done = subprocess.run(argv, input=text, text=True, capture_output=True, pass_fds=fds, check=False)
     if done.returncode != 0:
         raise CommandError(f"{' '.join(argv)}: {done.stderr.strip() or f'exit {done.returncode}'} {text.strip()}")
+
+
+def gateway(cidr: str) -> str:
+    """The bridge's own address, the nodes' default gateway."""
+    return str(ipaddress.IPv4Network(cidr)[1])
+
+
+def machine_address() -> str:
+    """The machine's own IPv4 address, the one from which it would send to the outside.
+
+    A UDP connect sends nothing. Raises OSError on a machine without such a route.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))
+        return str(probe.getsockname()[0])

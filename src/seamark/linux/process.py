@@ -23,13 +23,14 @@ async def run(*argv: str, stdin: str = "") -> Result:
     """Never raises for a failing command; FileNotFoundError where the program is missing."""
     child = await asyncio.create_subprocess_exec(
         *argv,
-        stdin=asyncio.subprocess.PIPE,
+        # no pipe where there is nothing to say: uvloop fails a write, even of nothing, to a child that ended already
+        stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "PATH": f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"},
     )
     try:
-        out, err = await child.communicate(stdin.encode())
+        out, err = await child.communicate(stdin.encode() if stdin else None)
     except asyncio.CancelledError:
         if child.returncode is None:
             child.kill()

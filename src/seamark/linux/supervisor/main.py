@@ -12,6 +12,9 @@ from seamark.linux.supervisor.pod import Pod
 
 def main(directory: str) -> None:
     os.chdir(directory)
+    # An event loop may start several children at once, and each then holds the others' pipes: whoever outlives its
+    # caller must drop what it was never meant to have, or the callers wait for our end.
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     if os.fork():
         os._exit(0)  # whoever started us waits for this process; the pod belongs to nobody's shell
     os.setsid()

@@ -1,0 +1,305 @@
+"""The composition root of ``seamark up``: one process that is API server, controllers, scheduler, and on each node an
+agent and a service proxy. Everything talks through Client over the in-process transport.
+
+Started in stages, stopped in reverse: pods first (their last states still reach the registry), the store last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import logging
+import random
+import socket
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from seamark.agent.config import CONTROL_PLANE_ROLE, AgentConfig
+from seamark.agent.images.store import ImageStore
+from seamark.agent.node import NodeAgent
+from seamark.api.app import Api
+from seamark.api.authn import Authenticator
+from seamark.api.config import ApiConfig
+from seamark.api.server import ApiServer, serve_api
+from seamark.cli.datadir import DataDir, write_private
+from seamark.cli.errors import UserError
+from seamark.cli.pki import Pki, ensure_pki, render_kubeconfig, server_context
+from seamark.cli.settings import FABRIC_CIDR, Settings
+from seamark.cli.stages import Stages
+from seamark.client.client import Client
+from seamark.client.inprocess import InProcessTransport
+from seamark.compile.ruleset import NodeConfig
+from seamark.controllers.manager import ControllerSettings, run_controllers
+from seamark.linux import fabric, netns
+from seamark.linux.clock import SystemClock
+from seamark.linux.podruntime.podruntime import PodRuntime
+from seamark.machinery.gvr import NODES, PODS
+from seamark.machinery.streams import NodeStreams
+from seamark.machinery.wire import ADMIN_GROUP, Identity
+from seamark.model import codec
+from seamark.model.node import Node
+from seamark.model.pod import Pod
+from seamark.proxy.proxy import ServiceProxy
+from seamark.resources.table import build_registry
+from seamark.scheduler.controller import run_scheduler
+from seamark.store.sqlite import SqliteStore
+
+log = logging.getLogger(__name__)
+
+API_PORT_ON_NODE = 6443
+READY_SECONDS = 60.0
+DNS_LABEL = "k8s-app=kube-dns"
+
+
+async def first_of(*tasks: asyncio.Task[None]) -> None:
+    """Waits until one of the tasks is done, cancels the others, and raises what the first one raised."""
+    done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+class Cluster:
+    """``start`` raises UserError, or the error of the part that failed; ``stop`` is safe after either."""
+
+    def __init__(self, data: DataDir, settings: Settings, listener: socket.socket) -> None:
+        self._data = data
+        self._settings = settings
+        self._sockets = [listener]
+        self._clock = SystemClock()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._agents: dict[str, NodeAgent] = {}
+        self._runtimes: list[PodRuntime] = []
+        self._proxies: list[ServiceProxy] = []
+        self._store: SqliteStore | None = None
+        self._server: ApiServer | None = None
+        self._api: Api | None = None
+
+    async def start(self, stages: Stages, *, kubeconfig: Path) -> None:
+        settings = self._settings
+        if settings.nodes and not settings.host:
+            with stages.stage("joining the nodes' network") as said:
+                made = await asyncio.to_thread(self._build_fabric)
+                said.append(f"network of {settings.nodes} node(s) {'made' if made else 'adopted'}")
+        with stages.stage("starting the API server") as said:
+            pki = self._make_pki()
+            await self._start_api(pki)
+            write_private(kubeconfig, render_kubeconfig(pki, self._url, token=False).encode())
+            said.append(f"API server ready on {self._url}")
+        with stages.stage("starting controllers and scheduler") as said:
+            self._start_control(pki)
+            said.append("controllers and scheduler running")
+        if not settings.nodes:
+            return
+        with stages.stage("starting the nodes") as said:
+            for index, name in enumerate(settings.node_names):
+                self._start_node(index, name)
+            await self._watched(self._nodes_ready())
+            said.append(f"{', '.join(settings.node_names)} ready")
+        with stages.stage("starting the DNS") as said:
+            await self._watched(self._dns_ready())
+            said.append(f"DNS answering on {settings.cluster_dns}, domain {settings.cluster_domain}")
+
+    async def failure(self) -> None:
+        """Waits for a part that ends by itself, which none ever should, and raises what ended it."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+            raise RuntimeError(f"{task.get_name()} ended")
+
+    async def stop(self, *, end_pods: bool) -> None:
+        """Ends pods where asked, then everything else; what fails on the way is logged and does not keep the rest.
+
+        Pods that are not ended keep running with their network and rules: the next start adopts them.
+        """
+        await asyncio.gather(*(self._safely(a.shutdown(stop_pods=end_pods)) for a in self._agents.values()))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for proxy in self._proxies if end_pods else ():
+            await self._safely(proxy.remove())
+        for runtime in self._runtimes:
+            await self._safely(runtime.close())
+        if self._server is not None:
+            await self._safely(self._server.close())
+        if self._store is not None:
+            await self._safely(self._store.close())
+        for listener in self._sockets:
+            listener.close()
+        if end_pods and not self._settings.host:
+            fabric.remove_fabric(self._data.namespaces)
+
+    def summary(self) -> str:
+        count = self._settings.nodes
+        return f"{count} node{'' if count == 1 else 's'}" if count else "no nodes"
+
+    @property
+    def _url(self) -> str:
+        return f"https://127.0.0.1:{self._settings.port}"
+
+    def _pin(self, name: str) -> Path | None:
+        return None if self._settings.host else self._data.namespace(name)
+
+    def _node_address(self, index: int) -> str:
+        return fabric.machine_address() if self._settings.host else self._settings.node_address(index)
+
+    def _build_fabric(self) -> bool:
+        settings = self._settings
+        nodes = [
+            fabric.FabricNode(name, settings.node_address(i), settings.node_pod_cidr(i))
+            for i, name in enumerate(settings.node_names)
+        ]
+        made = fabric.build_fabric(self._data.namespaces, nodes, cidr=FABRIC_CIDR)
+        self._sockets.append(self._listen_on_node(settings.node_names[0], nodes[0].address))
+        return made
+
+    def _listen_on_node(self, name: str, address: str) -> socket.socket:
+        """The API server's socket inside the first node, where pods reach it through ``default/kubernetes``."""
+        listener = netns.open_socket(self._data.namespace(name), socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, API_PORT_ON_NODE))
+        listener.listen(1024)
+        listener.setblocking(False)
+        return listener
+
+    def _make_pki(self) -> Pki:
+        settings = self._settings
+        service = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
+        names = ["localhost", "127.0.0.1", *service, f"{service[-1]}.{settings.cluster_domain}", settings.kubernetes_ip]
+        if settings.nodes:
+            names.append(self._node_address(0))
+        return ensure_pki(self._data.pki, server_names=names, now=datetime.datetime.now(datetime.UTC))
+
+    async def _start_api(self, pki: Pki) -> None:
+        settings = self._settings
+        self._store = SqliteStore(self._data.database, now=self._clock.time)
+        config = ApiConfig(
+            service_cidrs=(settings.service_cidr,),
+            node_port_range=settings.node_ports,
+            held_back_ips=(settings.kubernetes_ip, settings.cluster_dns),
+            ca_pem=pki.ca_pem.encode(),
+            service_account_key=pki.service_account_key.read_bytes(),
+            issuer=f"https://kubernetes.default.svc.{settings.cluster_domain}",
+            audiences=(f"https://kubernetes.default.svc.{settings.cluster_domain}",),
+            advertise_address=f"127.0.0.1:{settings.port}",
+            tokens={pki.admin_token: Identity("kubernetes-admin", (ADMIN_GROUP,))},
+        )
+        self._api = Api(
+            store=self._store, registry=build_registry(), clock=self._clock, config=config, nodes=self._streams
+        )
+        for problem in await self._api.start():
+            log.warning("stored object: %s", problem)
+        self._server = await serve_api(
+            self._api,
+            sockets=self._sockets,
+            tls=server_context(pki),
+            authenticate=Authenticator(self._api.core),
+        )
+
+    def _streams(self, node: str) -> NodeStreams | None:
+        return self._agents.get(node)
+
+    def _client(self, user: str, *groups: str) -> Client:
+        assert self._api is not None
+        return Client(InProcessTransport(self._api.handle), agent=f"seamark/{user}", identity=Identity(user, groups))
+
+    def _start_control(self, pki: Pki) -> None:
+        settings = self._settings
+        endpoint = (self._node_address(0), settings.port if settings.host else API_PORT_ON_NODE)
+        control = ControllerSettings(
+            cluster_domain=settings.cluster_domain,
+            cluster_dns=settings.cluster_dns,
+            kubernetes_ip=settings.kubernetes_ip,
+            api_endpoint=endpoint if settings.nodes else None,
+            ca_pem=pki.ca_pem,
+        )
+        manager = self._client("system:kube-controller-manager", ADMIN_GROUP)
+        self._run("controllers", run_controllers(manager, clock=self._clock, settings=control, rng=random.Random()))
+        scheduler = self._client("system:kube-scheduler", ADMIN_GROUP)
+        self._run("scheduler", run_scheduler(scheduler, clock=self._clock))
+
+    def _start_node(self, index: int, name: str) -> None:
+        settings, pin = self._settings, self._pin(name)
+        state = self._data.node(name)
+        state.mkdir(parents=True, exist_ok=True)
+        address = self._node_address(index)
+        runtime = PodRuntime(state_dir=state, node_namespace=pin, clock=self._clock)
+        agent = NodeAgent(
+            AgentConfig(
+                node=name,
+                node_ip=address,
+                pod_cidr=settings.node_pod_cidr(index),
+                state_dir=state,
+                cluster_domain=settings.cluster_domain,
+                cluster_dns=(settings.cluster_dns,),
+                resolv_conf=self._resolv_conf(state),
+                netns=pin,
+                roles=(CONTROL_PLANE_ROLE,) if index == 0 else (),
+            ),
+            client=self._client(f"system:node:{name}", "system:nodes"),
+            runtime=runtime,
+            images=ImageStore(self._data.images, self._clock),
+            clock=self._clock,
+            rng=random.Random(),
+        )
+        node = NodeConfig(name, (address,), (settings.pod_cidr,), (settings.service_cidr,))
+        proxy = ServiceProxy(node, client=self._client("system:kube-proxy"), namespace_pin=pin, clock=self._clock)
+        self._runtimes.append(runtime)
+        self._agents[name] = agent
+        self._proxies.append(proxy)
+        self._run(f"agent of {name}", agent.run())
+        self._run(f"proxy of {name}", proxy.run())
+
+    def _resolv_conf(self, state: Path) -> Path:
+        """The node's resolver settings: the machine's in host mode, else the gateway, which refuses at once."""
+        if self._settings.host:
+            return Path("/etc/resolv.conf")
+        path = state / "resolv.conf"
+        path.write_text(f"nameserver {fabric.gateway(FABRIC_CIDR)}\n")
+        return path
+
+    def _run(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work, name=name))
+
+    async def _watched(self, work: Coroutine[Any, Any, None]) -> None:
+        """Awaits ``work``, at most READY_SECONDS, and raises the error of any part that ends meanwhile."""
+        wanted, failed = asyncio.create_task(work), asyncio.create_task(self.failure())
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await first_of(wanted, failed)
+        except TimeoutError:
+            raise UserError(
+                f"up: not ready after {READY_SECONDS:.0f} s; `kubectl get pods -A` shows what waits"
+            ) from None
+        finally:
+            wanted.cancel()
+            failed.cancel()
+
+    async def _nodes_ready(self) -> None:
+        client = self._client("system:kube-controller-manager", ADMIN_GROUP)
+        wanted = set(self._settings.node_names)
+        while wanted:
+            for obj in await client.list(NODES):
+                node = codec.convert(obj, Node)
+                if node.is_ready:
+                    wanted.discard(node.metadata.name)
+            await self._clock.sleep(0.02)
+
+    async def _dns_ready(self) -> None:
+        client = self._client("system:kube-controller-manager", ADMIN_GROUP)
+        query = {"labelSelector": DNS_LABEL}
+        while True:
+            pods = [codec.convert(p, Pod) for p in await client.list(PODS, namespace="kube-system", query=query)]
+            if pods and all(pod.is_ready for pod in pods):
+                return
+            await self._clock.sleep(0.05)
+
+    async def _safely(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await work
+        except Exception:
+            log.exception("stopping: a part did not end cleanly")

@@ -1,0 +1,130 @@
+"""``seamark up``: brings a cluster up in the foreground, or starts itself again in the background and reports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import uvloop
+
+from seamark.cli.cluster import Cluster, first_of
+from seamark.cli.datadir import DataDir
+from seamark.cli.errors import UserError
+from seamark.cli.preflight import bind_api_socket, check_machine, extend_path, free_port
+from seamark.cli.settings import Given, Settings, merge_settings
+from seamark.cli.stages import Stages
+
+READY_FD = "SEAMARK_READY_FD"
+"""Environment variable: the descriptor on which a detached child reports its stages and READY."""
+
+READY, ERROR = "READY", "ERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    data: DataDir
+    kubeconfig: Path
+    given: Given
+
+
+def run_up(options: UpOptions, *, detach: bool) -> None:
+    if detach:
+        _start_in_background(options.data)
+        return
+    report = os.environ.pop(READY_FD, "")
+    out = os.fdopen(int(report), "w") if report else sys.stdout
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(options, out, is_child=bool(report)))
+    except UserError as error:
+        if report and not out.closed:
+            out.write(f"{ERROR} {error}\n")
+            out.close()
+        raise
+
+
+async def _serve(options: UpOptions, out: TextIO, *, is_child: bool) -> None:
+    stages = Stages(out)
+    extend_path()
+    data = options.data
+    data.make()
+    kept = data.read_settings()
+    settings = merge_settings(options.given, kept, free_port=free_port())
+    check_machine(nodes=settings.nodes)
+    data.take_lock()
+    listener = bind_api_socket(settings.port)
+    data.write_settings(settings)
+    stopping = _stop_signals()
+    cluster = Cluster(data, settings, listener)
+    end_pods = True
+    try:
+        await first_of(
+            asyncio.create_task(_wait(stopping)),
+            asyncio.create_task(cluster.start(stages, kubeconfig=options.kubeconfig)),
+        )
+        if not stopping.is_set():
+            _say_ready(stages, options.kubeconfig, settings, cluster)
+            if is_child:
+                out.write(READY + "\n")
+                out.close()
+            end_pods = False  # a fault of ours must not cost anyone a pod
+            await first_of(asyncio.create_task(_wait(stopping)), asyncio.create_task(cluster.failure()))
+            end_pods = True
+    finally:
+        if end_pods and not is_child:
+            print("\nstopping: pods end, data stays")
+        await cluster.stop(end_pods=end_pods)
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+def _stop_signals() -> asyncio.Event:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+def _say_ready(stages: Stages, kubeconfig: Path, settings: Settings, cluster: Cluster) -> None:
+    stages.line()
+    stages.line(f"cluster ready in {stages.total():.2f} s: https://127.0.0.1:{settings.port}, {cluster.summary()}")
+    stages.line()
+    stages.line(f"  export KUBECONFIG={kubeconfig}")
+    stages.line("  kubectl get nodes")
+
+
+def _start_in_background(data: DataDir) -> None:
+    """Starts the same command without --detach in a session of its own and passes its report on.
+
+    UserError with the child's own words when it ends before it is ready.
+    """
+    read_fd, write_fd = os.pipe()
+    data.make()
+    with data.log.open("ab") as log:
+        subprocess.Popen(  # outlives us on purpose
+            [sys.executable, "-m", "seamark", *(a for a in sys.argv[1:] if a != "--detach")],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(write_fd,),
+            start_new_session=True,
+            env={**os.environ, READY_FD: str(write_fd)},
+        )
+    os.close(write_fd)
+    with os.fdopen(read_fd) as report:
+        for line in report:
+            if line.strip() == READY:
+                return
+            if line.startswith(ERROR):
+                raise UserError(line.removeprefix(ERROR).strip())
+            print(line, end="", flush=True)
+    raise UserError(f"up: ended before it was ready; {data.log} says why")

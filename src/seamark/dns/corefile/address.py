@@ -24,12 +24,12 @@ def parse_listen(token: Token) -> str:
     """``host:port`` where a plugin listens; an empty host is every address."""
     try:
         host, port = split_address(token.text)
-        if host and host != "localhost":
+        if host and host != "localhost" and not (port is None and host.isdecimal()):
             ip_address(host)
     except ValueError as error:
         raise token.error(f"'{token.text}' is not an address to listen on: {error}") from None
     if port is None:
-        raise token.error(f"'{token.text}' has no port, such as :8080")
+        raise token.error(f"'{token.text}' has no port: write it as :8080")
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

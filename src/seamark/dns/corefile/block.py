@@ -48,7 +48,8 @@ class _Words:
 
     def between(self, least: int, most: int, what: str) -> tuple[Token, ...]:
         if not least <= len(self.args) <= most:
-            raise self._count(f"{least} to {most} arguments ({what})")
+            wanted = f"exactly {least}" if least == most else f"{least} to {most}"
+            raise self._count(f"{wanted} arguments ({what})")
         return self.args
 
     def _count(self, wanted: str) -> CorefileError:

@@ -32,12 +32,13 @@ class Entries:
 def parse_entries(lines: Iterable[str], *, reverse: bool) -> Entries:
     found = Entries()
     for line in lines:
-        words = line.partition("#")[0].split()
-        if check_entry(words):
+        first, *words = line.partition("#")[0].split() or [""]
+        try:
+            address = ip_address(first)
+        except ValueError:
             continue
-        address = ip_address(words[0])
         rdtype = "A" if address.version == 4 else "AAAA"
-        for word in words[1:]:
+        for word in words:
             name = _normal(word)
             if name is None:
                 continue

@@ -1,0 +1,154 @@
+"""What each plugin's ``parse`` takes and refuses; refusals name line, column and word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from seamark.dns.corefile.lexer import CorefileError
+from seamark.dns.corefile.parser import parse_corefile
+from seamark.dns.plugins.cache.config import Kind, Prefetch, Stale
+from seamark.dns.server.instance import parse_server
+
+
+def parse(text: str, zone: str = ".") -> Any:
+    """The configuration of the first plugin of one block; ``text`` starts on line 2, column 1."""
+    return parse_server(parse_corefile(f"{zone} {{\n{text}\n}}\n", file="Corefile", environment={}))[0].plugins[0][1]
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("cache", {"zones": (".",), "success": Kind(9984, 3600, 5), "denial": Kind(9984, 1800, 5)}),
+        ("cache 30 a b", {"zones": ("a.", "b."), "success": Kind(9984, 30, 5), "denial": Kind(9984, 30, 5)}),
+        ("cache {\nsuccess 5 60 1\ndenial 6\n}", {"success": Kind(5, 60, 1), "denial": Kind(6, 1800, 5)}),
+        ("cache {\nprefetch 10 2m 20%\n}", {"prefetch": Prefetch(10, 120.0, 20)}),
+        ("cache {\nserve_stale\n}", {"stale": Stale(3600.0, False)}),
+        ("cache {\nserve_stale 10s verify\n}", {"stale": Stale(10.0, True)}),
+        ("cache {\nservfail 0\nkeepttl\ndisable denial a\n}", {"servfail": 0.0, "keepttl": True}),
+        ("errors", {"stacktrace": False, "consolidate": ()}),
+        ("forward . 1.1.1.1 [::1]:54 dns://9.9.9.9", {"zone": ".", "policy": "random", "max_concurrent": 0}),
+        (
+            "forward a.b 1.1.1.1 {\nexcept c.a.b d\npolicy sequential\nmax_concurrent 9\n}",
+            {"excepted": ("c.a.b.", "d.")},
+        ),
+        ("forward . ::1 {\nmax_connect_attempts 0\nfailfast_all_unhealthy_upstreams\n}", {"failfast": True}),
+        ("health", {"address": ":8080", "lameduck": 0.0}),
+        ("health localhost:8091 {\nlameduck 1s\n}", {"address": "localhost:8091", "lameduck": 1.0}),
+        ("hosts {\n10.0.0.1 a b\nfallthrough\n}", {"inline": ("10.0.0.1 a b",), "fallthrough": (".",), "ttl": 3600}),
+        (
+            "hosts /x y {\nttl 5\nno_reverse\nreload 0s\n}",
+            {"path": "/x", "zones": ("y.",), "reverse": False, "reload": 0},
+        ),
+        ("kubernetes", {"zones": (".",), "primary": ".", "ttl": 5, "fallthrough": None}),
+        ("kubernetes in-addr.arpa a.b", {"zones": ("in-addr.arpa.", "a.b."), "primary": "a.b."}),
+        ("kubernetes a {\nlabels x in (y, z)\n}", {"labels": "x in (y, z)"}),
+        ("loadbalance", {"prefer": ()}),
+        ("log", {"classes": frozenset({"all"})}),
+        ("log . {\nclass denial error\n}", {"classes": frozenset({"denial", "error"})}),
+        ("loop", {"zone": "."}),
+        ("prometheus", {"address": "localhost:9153"}),
+        ("prometheus [::1]:9153", {"address": "[::1]:9153"}),
+        ("ready 127.0.0.1:81 {\nmonitor continuously\n}", {"address": "127.0.0.1:81", "continuously": True}),
+        ("reload", {"interval": 30.0, "jitter": 15.0}),
+        ("reload 4s 3s", {"interval": 4.0, "jitter": 2.0}),
+        ("reload 4s 0s", {"interval": 4.0, "jitter": 0.0}),
+    ],
+)
+def test_what_is_taken(text: str, fields: dict[str, object]) -> None:
+    config = parse(text)
+    assert {name: getattr(config, name) for name in fields} == fields
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "word", "message"),
+    [
+        ("nonsense", 2, 1, "nonsense", "unknown plugin 'nonsense'"),
+        ("rewrite name a b", 2, 1, "rewrite", "not supported by Seamark yet"),
+        ("errors\nerrors", 3, 1, "errors", "once per server block"),
+        ("errors x", 2, 8, "x", "takes no argument"),
+        ("errors {\nsum\n}", 3, 1, "sum", "no property 'sum' (known: consolidate, stacktrace)"),
+        ("errors {\nconsolidate 5s (\n}", 3, 16, "(", "not a regular expression"),
+        ("errors {\nconsolidate 5s x loud\n}", 3, 18, "loud", "neither a log level"),
+        ("cache 0", 2, 7, "0", "from 1 to"),
+        ("cache -1", 2, 7, "-1", "from 1 to"),
+        ("cache {\nsuccess\n}", 3, 1, "success", "1 to 3 arguments"),
+        ("cache {\nsuccess x\n}", 3, 9, "x", "not a whole number"),
+        ("cache {\nprefetch 1 1m 5%\n}", 3, 15, "5%", "percentage from 10% to 90%"),
+        ("cache {\nservfail 6m\n}", 3, 10, "6m", "from 0s to 300s"),
+        ("cache {\ndisable all\n}", 3, 9, "all", "neither success nor denial"),
+        ("cache {\nserve_stale 1h verify 5s\n}", 3, 23, "5s", "not supported"),
+        ("cache {\nserve_stale 1h slowly\n}", 3, 16, "slowly", "immediate, verify"),
+        ("forward", 2, 1, "forward", "takes a zone and at least one upstream"),
+        ("forward .", 2, 9, ".", "takes a zone and at least one upstream"),
+        ("forward . tls://1.1.1.1", 2, 11, "tls://1.1.1.1", "encrypted upstreams"),
+        ("forward . dns.example", 2, 11, "dns.example", "host names of upstreams are not supported"),
+        ("forward . 1.1.1.1:99999", 2, 11, "1.1.1.1:99999", "neither an address"),
+        ("forward . 1.1.1.1 {\nexcept\n}", 3, 1, "except", "at least one argument"),
+        ("forward . 1.1.1.1 {\npolicy best\n}", 3, 8, "best", "random, round_robin, sequential"),
+        ("forward . 1.1.1.1 {\nmax_concurrent many\n}", 3, 16, "many", "not a whole number"),
+        ("forward . 1.1.1.1 {\ntls a b c\n}", 3, 1, "tls", "encrypted upstreams"),
+        ("forward . 1.1.1.1 {\nhealth_check 1s never\n}", 3, 17, "never", "no_rec, domain"),
+        ("forward . 1.1.1.1 {\nfailover NOERROR\n}", 3, 1, "failover", "cannot be used"),
+        ("forward . 1.1.1.1 {\nnext NOSUCH\n}", 3, 6, "NOSUCH", "not an rcode"),
+        ("forward . 1.1.1.1 {\nmax_age 1s\nexpire 5s\n}", 2, 1, "forward", "max_age 1s is less than expire 5s"),
+        ("forward . 1.1.1.1 {\nforce_tcp yes\n}", 3, 11, "yes", "takes no argument"),
+        ("health 8080", 2, 8, "8080", "has no port"),
+        ("health :8080 x", 2, 14, "x", "at most one argument"),
+        ("health {\nlameduck\n}", 3, 1, "lameduck", "exactly one argument"),
+        ("health {\nlameduck 5\n}", 3, 10, "5", "not a duration"),
+        ("hosts {\nnonsense\n}", 3, 1, "nonsense", "neither a property nor an address"),
+        ("hosts {\n10.0.0.1\n}", 3, 1, "10.0.0.1", "no name follows"),
+        ("hosts {\nfallthrough\n10.0.0.1 a\n}", 4, 1, "10.0.0.1", "entries come before fallthrough"),
+        ("hosts {\nttl 0\n}", 3, 5, "0", "from 1 to 65535"),
+        ("hosts {\nfallthrough_unsupported\n}", 3, 1, "fallthrough_unsupported", "needs 'fallthrough'"),
+        ("kubernetes in-addr.arpa", 2, 1, "kubernetes", "not a reverse zone"),
+        ("kubernetes a {\npods maybe\n}", 3, 6, "maybe", "disabled, insecure, verified"),
+        ("kubernetes a {\nttl 3601\n}", 3, 5, "3601", "from 0 to 3600"),
+        ("kubernetes a {\nlabels in in in\n}", 3, 8, "in", "not a label selector"),
+        ("kubernetes a {\nnamespaces b\nnamespace_labels c\n}", 4, 1, "namespace_labels", "exclude one another"),
+        ("kubernetes a {\nresyncperiod 5m\n}", 3, 1, "resyncperiod", "CoreDNS removed it"),
+        ("kubernetes a {\nmulticluster b\n}", 3, 1, "multicluster", "not supported yet"),
+        ("kubernetes a {\nendpoint 10.0.0.1\n}", 3, 10, "10.0.0.1", "http:// or https://"),
+        ("kubernetes a {\ntls a b\n}", 3, 7, "b", "exactly 3 arguments"),
+        ("kubernetes a {\nignore it\n}", 3, 8, "it", "empty_service"),
+        ("loadbalance weighted f", 2, 13, "weighted", "not supported"),
+        ("loadbalance best", 2, 13, "best", "known: round_robin"),
+        ("loadbalance {\nprefer ten\n}", 3, 8, "ten", "not an address block"),
+        ("log . {nosuch}", 2, 7, "{nosuch}", "not a field"),
+        ("log . {\nclass some\n}", 3, 7, "some", "not a class"),
+        ("loop x", 2, 6, "x", "takes no argument"),
+        ("prometheus {\nruntime_metrics\n}", 3, 1, "runtime_metrics", "Go's runtime"),
+        ("ready {\nmonitor always\n}", 3, 9, "always", "until-ready or continuously"),
+        ("reload 1s", 2, 8, "1s", "of at least 2s"),
+        ("reload 10s 500ms", 2, 12, "500ms", "0s or at least 1s"),
+        ("whoami {\nx\n}", 3, 1, "x", "no property 'x'"),
+    ],
+)
+def test_what_is_refused(text: str, line: int, column: int, word: str, message: str) -> None:
+    with pytest.raises(CorefileError) as caught:
+        parse(text)
+    error = caught.value
+    assert (error.line, error.column, error.word) == (line, column, word)
+    assert message in error.message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (". {\n}\n. {\n}\n", "dns://.:53 is served by another server block already"),
+        ("a a {\n}\n", "served by another"),
+        ("a:53 {\n}\nb A. {\n}\n", "served by another"),
+    ],
+)
+def test_a_zone_is_served_once_per_port(text: str, message: str) -> None:
+    with pytest.raises(CorefileError, match=message):
+        parse_server(parse_corefile(text, file="Corefile", environment={}))
+
+
+def test_plugins_come_in_coredns_order_whatever_the_corefile_says() -> None:
+    text = ". {\nforward . 1.1.1.1\nwhoami\nhosts\ncache\nforward a 1.1.1.2\nerrors\n}\n"
+    found = parse_server(parse_corefile(text, file="Corefile", environment={}))[0].plugins
+    assert [name for name, _ in found] == ["errors", "cache", "hosts", "forward", "forward", "whoami"]
+    assert [config.zone for name, config in found if name == "forward"] == [".", "a."]

@@ -174,6 +174,19 @@ class TestUpdate:
         assert again == made
         assert await client.patch(CONFIGMAPS, "a", {"data": {"k": "1"}}, namespace="default") == made
 
+    async def test_another_uid_is_another_object(self, client: Client) -> None:
+        made = await client.create(CONFIGMAPS, config_map("a"))
+        stale = {**made, "metadata": {**made["metadata"], "uid": "x", "resourceVersion": ""}}
+        with pytest.raises(StatusError, match="Precondition failed: UID in precondition: x"):
+            await client.update(CONFIGMAPS, stale)
+
+    async def test_name_and_namespace_are_those_of_the_url(self, client: Client, api: Api) -> None:
+        await client.create(CONFIGMAPS, config_map("a"))
+        path = "/api/v1/namespaces/default/configmaps/a"
+        assert (await ask(api, "PUT", path, config_map("b"))).status == 400
+        elsewhere = {**config_map("a"), "metadata": {"name": "a", "namespace": "kube-system"}}
+        assert (await ask(api, "PUT", path, elsewhere)).status == 400
+
     async def test_missing_is_not_created(self, client: Client) -> None:
         with pytest.raises(StatusError, match='configmaps "a" not found'):
             await client.update(CONFIGMAPS, config_map("a"))
@@ -391,6 +404,15 @@ class TestWatch:
             ("DELETED", "a", str(first + 1)),
             ("ADDED", "a", str(first + 2)),
         ]
+
+    async def test_the_old_path_of_one_object(self, client: Client, api: Api) -> None:
+        for name in ("a", "b"):
+            await client.create(CONFIGMAPS, config_map(name))
+        response = await ask(api, "GET", "/api/v1/watch/namespaces/default/configmaps/b")
+        assert response.stream is not None
+        async with aclosing(response.stream) as stream:  # type: ignore[type-var]
+            (line,) = (await anext(stream)).splitlines()
+        assert json.loads(line)["object"]["metadata"]["name"] == "b"
 
     async def test_too_old_is_an_event(self, client: Client, api: Api) -> None:
         await client.create(CONFIGMAPS, config_map("a"))

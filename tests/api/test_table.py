@@ -11,6 +11,7 @@ import pytest
 from seamark.api.app import Api
 from seamark.api.table import human_duration
 from seamark.client.client import Client
+from seamark.machinery import protobuf
 from seamark.machinery.gvr import CONFIGMAPS
 from seamark.machinery.wire import Identity, Request, Response
 from seamark.testing.clock import FakeClock
@@ -92,6 +93,25 @@ async def test_partial_metadata(api: Api) -> None:
     protobuf_first = f"application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,{partial}"
     many = parsed((await ask(api, PATH, protobuf_first.format("PartialObjectMetadataList"))).body)
     assert many["kind"] == "PartialObjectMetadataList" and len(many["items"]) == 2
+
+
+async def test_protobuf_for_those_who_take_nothing_else(api: Api, client: Client) -> None:
+    only = "application/vnd.kubernetes.protobuf"
+    response = await ask(api, f"{PATH}/a", only)
+    assert response.headers["content-type"] == only
+    assert protobuf.decode_body(response.body)["data"] == {"k": "v"}
+    listed = protobuf.decode_body((await ask(api, PATH, only)).body)
+    assert (listed["kind"], [i["metadata"]["name"] for i in listed["items"]]) == ("ConfigMapList", ["a", "b"])
+    assert protobuf.decode_body((await ask(api, f"{PATH}/x", only)).body)["reason"] == "NotFound"
+    assert (await ask(api, f"{PATH}/a", f"{only},application/json")).headers["content-type"] == "application/json"
+    body = protobuf.encode_body(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "p"}, "data": {"x": "y"}}
+    )
+    made = await api.handle(Request("POST", PATH, (), {"content-type": only}, body, Identity("jane")))
+    assert (made.status, parsed(made.body)["data"]) == (201, {"x": "y"})
+    for wrong in (b"k8s\0\xff", b"{}", body[:20]):
+        refused = await api.handle(Request("POST", PATH, (), {"content-type": only}, wrong, Identity("jane")))
+        assert refused.status == 400, refused.body
 
 
 async def test_yaml(api: Api) -> None:

@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 Serve = Callable[[Request, bytes | None], Awaitable[Response | Upgrade]]
 """The request without identity, and the client's certificate (DER) where it showed one."""
 
+_LAST_ANSWER = 2.0  # seconds that a request under way has when the server closes
 GZIP_FROM = 128 << 10  # below that kubectl gains nothing (apiserver's threshold)
 
 
@@ -63,6 +64,7 @@ class HttpProtocol(asyncio.Protocol):
         self._writable.set()
         self._socket: WebSocket | None = None
         self._closing = False
+        self._streaming = False
         self._reset()
 
     def _reset(self) -> None:
@@ -223,6 +225,7 @@ class HttpProtocol(asyncio.Protocol):
     async def _write_stream(self, response: Response, *, chunked: bool, keep: bool) -> None:
         """The head goes out at once: clients of a watch wait for it before anything happens."""
         assert response.stream is not None
+        self._streaming = True
         if chunked:
             response.headers["transfer-encoding"] = "chunked"
         await self._write(render_head(response, keep=keep and chunked))
@@ -234,6 +237,7 @@ class HttpProtocol(asyncio.Protocol):
             await close_stream(response.stream)
         if chunked:
             await self._write(b"0\r\n\r\n")
+        self._streaming = False
 
     async def _write(self, data: bytes) -> None:
         """Raises ConnectionError when the client is gone or reads nothing for too long."""
@@ -256,6 +260,7 @@ class HttpProtocol(asyncio.Protocol):
             self._refuse(_malformed("an upgrade cannot be pipelined"))
             return
         self._disarm()
+        self._streaming = True
         request, _ = self._waiting.popleft()
         socket = WebSocket(self._write, self._transport)
         socket.feed(early)
@@ -314,6 +319,8 @@ class HttpProtocol(asyncio.Protocol):
         self._closing = True
         task = self._task
         if task is not None:
+            if not self._streaming:
+                await asyncio.wait({task}, timeout=_LAST_ANSWER)
             task.cancel()
             await asyncio.wait({task}, timeout=5)
         if self._transport is not None:

@@ -62,8 +62,11 @@ def parse_accept(text: str) -> list[MediaRange]:
     return found
 
 
-def select_representation(accept: str, *, protobuf: bool = False) -> Representation:
-    """The first clause that can be served; protobuf only where nothing else is accepted. Raises 406."""
+def select_representation(accept: str) -> Representation:
+    """The first clause that can be served; protobuf only where nothing else is accepted. Raises 406.
+
+    Protobuf is made out of the stored JSON, so it costs more than the JSON that nearly every client takes as well.
+    """
     if not accept.strip():
         return PLAIN
     fallback: Representation | None = None
@@ -73,7 +76,7 @@ def select_representation(accept: str, *, protobuf: bool = False) -> Representat
             continue
         if found.media_type != PROTOBUF:
             return found
-        if protobuf and not found.transform:
+        if not found.transform:
             fallback = fallback or found
     if fallback is not None:
         return fallback

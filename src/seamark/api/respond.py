@@ -9,9 +9,10 @@ import msgspec
 import yaml
 
 from seamark.api.core import Call, Core
-from seamark.api.negotiation import JSON, YAML, Representation, select_representation
+from seamark.api.negotiation import JSON, PROTOBUF, YAML, Representation, select_representation
 from seamark.api.objects import Obj, encode, splice, unpack
 from seamark.api.table import list_kind, parse_include, render_columns, render_partial, render_rows, render_table
+from seamark.machinery import protobuf
 from seamark.machinery.status import StatusError
 from seamark.machinery.wire import Response
 
@@ -28,7 +29,7 @@ def respond_text(text: str, *, status: int = 200) -> Response:
 
 
 def respond_status(error: StatusError, accept: str = "") -> Response:
-    """A failure; in YAML for a client that wants that alone."""
+    """A failure; in YAML or protobuf for a client that takes nothing else."""
     value = {**error.as_dict(), "details": error.details}
     try:
         media_type = select_representation(accept).media_type
@@ -41,9 +42,11 @@ def respond_status(error: StatusError, accept: str = "") -> Response:
 
 
 def respond_encoded(value: Any, media_type: str, *, status: int = 200) -> Response:
-    body = render_yaml(value) if media_type == YAML else encode(value)
-    kept = YAML if media_type == YAML else JSON
-    return Response(status, body, {"content-type": kept, "cache-control": _NO_CACHE})
+    if media_type == YAML:
+        body = render_yaml(value)
+    else:
+        body = protobuf.encode_body(value) if media_type == PROTOBUF else encode(value)
+    return Response(status, body, {"content-type": media_type, "cache-control": _NO_CACHE})
 
 
 def render_yaml(value: Any) -> bytes:

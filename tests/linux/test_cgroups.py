@@ -23,7 +23,7 @@ def test_unified() -> None:
     layout = compile_layout((MountPoint("/sys/fs/cgroup", "cgroup2"),), {"/sys/fs/cgroup": "cpu memory pids\n"})
     assert layout.version == "v2"
     assert set(layout.controllers) == {"cpu", "memory", "pids"}
-    assert layout.memory_events(group_of("u", "c-0")) == "/sys/fs/cgroup/seamark/u/c-0/memory.events"
+    assert layout.memory_events(group_of("u", "c-0")) == "/sys/fs/cgroup/seamark-u/c-0/memory.events"
 
 
 def test_without_a_memory_controller_nothing_counts() -> None:

@@ -7,13 +7,14 @@ On a hybrid machine (v1 controllers and an empty unified tree) runc uses v1, and
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from seamark.linux.mountinfo import MountPoint, parse_mountinfo
 
-PARENT = "seamark"
+PREFIX = "seamark-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ def read_layout() -> CgroupLayout:
 
 
 def group_of(uid: str, key: str = "") -> str:
-    return f"{PARENT}/{uid}/{key}" if key else f"{PARENT}/{uid}"
+    """Each pod has a group of its own at the top: a shared parent could vanish while another pod is being made."""
+    return f"{PREFIX}{uid}/{key}" if key else f"{PREFIX}{uid}"
 
 
 def members(layout: CgroupLayout, group: str) -> frozenset[int]:
@@ -77,16 +79,8 @@ def members(layout: CgroupLayout, group: str) -> frozenset[int]:
 
 
 def remove_group(layout: CgroupLayout, group: str) -> None:
-    """Removes the empty directories of ``group`` and, when it was the last, of our parent. Busy ones stay."""
+    """Removes the directories of ``group`` from the bottom up; one with a process in it stays."""
     for mount in layout.mounts:
-        top = Path(mount, group)
-        for directory, _, _ in os.walk(top, topdown=False):
-            _remove_directory(Path(directory))
-        _remove_directory(Path(mount, PARENT))
-
-
-def _remove_directory(directory: Path) -> None:
-    try:
-        directory.rmdir()
-    except OSError:
-        pass
+        for directory, _, _ in os.walk(Path(mount, group), topdown=False):
+            with suppress(OSError):
+                os.rmdir(directory)

@@ -132,7 +132,7 @@ async def test_what_the_tutorial_types_works_in_it(store: ImageStore, pods: PodR
         "ping: bad address 'no.such.name'\nweb-1\nnameserver 127.0.0.1\n"
     )
     assert "1 packets received" in await shell(pods, "ping -c1 10.244.7.2")
-    assert "connection refused" in (await shell(pods, "nslookup -query=A x.")).lower()
+    assert "connection refused" in (await shell(pods, "nslookup -timeout=1 -retry=1 -query=A x.")).lower()
     assert "connection refused" in (await shell(pods, "dig +tries=1 +time=1 x. SRV")).lower()
     assert "10.244.7.1/32" in await shell(pods, "ip address; ls /; env; echo x | grep x; sleep 0; bash -c true")
 

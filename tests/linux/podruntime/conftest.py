@@ -132,7 +132,10 @@ def leftovers(directory: Path, uids: tuple[str, ...]) -> list[str]:
             found.append(f"mount namespace of {process.name}")
     layout = cgroups.read_layout()
     found += [
-        f"cgroup {mount}/{uid}" for mount in layout.mounts for uid in uids if Path(mount, "seamark", uid).exists()
+        f"cgroup {mount}/{uid}"
+        for mount in layout.mounts
+        for uid in uids
+        if Path(mount, cgroups.group_of(uid)).exists()
     ]
     return found
 

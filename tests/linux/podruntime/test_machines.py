@@ -53,13 +53,13 @@ def run_on(machine: str, directory: Path, pin: Path, *, after: str = "true") -> 
 
 
 def test_without_cgroups_pods_run_and_it_is_said_once(tmp_path: Path, pin: Path) -> None:
-    after = "mount -t cgroup2 none /sys/fs/cgroup; ls -d /sys/fs/cgroup/seamark/uid-m 2>&1 | grep -c cannot"
+    after = "mount -t cgroup2 none /sys/fs/cgroup; ls -d /sys/fs/cgroup/seamark-uid-m 2>&1 | grep -c cannot"
     assert run_on(NO_CGROUPS, tmp_path / "nodes" / "n", pin, after=after) == [WARNING, "0 pod", "1"]
 
 
 def test_unified_cgroups(tmp_path: Path, pin: Path) -> None:
     assert run_on(UNIFIED, tmp_path / "nodes" / "n", pin) == ["0 pod"]
-    assert not [mount for mount in cgroups.read_layout().mounts if Path(mount, "seamark/uid-m").exists()]
+    assert not [mount for mount in cgroups.read_layout().mounts if Path(mount, "seamark-uid-m").exists()]
 
 
 def test_a_data_directory_on_an_overlay_gets_its_upper_layers_in_memory(tmp_path: Path, pin: Path) -> None:

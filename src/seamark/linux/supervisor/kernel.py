@@ -95,11 +95,11 @@ def unmount(target: str) -> None:
 
 
 def remove_own_cgroup(group: str) -> None:
-    """``group`` and its parents below the tree that this process mounted for itself; nobody else sees them."""
+    """The pod's group in the tree that this process mounted for itself; nobody else sees it."""
     try:
         if group:
-            os.removedirs(f"/sys/fs/cgroup/{group}")
-    except OSError:  # another pod's is beside it
+            os.rmdir(f"/sys/fs/cgroup/{group}")
+    except OSError:  # no container ever ran
         pass
 
 

@@ -60,18 +60,17 @@ class Process:
         async with self._reloading:
             try:
                 corefile = self._load()
-                found = fingerprint(corefile)
-                if found == self._fingerprint:
-                    self._refused = ""
-                    return False
-                if found == self._refused:
-                    return False
-                self._host.log("[INFO] Reloading")
-                self._refused = found
+            except LOADING as error:
+                return await self._refuse(str(error), str(error))
+            found = fingerprint(corefile)
+            if found in (self._fingerprint, self._refused):
+                self._refused = self._refused if found == self._refused else ""
+                return False
+            self._host.log("[INFO] Reloading")
+            try:
                 await self._take(corefile)
             except LOADING as error:
-                await self._refuse(str(error))
-                return False
+                return await self._refuse(found, str(error))
             self._host.log("[INFO] Reloading complete")
         self._watch()
         return True
@@ -149,12 +148,14 @@ class Process:
 
     async def _open(self, host: str, port: int) -> _Port:
         """Both protocols, or none."""
-        udp = tcp = None
         try:
-            udp, tcp = open_udp(host, port), open_tcp(host, port)
-        except OSError as error:
-            if udp is not None:
+            udp = open_udp(host, port)
+            try:
+                tcp = open_tcp(host, port)
+            except OSError:
                 udp.close()
+                raise
+        except OSError as error:
             raise OSError(error.errno, f"cannot listen on {host or '*'}:{port}: {error.strerror}") from error
         listener = TcpListener(port, self._core.answer, self._host.clock)
         await listener.start(tcp)
@@ -185,18 +186,18 @@ class Process:
             if await self.reload():
                 return  # the instance that is now in service has its own watcher
 
-    async def _refuse(self, why: str) -> None:
-        if why == self._refused:
-            return
+    async def _refuse(self, identity: str, why: str) -> bool:
+        """Tells once about each Corefile that cannot be taken: in the log, in a metric, as an Event on the pod."""
+        if identity == self._refused:
+            return False
+        self._refused = identity
         self._host.log(f"[ERROR] Corefile changed but reload failed: {why}; the last good one stays in service")
         self._host.metrics.reload_failed.inc()
-        if not self._refused:
-            self._refused = why
         pod = own_pod(self._host.environment)
         client = next((h.client for name, h in self._serving.plugins() if name == "kubernetes"), None)
         if pod is not None and client is not None:
-            problem = await report_corefile(
-                client, pod, f"{why}; the last good Corefile stays in service", self._host.clock
-            )
+            message = f"{why}; the last good Corefile stays in service"
+            problem = await report_corefile(client, pod, message, self._host.clock)
             if problem:
                 self._host.log(f"[WARNING] the event about the Corefile could not be written: {problem}")
+        return False

@@ -337,6 +337,21 @@ class TestProbes:
         await node.until(lambda p: not status_of(p)["ready"])
         assert "Unhealthy" in await reasons(node)
 
+    async def test_adopted_pod_stays_ready_until_a_probe_says_otherwise(self, node: Any, status_of: StatusOf) -> None:
+        node.runtime.answers["up",] = (0, b"")
+        probe = {"exec": {"command": ["up"]}}
+        probes = {"readinessProbe": probe, "startupProbe": probe}
+        await node.create(containers=[{"name": "web", "image": "web:1", **probes}])
+        await node.until(lambda p: status_of(p).get("ready"))
+        before = await node.pod()
+        await node.kill()
+        node.runtime.answers["up",] = (1, b"")
+        await node.restart()
+        await node.advance(15)
+        assert await node.pod() == before
+        await node.advance(10)
+        await node.until(lambda p: not status_of(p)["ready"])
+
     async def test_liveness_restarts(self, node: Any, status_of: StatusOf) -> None:
         node.runtime.answers["up",] = (0, b"")
         probe = {"exec": {"command": ["up"]}, "periodSeconds": 2, "failureThreshold": 2}

@@ -70,7 +70,8 @@ class PodStart:
             delay = min(before.delay * 2, MAX_RETRY) if same and before and before.delay else FIRST_RETRY
             return Failure(error.reason, error.message, now, delay)
         if error.reason in PULL_REASONS:
-            text = f'Failed to pull image "{container.image}": {error.message}'
+            cause = error.message.removeprefix(f'failed to pull image "{container.image}": ')
+            text = f'Failed to pull image "{container.image}": {cause}'
             self._events.warning("Failed", text, container)
             self._events.warning("Failed", f"Error: {error.reason}", container)
             if error.reason == "ErrImagePull":

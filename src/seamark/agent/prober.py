@@ -123,21 +123,25 @@ class Prober:
                 self.verdicts.pop(container.name, None)
                 held = None
             if current is not None and running and held is None:
-                self._start(container, current, look.ip)
+                self._start(container, current, look)
 
     async def close(self) -> None:
         tasks = [task for _, task in self._tasks.values()]
         self._tasks.clear()
         await cancel(*tasks)
 
-    def _start(self, container: Container, current: ContainerState, ip: str) -> None:
+    def _start(self, container: Container, current: ContainerState, look: Look) -> None:
+        """What the API already says of this very attempt still holds: an agent that adopts a pod disturbs nobody."""
         name, attempt = container.name, current.attempt
-        self.verdicts[name] = Verdict(attempt, started=container.startup_probe is None, ready=False)
-        task = asyncio.create_task(self._run(container, current, ip), name=f"probes of {name} attempt {attempt}")
+        written = look.pod.written(name)
+        known = written if written and written.state.running and written.restart_count == attempt else None
+        started = container.startup_probe is None or bool(known and known.started)
+        self.verdicts[name] = Verdict(attempt, started=started, ready=bool(known and known.ready))
+        task = asyncio.create_task(self._run(container, current, look.ip), name=f"probes of {name} attempt {attempt}")
         self._tasks[name] = (attempt, task)
 
     async def _run(self, container: Container, current: ContainerState, ip: str) -> None:
-        if container.startup_probe:
+        if container.startup_probe and not self.verdicts[container.name].started:
             await self._repeat(container, container.startup_probe, "startup", current, ip)
             if not self.verdicts[container.name].started:
                 return
@@ -150,7 +154,7 @@ class Prober:
 
     async def _repeat(self, container: Container, probe: Probe, kind: Kind, current: ContainerState, ip: str) -> None:
         """Until the probe has nothing more to say: started, condemned, or (readiness) for ever."""
-        tally = Tally()
+        tally = Tally(True) if kind == "readiness" and self.verdicts[container.name].ready else Tally()
         await self._clock.sleep(current.started + probe.initial_delay_seconds - self._clock.time())
         while True:
             began = self._clock.time()

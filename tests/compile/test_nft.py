@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seamark.compile import nftlayout
-from seamark.compile.diff import SEEDED, Batch, Mirror, compile_nft, render_batch, render_explained, render_table
+from seamark.compile.diff import SEEDED, Batch, Mirror, compile_nft
 from seamark.compile.endpoints import BackendEndpoint
 from seamark.compile.nft import Allocator, CapacityError, Serials
 from seamark.compile.nftlayout import Layout, pool_size
+from seamark.compile.nfttext import render_batch, render_explained, render_table
 from seamark.compile.ruleset import NodeConfig, PortKey, PortRules, Ruleset, Target, compile_ruleset
 from seamark.model.meta import UNKNOWN
 from seamark.model.snapshot import Snapshot
@@ -98,19 +99,26 @@ PACKETS = packets()
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(change(), min_size=1, max_size=6))
-def test_increments_agree_with_the_whole_and_with_the_decisions(changes: list[dict[PortKey, PortRules | None]]) -> None:
+@given(st.lists(st.tuples(change(), st.booleans()), min_size=1, max_size=6))
+def test_increments_agree_with_the_whole_and_with_the_decisions(
+    changes: list[tuple[dict[PortKey, PortRules | None], bool]],
+) -> None:
     mirror, kernel = Mirror(NODE), FakeNft(NODE)
     kernel.apply(mirror.full())
     ports: dict[PortKey, PortRules] = {}
-    for step in changes:
+    for step, sweep in changes:
         known = {key: r for key, r in step.items() if r is not None or key in ports}
         kernel.apply(mirror.update(known))
+        if sweep:
+            kernel.apply(mirror.sweep())
         ports = {k: v for k, v in {**ports, **known}.items() if v is not None}
+    ruleset = Ruleset(NODE, ports)
+    for packet in PACKETS:
+        assert kernel.trace(packet) == trace(ruleset, packet), packet
+    kernel.apply(mirror.sweep())
     anew = FakeNft(NODE)
     anew.apply(mirror.full())
     assert kernel.sets == anew.sets
-    ruleset = Ruleset(NODE, ports)
     fresh = FakeNft(NODE)
     fresh.apply(compile_nft(ruleset).full())
     for packet in PACKETS:
@@ -155,6 +163,18 @@ def test_one_endpoint_replaced_is_one_element_replaced(mirror: Mirror, kernel: F
     batch = applied(mirror, kernel, rules("web", 2, 6, 8))
     assert {name: len(keys) for name, keys in batch.deletes.items()} == {"eps": 1}
     assert {name: len(items) for name, items in batch.adds.items()} == {"eps": 1}
+
+
+def test_a_pool_that_was_left_lingers_until_swept(mirror: Mirror, kernel: FakeNft) -> None:
+    """A packet that read the number of the old pool before the commit finds its endpoint after it."""
+    applied(mirror, kernel, rules("web", 2, 4, 6))
+    before = dict(kernel.sets["eps"])
+    batch = applied(mirror, kernel, rules("web", 2, 4))
+    assert "eps" not in batch.deletes
+    assert before.items() <= kernel.sets["eps"].items()
+    kernel.apply(mirror.sweep())
+    assert len(kernel.sets["eps"]) == 2
+    assert mirror.sweep().is_empty
 
 
 def test_load_is_the_whole_product_at_once() -> None:

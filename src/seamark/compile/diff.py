@@ -9,6 +9,8 @@ Rules:
 * A batch is one transaction: its deletes come before its adds, so an element may change its data in place.
 * Which of two Services has a frontend both claim is settled here and says the same whatever came first: the lesser
   PortKey. The loser gets it when the winner goes.
+* Endpoints of a pool that was left are deleted later, by ``sweep``: a packet that read the pool's number just before
+  the commit still finds them. Numbers are handed out again only after that.
 * ``aff``, which packets fill, is in no batch.
 """
 
@@ -29,11 +31,14 @@ from seamark.compile.nft import (
     kind_elements,
     plan_pools,
 )
-from seamark.compile.nftlayout import SETS, Layout, class_numbers, render_affinity_chain, render_structure, render_value
+from seamark.compile.nftlayout import SETS, Layout, class_numbers, render_value
 from seamark.compile.ruleset import Frontend, NodeConfig, PortKey, PortRules, Ruleset, Target
 
 SHARED = frozenset({"vips", "hairpin"})
 """Sets in which two ports may want the same element."""
+
+LINGERING = frozenset({"eps", "pick"})
+"""Sets whose keys a packet may hold from an earlier lookup."""
 
 Element = tuple[str, bytes]
 
@@ -77,6 +82,8 @@ class Mirror:
         self._shared: Counter[Element] = Counter()
         self._seeds: dict[Element, Seed] = {}
         self._unclaimed: set[int] = set()
+        self._lingering: dict[Element, bytes] = {}
+        self._left: list[Pool] = []
 
     @property
     def ports(self) -> Mapping[PortKey, Placement]:
@@ -112,7 +119,6 @@ class Mirror:
             touched.update(dict.fromkeys(self._claim(key, rules)))
         batch, chains, kinds = Batch(), set(self.affinities), set(self._allocator.kinds)
         shared: dict[Element, int] = {}
-        dropped: list[Pool] = []
         for key in touched:
             old = self._ports.pop(key, None)
             rules = changes.get(key, old.rules if old else None)
@@ -120,10 +126,8 @@ class Mirror:
             if new is not None:
                 self._ports[key] = new
             self._diff(old, new, batch, shared)
-            dropped += _dropped(old, new)
+            self._left += _dropped(old, new)
         self._diff_shared(shared, batch)
-        for pool in dropped:
-            self._allocator.give(pool)
         self._seeds = {}
         batch.chains = tuple(c for c in self.affinities if c not in chains)
         fresh = {kind: chain for kind, chain in self._allocator.kinds.items() if kind not in kinds}
@@ -140,8 +144,23 @@ class Mirror:
             batch.add(element, data)
         return batch
 
+    def sweep(self) -> Batch:
+        """Deletes what lingers; ask for it some milliseconds after the last update was applied."""
+        batch = Batch()
+        for element in self._lingering:
+            batch.delete(element)
+        self._forget_lingering()
+        return batch
+
+    def _forget_lingering(self) -> None:
+        self._lingering = {}
+        for pool in self._left:
+            self._allocator.give(pool)
+        self._left = []
+
     def full(self) -> Batch:
         """The whole product, replacing whatever is in the sets."""
+        self._forget_lingering()
         batch = Batch(chains=self.affinities, flush=True)
         for element, data in kind_elements(self._allocator.kinds).items():
             batch.add(element, data)
@@ -190,17 +209,25 @@ class Mirror:
         before = compile_elements(old, self.node) if old else Elements()
         after = compile_elements(new, self.node) if new else Elements()
         for element, data in before.items():
-            if after.get(element) != data:
-                if element[0] in SHARED:
-                    shared[element] = shared.get(element, 0) - 1
-                else:
-                    batch.delete(element)
+            if after.get(element) == data:
+                continue
+            if element[0] in SHARED:
+                shared[element] = shared.get(element, 0) - 1
+            elif element[0] in LINGERING and element not in after:
+                self._lingering[element] = data
+            else:
+                batch.delete(element)
         for element, data in after.items():
-            if before.get(element) != data:
-                if element[0] in SHARED:
-                    shared[element] = shared.get(element, 0) + 1
-                else:
-                    batch.add(element, data)
+            if before.get(element) == data:
+                continue
+            if element[0] in SHARED:
+                shared[element] = shared.get(element, 0) + 1
+            elif self._lingering.get(element) == data:
+                del self._lingering[element]
+            else:
+                if self._lingering.pop(element, None) is not None:
+                    batch.delete(element)
+                batch.add(element, data)
 
     def _diff_shared(self, steps: Mapping[Element, int], batch: Batch) -> None:
         for element, step in steps.items():
@@ -248,56 +275,3 @@ def compile_nft(ruleset: Ruleset, layout: Layout | None = None) -> Mirror:
     mirror = Mirror(ruleset.node, layout)
     mirror.update(dict(sorted(ruleset.ports.items())))
     return mirror
-
-
-# ---- text -----------------------------------------------------------------------------------------------------
-
-
-def render_table(mirror: Mirror) -> str:
-    """The whole product as one file for ``nft -f``: replaces the table in one transaction (clients of affinity
-    Services are forgotten; a full batch keeps them).
-    """
-    table = f"{mirror.layout.nft_family} {mirror.layout.table}"
-    structure = render_structure(mirror.layout, mirror.node, mirror.affinities)
-    elements = render_batch(mirror.layout, Batch(adds=mirror.full().adds))
-    return f"add table {table}\ndelete table {table}\n{structure}{elements}"
-
-
-def render_batch(layout: Layout, batch: Batch) -> str:
-    """A batch as commands for ``nft -f``."""
-    table = f"{layout.nft_family} {layout.table}"
-    lines = [render_affinity_chain(layout, *chain) for chain in batch.chains]
-    lines += [f"flush map {table} {name}\n" for name in SETS if batch.flush]
-    for name, keys in batch.deletes.items():
-        shown = ", ".join(render_value(layout, SETS[name].key, key) for key in keys)
-        lines.append(f"delete element {table} {name} {{ {shown} }}\n")
-    for name, items in batch.adds.items():
-        shown = ", ".join(render_element(layout, name, key, data) for key, data in items)
-        lines.append(f"add element {table} {name} {{ {shown} }}\n")
-    return "".join(lines)
-
-
-def render_explained(mirror: Mirror, *, everything: bool = False) -> str:
-    """The elements port by port, each under the Service it came from; for people and goldens. ``everything`` adds
-    the kinds every table has, so that structure and elements together are a whole file.
-    """
-    table = f"{mirror.layout.nft_family} {mirror.layout.table}"
-    lines = []
-    if everything:
-        kinds = mirror.full().adds["kinds"]
-        lines = [f"add element {table} kinds {{ {render_element(mirror.layout, 'kinds', k, d)} }}" for k, d in kinds]
-    for key, placement in sorted(mirror.ports.items()):
-        lines.append(f"# {key} from {placement.rules.origin}")
-        elements = sorted(compile_elements(placement, mirror.node).items(), key=_by_set)
-        lines += [f"add element {table} {n} {{ {render_element(mirror.layout, n, k, d)} }}" for (n, k), d in elements]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def render_element(layout: Layout, name: str, key: bytes, data: bytes) -> str:
-    shown = render_value(layout, SETS[name].key, key)
-    return f"{shown} : {render_value(layout, SETS[name].data, data)}" if SETS[name].data else shown
-
-
-def _by_set(item: tuple[Element, bytes]) -> tuple[int, bytes]:
-    (name, key), _ = item
-    return list(SETS).index(name), key

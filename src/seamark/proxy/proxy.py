@@ -37,7 +37,6 @@ from seamark.proxy.table import KernelTable
 logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0
-RETRY_SECONDS = 1.0
 FEW_FRONTENDS = 8
 KEPT = 1024
 ADDRESS_FAMILIES: Mapping[Family, int] = {"IPv4": socket.AF_INET, "IPv6": socket.AF_INET6}
@@ -76,6 +75,7 @@ class ServiceProxy:
         self._index = ServiceIndex(config, tuple(self._layouts))
         self._wake = asyncio.Event()
         self._failed = False
+        self._due = False
         ours, headless = f"!{SERVICE_PROXY_NAME_LABEL}", f"!{HEADLESS_LABEL}"
         self._services = Informer(
             client, SERVICES, Service, clock=clock, label_selector=ours, field_selector="spec.clusterIP!=None"
@@ -144,7 +144,9 @@ class ServiceProxy:
             else:
                 for family, table in self._tables.items():
                     await table.apply(pending.ports[family])
-                    await table.check()
+                    if self._due:
+                        await table.check()
+                self._due = False
         except (OSError, NftError, CapacityError) as error:
             self._failed = True
             logger.error("rules not applied node=%s error=%s", self._config.name, error)
@@ -155,9 +157,10 @@ class ServiceProxy:
         self._note(pending.seen)
 
     async def _tick(self) -> None:
-        """Wakes the loop to look for foreign changes, and to retry."""
+        """Wakes the loop to look for foreign changes, to sweep, and to retry."""
         while True:
-            await self._clock.sleep(RETRY_SECONDS if self._failed else CHECK_SECONDS)
+            await self._clock.sleep(CHECK_SECONDS)
+            self._due = True
             self._wake.set()
 
     def _note(self, seen: Mapping[ObjectKey, float]) -> None:

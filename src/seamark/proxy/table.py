@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from seamark.compile.diff import SEEDED, Batch, Mirror, render_table
+from seamark.compile.diff import SEEDED, Batch, Mirror
 from seamark.compile.nftlayout import (
     SETS,
     Layout,
@@ -28,6 +28,7 @@ from seamark.compile.nftlayout import (
     render_affinity_chain,
     render_structure,
 )
+from seamark.compile.nfttext import render_table
 from seamark.compile.ruleset import NodeConfig, PortKey, PortRules
 from seamark.linux.nfnetlink import ElementBatch, GenerationError, Nfnetlink, NfnetlinkError, Table
 from seamark.linux.nft import apply_nft
@@ -81,8 +82,11 @@ class KernelTable:
     async def apply(self, changes: Mapping[PortKey, PortRules | None]) -> int:
         """Brings the kernel up to date; gives how many elements moved. Raises NftError or OSError."""
         batch = self.mirror.update(changes)
-        if batch.is_empty:
-            return 0
+        if not batch.is_empty:
+            await self._apply(batch)
+        return batch.size
+
+    async def _apply(self, batch: Batch) -> None:
         try:
             await self._load_chains(batch)
             await self._send(batch)
@@ -92,14 +96,16 @@ class KernelTable:
         except NfnetlinkError as error:
             logger.warning("loading everything anew table=%s error=%s", self._table.name, error)
             await self.mend()
-        return batch.size
 
     async def check(self) -> bool:
-        """Mends what somebody else's change may have broken; True if there was one."""
-        if not self._suspect and self._netlink.generation() == self._generation:
-            return False
-        await self.mend()
-        return True
+        """Mends what somebody else's change may have broken, True if there was one; sweeps. Call it each second."""
+        if self._suspect or self._netlink.generation() != self._generation:
+            await self.mend()
+            return True
+        swept = self.mirror.sweep()
+        if not swept.is_empty:
+            await self._apply(swept)
+        return False
 
     def remove(self) -> None:
         """Deletes our table and nothing else."""

@@ -178,3 +178,27 @@ async def test_a_closed_store_takes_no_writes(tmp_path: Path) -> None:
     assert (await writing).revision == 2
     with pytest.raises(StoreWriteError):
         await store.create(key="/b", value=b"")
+
+
+async def test_a_refused_batch_fails_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also what was decided against writes of the same batch: they never were."""
+    store = SqliteStore(tmp_path / "registry.db")
+    kept = await store.create(key="/kept", value=b"1")
+
+    def refuse(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("seamark.store.sqlite._commit", refuse)
+        asked = (
+            store.create(key="/a", value=b"1"),
+            store.create(key="/b", value=b"1"),
+            store.create(key="/a", value=b"2"),
+            store.delete(key="/kept", expected=kept.revision),
+        )
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(o) for o in outcomes] == [StoreWriteError] * 4
+    assert await store.revision() == kept.revision
+    assert [e.key for e in (await store.list(prefix="/")).entries] == ["/kept"]
+    assert (await store.create(key="/a", value=b"3")).revision == kept.revision + 1
+    await store.close()

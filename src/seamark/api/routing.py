@@ -15,12 +15,19 @@ from seamark.resources.registry import Registry
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")
 
 
+_LATER = ("ephemeralcontainers", "portforward", "proxy", "resize")  # Kubernetes has them, this server not yet
+
+
 class UnknownPathError(Exception):
     """No such group, version or path: ``404 page not found``."""
 
 
 def unknown_resource() -> StatusError:
     return StatusError(404, "NotFound", "the server could not find the requested resource")
+
+
+def not_implemented(what: str) -> StatusError:
+    return StatusError(501, "NotImplemented", f"{what} is not supported by this server yet")
 
 
 def method_not_allowed() -> StatusError:
@@ -62,7 +69,7 @@ def _parse_rest(registry: Registry, group: str, version: str, rest: list[str]) -
     if len(rest) > 1:
         _check_segment("Name", name)
     if len(rest) > 2 and subresource not in row.subresources:
-        raise unknown_resource()
+        raise not_implemented(subresource) if subresource in _LATER else unknown_resource()
     return Target(row, gvr, namespace, name, subresource, watch)
 
 

@@ -6,7 +6,7 @@ not stored: the resourceVersion stays, no event goes out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from seamark.api.core import Call, Core, Target
@@ -33,7 +33,7 @@ from seamark.machinery.status import (
     invalid,
     not_found,
 )
-from seamark.resources.registry import Resource
+from seamark.resources.registry import Reference, Resource
 from seamark.store.base import Entry, KeyExistsError, RevisionMismatchError
 
 _NAME_TRIES = 8  # as apiserver since 1.30
@@ -98,6 +98,16 @@ async def _admit(core: Core, row: Resource, obj: Obj) -> None:
         entry = await core.store.get(key=holder[0].key(namespace, name)) if holder else None
         found.append(unpack_entry(entry) if entry else None)
     row.admit(obj, found)
+
+
+async def _look_up(core: Core, references: Sequence[Reference]) -> list[Obj | None]:
+    """What the references name; None for what is not there."""
+    found: list[Obj | None] = []
+    for gvr, namespace, name in references:
+        served = core.registry.find(gvr.group, gvr.version, gvr.resource)
+        entry = await core.store.get(key=served[0].key(namespace, name)) if served else None
+        found.append(unpack_entry(entry) if entry else None)
+    return found
 
 
 async def _insert(core: Core, call: Call, obj: Obj, warnings: tuple[str, ...]) -> Written:

@@ -11,7 +11,9 @@ from seamark.api.deletion import DeleteOptions, check_preconditions, parse_delet
 from seamark.api.objects import Obj, pack, same, unpack_entry
 from seamark.api.respond import representation, respond_encoded, respond_object, served
 from seamark.api.writes import missing
+from seamark.machinery import schema
 from seamark.machinery.status import conflict, forbidden
+from seamark.machinery.strict import conform_object
 from seamark.machinery.wire import Response
 from seamark.store.base import Entry, RevisionMismatchError
 
@@ -37,6 +39,9 @@ async def delete(core: Core, call: Call) -> Response:
 
 def delete_options(call: Call) -> DeleteOptions:
     body: Any = decode_body(call.request, "v1", "DeleteOptions") if call.request.body.strip() else {}
+    message = schema.message("v1", "DeleteOptions")
+    if message is not None:
+        body, _ = conform_object(body, message)
     return parse_delete_options(body, dict(reversed(call.request.query)))
 
 

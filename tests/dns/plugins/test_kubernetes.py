@@ -121,8 +121,8 @@ CASES = [
     DnsCase("ns.dns.cluster.local.", "AAAA", authority=SOA),
     DnsCase("dns.cluster.local.", "A", "NXDOMAIN", authority=SOA),
     DnsCase("hostmaster.cluster.local.", "A", "NXDOMAIN", authority=SOA),
-    DnsCase("dns-version.cluster.local.", "TXT", answer='dns-version.cluster.local. 28800 IN TXT "1.1.0"'),
-    DnsCase("dns-version.in-addr.arpa.", "TXT", answer='dns-version.in-addr.arpa. 28800 IN TXT "1.1.0"'),
+    DnsCase("dns-version.cluster.local.", "TXT", answer='dns-version.cluster.local. 30 IN TXT "1.1.0"'),
+    DnsCase("dns-version.in-addr.arpa.", "TXT", answer='dns-version.in-addr.arpa. 30 IN TXT "1.1.0"'),
     DnsCase("dns-version.cluster.local.", "A", "NXDOMAIN", authority=SOA),
     DnsCase(
         "10-244-7-7.default.pod.cluster.local.", "A", answer="10-244-7-7.default.pod.cluster.local. 30 IN A 10.244.7.7"
@@ -145,6 +145,13 @@ CASES = [
     ),
     DnsCase(
         "out.default.svc.cluster.local.", "CNAME", answer="out.default.svc.cluster.local. 30 IN CNAME Outside.example."
+    ),
+    DnsCase(
+        "lost.default.svc.cluster.local.",
+        "AAAA",
+        answer="lost.default.svc.cluster.local. 30 IN CNAME nosuch.example.",
+        additional="",
+        aa=True,
     ),
     DnsCase("out.default.svc.cluster.local.", "SRV", authority=SOA),
     DnsCase("out.default.svc.cluster.local.", "TXT", authority=SOA),
@@ -187,6 +194,12 @@ async def test_only_nxdomain_falls_through(registry: Any, serve: Any) -> None:
         "IN A 192.0.2.7",
         "IN SRV 0 0 40212 .",
     ]
+
+
+async def test_the_version_has_a_ttl_of_its_own_which_cache_bounds_like_any_other(registry: Any, serve: Any) -> None:
+    server = await serve(". {\nkubernetes cluster.local\n}")
+    case = DnsCase("dns-version.cluster.local.", "TXT", answer='dns-version.cluster.local. 28800 IN TXT "1.1.0"')
+    assert case.differences(await server.ask(case.query())) == []
 
 
 async def test_transfers_are_refused(registry: Any, serve: Any) -> None:

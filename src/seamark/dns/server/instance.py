@@ -21,7 +21,7 @@ from seamark.dns.corefile.parser import Corefile, ServerBlock
 from seamark.dns.host import Host, Site
 from seamark.dns.order import IMPLEMENTED, ORDER
 from seamark.dns.plugin import Answer, Next, Plugin, Query
-from seamark.dns.reply import failed
+from seamark.dns.reply import failed, reply_to
 
 MAX_DEPTH = 8
 DS = dns.rdatatype.DS
@@ -166,7 +166,7 @@ class Instance:
     async def lookup(
         self, port: int, query: Query, name: dns.name.Name, rdtype: dns.rdatatype.RdataType
     ) -> dns.message.Message | None:
-        """A question of our own on behalf of ``query``'s client; None where nothing was written."""
+        """A question of our own on behalf of ``query``'s client; None if it has come round too often."""
         if query.depth >= MAX_DEPTH:
             return None
         asked = dns.message.make_query(name, rdtype)
@@ -180,7 +180,8 @@ class Instance:
             received=query.received,
             depth=query.depth + 1,
         )
-        return (await self.serve(port, own)).message
+        answer = await self.serve(port, own)
+        return answer.message if answer.message is not None else reply_to(asked, answer.rcode)
 
     async def start(self) -> None:
         """In chain order, block by block; what was started is stopped again if one fails."""

@@ -20,10 +20,11 @@ from seamark.dns.corefile.keys import match_zone
 from seamark.dns.host import Site
 from seamark.dns.plugin import Answer, Next, Query
 from seamark.dns.plugins.cache.config import Config
-from seamark.dns.plugins.cache.items import Item, Key, compute_ttl, key_of, select_kind, with_ttl
+from seamark.dns.plugins.cache.items import Item, Key, bounded, compute_ttl, key_of, respelled, select_kind, with_ttl
 from seamark.dns.reply import reply_to, text_name
 
 TRANSFERS = (dns.rdatatype.AXFR, dns.rdatatype.IXFR)
+FRESH = "kubernetes"
 VIEW = ""
 
 
@@ -82,7 +83,10 @@ class Cache:
             if answer.error and answer.rcode == dns.rcode.SERVFAIL:
                 self._keep(query, key, reply_to(query.message, dns.rcode.SERVFAIL), version)
             return answer
-        if answer.by == "kubernetes" or query.rdtype in TRANSFERS:
+        if query.rdtype in TRANSFERS:
+            return answer
+        if answer.by == FRESH:
+            answer.message = bounded(answer.message, self._config)
             return answer
         if not _fits(query, answer.message):
             self._metrics.cache_drops.labels(query.server, *self._labels).inc()
@@ -154,7 +158,7 @@ class Cache:
         return answer
 
     def _answer(self, query: Query, item: Item, ttl: int) -> Answer:
-        message = with_ttl(item.message, ttl)
+        message = respelled(with_ttl(item.message, ttl), query.name)
         message.id = query.message.id
         flags = item.message.flags & (dns.flags.AA | dns.flags.RA | dns.flags.AD)
         if not (query.message.flags & dns.flags.AD or query.message.ednsflags & dns.flags.DO):

@@ -96,6 +96,24 @@ def with_ttl(message: dns.message.Message, ttl: int) -> dns.message.Message:
     return found
 
 
+def bounded(message: dns.message.Message, config: Config) -> dns.message.Message:
+    """The message with the TTL it would have, were it kept."""
+    kind = select_kind(message)
+    if kind is None or kind == "servfail":
+        return message
+    ttl = compute_ttl(message, kind, config)
+    same = all(rrset.ttl == ttl for section in _sections(message) for rrset in section)
+    return message if same else with_ttl(message, ttl)
+
+
+def respelled(message: dns.message.Message, name: dns.name.Name) -> dns.message.Message:
+    """Owners equal to the question get this question's spelling, not that of the one which filled the cache (0x20)."""
+    for rrset in message.answer:
+        if rrset.name == name:
+            rrset.name = name
+    return message
+
+
 def _sections(message: dns.message.Message) -> tuple[list[dns.rrset.RRset], ...]:
     return message.answer, message.authority, message.additional
 

@@ -15,6 +15,7 @@ import dns.rdatatype
 import dns.rrset
 
 from seamark.client.client import Client
+from seamark.compile.dnsrecords import NODATA
 from seamark.compile.dnstable import DnsTable, NameRecords
 from seamark.dns.corefile.keys import match_zone
 from seamark.dns.host import Site
@@ -180,7 +181,7 @@ class Kubernetes:
         if asked.labels == ("dns-version",):
             return Found(True, [version(asked.query.name)])
         here = self._records(asked.labels, asked.text)
-        return EMPTY if here is not None and here.answers else MISSING
+        return EMPTY if here is not None and here is not NODATA else MISSING
 
     async def _alias(self, asked: Asked, here: NameRecords) -> Found:
         """ExternalName: follows targets in the zone here, asks the own server for one outside.

@@ -9,6 +9,7 @@ import asyncio
 
 import dns.message
 import dns.name
+import dns.rcode
 import dns.rdatatype
 
 from seamark.dns.host import Site

@@ -123,6 +123,28 @@ class TestLife:
 def _kill_due(node: Any) -> bool:
     return ("web", 15) in node.runtime.signals
 
+    async def test_finalizer_keeps_the_object_and_nothing_else(self, node: Any) -> None:
+        await node.create(meta={"finalizers": ["example.com/hold"]})
+        await node.until_running()
+        await node.delete()
+        await node.wait(lambda: bool(node.runtime.removed))
+        await node.wait(lambda: not node.agent._workers)
+        patch = {"metadata": {"annotations": {"touched": "yes"}}}
+        await node.client.patch(PODS, "web", patch, namespace="default")
+        await node.advance(1)
+        assert not node.agent._workers
+        await node.client.patch(PODS, "web", {"metadata": {"finalizers": None}}, namespace="default")
+        await node.until_gone()
+
+    async def test_new_image_in_place(self, node: Any, status_of: StatusOf) -> None:
+        node.images.add("web:2", "serve")
+        await node.create()
+        await node.until_running()
+        patch = {"spec": {"containers": [{"name": "web", "image": "web:2"}]}}
+        await node.client.patch(PODS, "web", patch, namespace="default", type="strategic")
+        pod = await node.until(lambda p: status_of(p)["restartCount"] == 1 and status_of(p)["state"].get("running"))
+        assert status_of(pod)["image"] == "web:2" and node.runtime.started[1].image.name == "web:2"
+
 
 class TestRestart:
     async def test_back_off(self, node: Any, status_of: StatusOf) -> None:

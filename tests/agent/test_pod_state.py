@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from seamark.agent.look import Backoff, Failure, Look, Verdict
+from seamark.agent.look import Backoff, Failure, Look, UsedImage, Verdict
 from seamark.agent.pod_state import compute_qos_class, compute_status, container_id
 from seamark.agent.podspec import Pod
 from seamark.linux.runtime import ContainerState, SandboxConfig, SandboxState
@@ -49,7 +49,7 @@ def condition(status: Obj, kind: str) -> Obj:
 
 
 def test_running_pod() -> None:
-    status = compute_status(look(pod(), running(), images={"web": "sha256:abc"}))
+    status = compute_status(look(pod(), running(), images={"web": UsedImage("web:1", "sha256:abc")}))
     assert (status["phase"], status["podIP"], status["podIPs"]) == ("Running", "10.244.0.2", [{"ip": "10.244.0.2"}])
     assert (status["hostIP"], status["qosClass"], status["startTime"]) == ("192.168.100.11", "BestEffort", AT)
     assert only(status) == {

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
-from seamark.agent.look import Backoff, Failure, Kill, Look, Verdict
+from seamark.agent.look import Backoff, Failure, Kill, Look, UsedImage, Verdict
 from seamark.agent.podplan import (
     CancelStarts,
     CreateSandbox,
@@ -232,6 +232,18 @@ class TestProbes:
         of = pod(containers=[{"name": "web", "livenessProbe": probe}])
         verdicts = {"web": Verdict(0, started=True, ready=False, failure="liveness")}
         assert plan_pod(look(of, container("web"), verdicts=verdicts)).wake_at == NOW + 2
+
+
+class TestImageChange:
+    def test_container_is_replaced(self) -> None:
+        used = {"web": UsedImage("web:0", "sha256:0")}
+        note, sent = plan_pod(look(pod(), container("web"), images=used)).actions
+        assert isinstance(note, NoteKill) and note.text == "Container web definition changed, will be restarted"
+        assert sent == Signal("web", signal.SIGTERM)
+
+    def test_same_image_is_left_alone(self) -> None:
+        used = {"web": UsedImage("web:1", "sha256:0")}
+        assert plan_pod(look(pod(), container("web"), images=used)) == Plan()
 
 
 class TestStop:

@@ -61,6 +61,14 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class UsedImage:
+    """What an attempt was started from: the name as the spec had it then, and what that name meant."""
+
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     pod: Pod
     now: float
@@ -75,7 +83,7 @@ class Look:
     backoffs: Mapping[str, Backoff] = field(default_factory=dict)
     kills: Mapping[str, Kill] = field(default_factory=dict)
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
-    images: Mapping[str, str] = field(default_factory=dict)  # container -> digest
+    images: Mapping[str, UsedImage] = field(default_factory=dict)  # of the newest attempt
     messages: Mapping[tuple[str, int], str] = field(default_factory=dict)  # (container, attempt) -> termination log
 
     @property

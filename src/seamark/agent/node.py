@@ -164,7 +164,7 @@ class NodeAgent:
         worker = self._workers.get(new.uid)
         if worker is not None:
             worker.update(new)
-        elif not self._stopped:
+        elif not self._stopped and not _is_left_to_others(new):
             self._start(new, adopted=None)
 
     def _start(self, pod: Pod, *, adopted: SandboxState | None) -> None:
@@ -199,3 +199,8 @@ class NodeAgent:
         await cancel(*self._tasks.values(), *self._running)
         with contextlib.suppress(StatusError, TransportError):
             await self._context.sources.close()
+
+
+def _is_left_to_others(pod: Pod) -> bool:
+    """Deleted without patience and not run here: only somebody's finalizer keeps the object."""
+    return pod.is_terminating and pod.metadata.deletion_grace_period_seconds == 0

@@ -68,7 +68,7 @@ def compute_container(look: Look, container: Container) -> Obj:
     current = select_current(look, name)
     written = look.pod.written(name)
     state, last = _states(look, container, current, written)
-    started = is_started(look, container)
+    started, used = is_started(look, container), look.images.get(name)
     status: Obj = {
         "name": name,
         "state": state,
@@ -76,8 +76,8 @@ def compute_container(look: Look, container: Container) -> Obj:
         "ready": _ready(look, container, current),
         "started": started,
         "restartCount": current.attempt if current else next_attempt(look, name),
-        "image": container.image,
-        "imageID": look.images.get(name) or (written.image_id if written else ""),
+        "image": used.name if used else container.image,
+        "imageID": used.digest if used else written.image_id if written else "",
     }
     if current is not None:
         status["containerID"] = container_id(look.pod.uid, name, current.attempt)

@@ -46,7 +46,7 @@ class PodDir:
 
     def write_text(self, name: str, text: str) -> None:
         """In place: containers have the file itself bound, a rename would leave them with the old one."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.mkdir(mode=0o750, parents=True, exist_ok=True)
         place = self.root / name
         place.write_text(text)
         place.chmod(0o644)

@@ -220,6 +220,10 @@ def backoff_text(look: Look, name: str) -> str:
 
 
 def _plan_running(look: Look, container: Container, current: ContainerState) -> Plan:
+    used = look.images.get(container.name)
+    if used is not None and used.name != container.image:
+        why = f"Container {container.name} definition changed, will be restarted"
+        return _plan_kill(look, container, grace=float(look.pod.spec.termination_grace_period_seconds), why=why)
     verdict = look.verdicts.get(container.name)
     if verdict is None or verdict.attempt != current.attempt or not verdict.failure:
         return Plan()

@@ -7,6 +7,7 @@ One task per running container attempt: the startup probe to its end, then readi
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -18,6 +19,8 @@ from seamark.agent.probes import Kind, Tally, parse_status_line, plan_probe_time
 from seamark.agent.timers import cancel, within
 from seamark.linux.runtime import ContainerState, Runtime, RuntimeFault
 from seamark.machinery.clock import Clock
+
+logger = logging.getLogger(__name__)
 
 Unhealthy = Callable[[Container, str], None]
 """Records the Event: ``Readiness probe failed: …``."""
@@ -88,6 +91,8 @@ class Asker:
             return False, f'command timed out: "{" ".join(command)}" timed out after {int(timeout)}s'
         except RuntimeFault as fault:
             return False, fault.message
+        except OSError as error:
+            return False, str(error)
         return code == 0, output[:MAX_TEXT].decode("utf-8", "replace")
 
 
@@ -141,6 +146,12 @@ class Prober:
         self._tasks[name] = (attempt, task)
 
     async def _run(self, container: Container, current: ContainerState, ip: str) -> None:
+        try:
+            await self._probe(container, current, ip)
+        except Exception:  # a defect: said, and the last verdict stands
+            logger.exception("probes broke container=%s attempt=%d", container.name, current.attempt)
+
+    async def _probe(self, container: Container, current: ContainerState, ip: str) -> None:
         if container.startup_probe and not self.verdicts[container.name].started:
             await self._repeat(container, container.startup_probe, "startup", current, ip)
             if not self.verdicts[container.name].started:

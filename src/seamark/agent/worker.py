@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from seamark.agent.context import NodeContext
-from seamark.agent.look import Backoff, Failure, Kill, Look, is_running, select_current
+from seamark.agent.look import Backoff, Failure, Kill, Look, UsedImage, is_running, select_current
 from seamark.agent.messages import read_message
 from seamark.agent.phase import is_any_running
 from seamark.agent.pod_state import compute_status
@@ -63,9 +63,15 @@ class _Memory:
     failures: dict[str, Failure] = field(default_factory=dict)
     backoffs: dict[str, Backoff] = field(default_factory=dict)
     kills: dict[str, Kill] = field(default_factory=dict)
-    images: dict[str, str] = field(default_factory=dict)
+    images: dict[str, UsedImage] = field(default_factory=dict)
     messages: dict[tuple[str, int], str] = field(default_factory=dict)
     noted: set[tuple[str, int]] = field(default_factory=set)  # ended attempts whose BackOff was told
+
+    def forget_before(self, name: str, attempt: int) -> None:
+        """What was kept of attempts that nothing shows any more."""
+        for key in [k for k in self.messages if k[0] == name and k[1] < attempt - 1]:
+            del self.messages[key]
+        self.noted = {k for k in self.noted if k[0] != name or k[1] >= attempt - 1}
 
 
 class PodWorker:
@@ -191,6 +197,7 @@ class PodWorker:
             if current is not None and current.status == "exited":
                 key = (container.name, current.attempt)
                 if key not in memory.messages:
+                    memory.forget_before(*key)
                     memory.messages[key] = read_message(self._setup.directory, container, current)
         return replace(look, kills=dict(memory.kills), messages=dict(memory.messages))
 
@@ -245,10 +252,11 @@ class PodWorker:
         container = self._container(name)
         start = PodStart(self._context, self._setup, self.pod)
         try:
-            self._memory.images[name] = await start.start_container(container, attempt=attempt, ip=self._memory.ip)
+            digest = await start.start_container(container, attempt=attempt, ip=self._memory.ip)
         except SetupError as error:
             self._memory.failures[name] = start.failed(self._memory.failures.get(name), error, container)
             return
+        self._memory.images[name] = UsedImage(container.image, digest)
         self._memory.failures.pop(name, None)
         if backoff is not None:
             self._memory.backoffs[name] = backoff
@@ -326,6 +334,9 @@ class PodWorker:
     def _adopt(self, sandbox: SandboxState) -> None:
         """What is known of restarts comes from the attempts: nobody gets a fresh series for our restart."""
         self._memory.ip = sandbox.config.ip or self._context.config.node_ip
+        for written in (*(self.pod.status.init_container_statuses or []), *(self.pod.status.container_statuses or [])):
+            if written.container_id:
+                self._memory.images[written.name] = UsedImage(written.image, written.image_id)
         for container in sandbox.containers:
             if container.attempt > 0:
                 delay = min(FIRST_BACKOFF * 2 ** (min(container.attempt, 10) - 1), MAX_BACKOFF)

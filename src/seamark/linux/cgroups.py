@@ -70,11 +70,9 @@ def members(layout: CgroupLayout, group: str) -> frozenset[int]:
     """The processes in ``group`` and below it."""
     found: set[int] = set()
     for mount in layout.mounts:
-        for file in Path(mount, group).rglob("cgroup.procs"):
-            try:
-                found |= {int(line) for line in file.read_text().split()}
-            except OSError:
-                continue
+        for directory, _, _ in os.walk(Path(mount, group)):
+            with suppress(OSError):  # a group that is just being removed
+                found |= {int(line) for line in Path(directory, "cgroup.procs").read_text().split()}
     return frozenset(found)
 
 

@@ -38,6 +38,41 @@ async def main(directory, pin):
 
 asyncio.run(main(*map(Path, sys.argv[1:])))
 """
+HOST = """
+import asyncio, subprocess, sys
+from pathlib import Path
+from seamark.linux.clock import SystemClock
+from seamark.linux.podruntime import PodRuntime, remove_all
+from seamark.linux.runtime import ContainerConfig, Image, SandboxConfig
+
+def show(*command):
+    return subprocess.run(command, capture_output=True, text=True).stdout
+
+def settings():
+    files = sorted(Path("/proc/sys/net").rglob("*forward*")) + sorted(Path("/proc/sys/net").rglob("rp_filter"))
+    return {str(file): file.read_text() for file in files}
+
+async def main(directory):
+    before = settings(), show("ip", "link"), show("ip", "route"), show("ip", "neighbour")
+    runtime = PodRuntime(state_dir=directory, node_namespace=None, clock=SystemClock())
+    try:
+        for number in (1, 2):
+            uid = f"uid-{number}"
+            await runtime.create_sandbox(SandboxConfig(uid, "default", "pod", "pod", f"10.244.9.{number}"))
+        image = Image("seamark.local/host", "sha256:0", ("/",))
+        config = ContainerConfig("uid-1", "main", 0, image, ("sleep", "600"), (), str(directory / "log"))
+        await runtime.start_container(config)
+        code, output = await runtime.probe_exec("uid-1", "main", ("ping", "-c1", "-W2", "10.244.9.2"), timeout=20)
+        print("pod to pod", code)
+        changed = {path for path, text in settings().items() if before[0].get(path, text) != text}
+        print("changed", sorted(changed))
+        await runtime.close()
+    finally:
+        await remove_all(directory, None)
+    print("as before", (settings(), show("ip", "link"), show("ip", "route"), show("ip", "neighbour")) == before)
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
 NO_CGROUPS = "umount -a -t cgroup,cgroup2; umount /sys/fs/cgroup 2>/dev/null"
 UNIFIED = f"{NO_CGROUPS}; mount -t cgroup2 none /sys/fs/cgroup"
 WARNING = "no cgroups are mounted on this machine: pods run without memory and cpu limits"
@@ -68,3 +103,12 @@ def test_a_data_directory_on_an_overlay_gets_its_upper_layers_in_memory(tmp_path
     layers = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
     machine = f"mount -t overlay overlay -o {layers} {tmp_path}/data"
     assert run_on(machine, tmp_path / "data" / "nodes" / "n", pin) == ["0 pod"]
+
+
+def test_a_node_that_is_the_machine_itself_keeps_its_settings(tmp_path: Path) -> None:
+    """The machine is a namespace of the test's own here, with forwarding off."""
+    script = 'ip link set lo up; exec "$0" -c "$1" "$2"'
+    argv = ["unshare", "--mount", "--net", "sh", "-c", script, sys.executable, HOST, str(tmp_path / "nodes" / "n")]
+    result = subprocess.run(argv, capture_output=True, text=True, timeout=50)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == ["pod to pod 0", "changed []", "as before True"]

@@ -16,6 +16,7 @@ import pytest
 
 from seamark.linux import cgroups, netns
 from seamark.linux.podruntime import remove_all
+from seamark.linux.podruntime.connection import SupervisorError, connect
 from seamark.linux.podruntime.network import link_name
 from seamark.linux.process import kill_exactly, start_time
 from seamark.linux.runtime import Mount, RuntimeFault
@@ -405,6 +406,25 @@ def _supervisors(directory: Path) -> list[str]:
         if b"seamark.linux.supervisor" in command and str(directory).encode() in command:
             found.append(process.name)
     return found
+
+
+async def test_a_request_that_makes_no_sense_harms_nobody(node: Node) -> None:
+    await started(node, 1)
+    connection = connect(node.directory / "pods/uid-1/sandbox", lambda: None)
+    assert connection
+    for op, fields in (("fly", {}), ("start", {}), ("exec", {"process": {}}), ("signal", {})):
+        with pytest.raises(SupervisorError):
+            await connection.request(op, **fields)
+    connection.close()
+    with pytest.raises(ConnectionResetError):
+        await connection.request("stop")
+    assert await node.command(1, "true") == (0, "")
+
+
+async def test_without_runc_the_pod_says_what_to_install(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seamark.linux.podruntime.podruntime.shutil.which", lambda *_, **__: None)
+    with pytest.raises(RuntimeFault, match="apt-get install runc"):
+        await node.new_runtime().create_sandbox(node.sandbox(1))
 
 
 # ---- removal

@@ -1,23 +1,29 @@
-"""Takes a pod off the machine without its supervisor's help, and all pods of a node for ``seamark down``.
+"""Takes a pod off the machine, with its supervisor's help or without, and all pods of a node for ``seamark down``.
 
-For what a crash, a kill -9 or a reboot left: processes are found by the recorded pids (with their start times, so that
-a later process is never hit), by runc's own records and by the pod's cgroups; mounts need no work, they end with
-the supervisor's mount namespace; the link goes by its name.
+A supervisor that listens is asked first: it is the parent of what it ends. For what a crash, a kill -9 or a reboot
+left, processes are found by the recorded pids (with their start times, so that a later process is never hit), by
+runc's own records and by the pod's cgroups; mounts need no work, they end with the supervisor's mount namespace; the
+link goes by its name.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
 
 from seamark.linux import cgroups
+from seamark.linux.podruntime.connection import Connection, SupervisorError, connect
 from seamark.linux.podruntime.layout import pods_directory, sandbox_directory
 from seamark.linux.podruntime.network import detach
 from seamark.linux.process import kill_exactly, start_time
 
+log = logging.getLogger(__name__)
+
+STOP_TIMEOUT = 15.0
 GONE_TRIES = 500
 GONE_PAUSE = 0.01
 
@@ -26,17 +32,27 @@ async def remove_all(state_dir: Path, node_namespace: Path | None) -> None:
     """Ends every pod of the node. Idempotent; works while no main process runs. The agent's files stay."""
     directory = pods_directory(state_dir)
     uids = [entry.name for entry in directory.iterdir()] if directory.is_dir() else []
-    await asyncio.gather(*(remove_by_force(state_dir, uid, node_namespace) for uid in uids))
+    await asyncio.gather(*(remove_pod(state_dir, uid, node_namespace) for uid in uids))
 
 
-async def remove_by_force(state_dir: Path, uid: str, node_namespace: Path | None) -> None:
+async def remove_pod(
+    state_dir: Path, uid: str, node_namespace: Path | None, *, connection: Connection | None = None
+) -> None:
+    """Idempotent. Takes over ``connection`` where there is one."""
     sandbox = sandbox_directory(state_dir, uid)
+    connection = connection or connect(sandbox, lambda: None)
+    if connection:
+        try:
+            await asyncio.wait_for(connection.request("stop"), STOP_TIMEOUT)
+        except (OSError, SupervisorError, TimeoutError) as error:
+            log.warning("pod uid=%s: supervisor did not stop: %s", uid, error)
+        connection.close()
     if sandbox.is_dir():
         await _kill_processes(sandbox, uid)
-    await clear(state_dir, uid, node_namespace)
+    await _clear(state_dir, uid, node_namespace)
 
 
-async def clear(state_dir: Path, uid: str, node_namespace: Path | None) -> None:
+async def _clear(state_dir: Path, uid: str, node_namespace: Path | None) -> None:
     """What remains once no process does: link, cgroups, files."""
     sandbox = sandbox_directory(state_dir, uid)
     await detach(uid, node=node_namespace)

@@ -21,7 +21,7 @@ from weakref import WeakValueDictionary
 
 from seamark.linux import cgroups
 from seamark.linux.podruntime import layout, network
-from seamark.linux.podruntime.cleanup import remove_by_force
+from seamark.linux.podruntime.cleanup import remove_pod
 from seamark.linux.podruntime.connection import Connection, SupervisorError, connect
 from seamark.linux.podruntime.session import describe_failure, run_session
 from seamark.linux.podruntime.spec import (
@@ -40,7 +40,6 @@ from seamark.machinery.streams import ExecIO, TerminalSize
 
 log = logging.getLogger(__name__)
 
-STOP_TIMEOUT = 15.0
 PROBE_OUTPUT = 10 * 1024
 SOURCE = str(Path(__file__).parents[3])
 SUPERVISOR = (
@@ -84,11 +83,11 @@ class PodRuntime:
             if self._connection(config.uid):
                 return
             if layout.sandbox_directory(self._state_dir, config.uid).exists():
-                await remove_by_force(self._state_dir, config.uid, self._node)
+                await remove_pod(self._state_dir, config.uid, self._node)
             try:
                 await self._create(config)
             except BaseException:
-                await remove_by_force(self._state_dir, config.uid, self._node)
+                await remove_pod(self._state_dir, config.uid, self._node)
                 raise
 
     async def _create(self, config: SandboxConfig) -> None:
@@ -117,13 +116,7 @@ class PodRuntime:
             connection = self._connection(uid)
             self._connections.pop(uid, None)
             self._configs.pop(uid, None)
-            if connection:
-                try:
-                    await asyncio.wait_for(connection.request("stop"), STOP_TIMEOUT)
-                except (OSError, SupervisorError, TimeoutError) as error:
-                    log.warning("pod uid=%s: supervisor did not stop: %s", uid, error)
-                connection.close()
-            await remove_by_force(self._state_dir, uid, self._node)
+            await remove_pod(self._state_dir, uid, self._node, connection=connection)
 
     async def list_sandboxes(self) -> tuple[SandboxState, ...]:
         directory = layout.pods_directory(self._state_dir)

@@ -148,9 +148,10 @@ async def _carry(session: Session, code: asyncio.Future[int], io: ExecIO) -> int
     outputs = [
         asyncio.create_task(_copy(output, write)) for (output, _), write in zip(session.outputs, writers, strict=False)
     ]
-    inputs = [asyncio.create_task(_feed(session, io))] if session.input >= 0 else []
-    if session.tty:
-        inputs.append(asyncio.create_task(_resize(session.outputs[0][1], io)))
+    # A size that is known already is set before anything is typed.
+    inputs = [asyncio.create_task(_resize(session.outputs[0][1], io))] if session.tty else []
+    if session.input >= 0:
+        inputs.append(asyncio.create_task(_feed(session, io)))
     tasks = [*outputs, *inputs]
     try:
         waiting: set[asyncio.Future[Any]] = {code, *tasks}

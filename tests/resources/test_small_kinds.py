@@ -76,7 +76,7 @@ KEY_RULE = (
         pytest.param(
             CONFIGMAP,
             {"data": {"a": "x" * (1024 * 1024 + 1)}},
-            [": Too long: may not be more than 1048576 bytes"],
+            ["[]: Too long: may not be more than 1048576 bytes"],
             id="ConfigMap too long",
         ),
         pytest.param(

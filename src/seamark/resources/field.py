@@ -30,10 +30,12 @@ __all__ = [
     "in_range",
     "index",
     "invalid",
+    "invalid_struct",
     "invalids",
     "not_found",
     "not_negative",
     "not_supported",
+    "not_supported_struct",
     "one_of",
     "port_number",
     "required",
@@ -54,10 +56,23 @@ def invalids(path: str, value: Any, messages: Iterable[str]) -> list[Cause]:
     return [invalid(path, value, message) for message in messages]
 
 
-def duplicate_struct(path: str, value: Mapping[str, Any], detail: str = "") -> Cause:
-    """A duplicate that Kubernetes shows as its internal struct: fields in Go's order and spelling."""
+def _struct(value: Mapping[str, Any], detail: str) -> str:
+    """A struct as Go shows it: fields in the order of their declaration, which the caller keeps."""
     shown = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return Cause("FieldValueDuplicate", f"Duplicate value: {shown}" + (f": {detail}" if detail else ""), path)
+    return f"{shown}: {detail}" if detail else shown
+
+
+def duplicate_struct(path: str, value: Mapping[str, Any], detail: str = "") -> Cause:
+    return Cause("FieldValueDuplicate", f"Duplicate value: {_struct(value, detail)}", path)
+
+
+def invalid_struct(path: str, value: Mapping[str, Any], detail: str) -> Cause:
+    return Cause("FieldValueInvalid", f"Invalid value: {_struct(value, detail)}", path)
+
+
+def not_supported_struct(path: str, value: Mapping[str, Any], supported: Iterable[str]) -> Cause:
+    listed = ", ".join(f'"{name}"' for name in supported)
+    return Cause("FieldValueNotSupported", f"Unsupported value: {_struct(value, f'supported values: {listed}')}", path)
 
 
 def immutable(path: str, new: Any, old: Any) -> list[Cause]:

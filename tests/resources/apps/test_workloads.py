@@ -159,7 +159,8 @@ MISMATCH = 'spec.template.metadata.labels: Invalid value: {"app":"web"}: `select
             DEPLOYMENT,
             workload(strategy={"type": "Blue"}),
             [
-                'spec.strategy: Unsupported value: {"type":"Blue"}: supported values: "Recreate", "RollingUpdate"',
+                'spec.strategy: Unsupported value: {"Type":"Blue","RollingUpdate":null}: '
+                'supported values: "Recreate", "RollingUpdate"',
             ],
             id="strategy",
         ),
@@ -223,7 +224,7 @@ MISMATCH = 'spec.template.metadata.labels: Invalid value: {"app":"web"}: `select
             STATEFULSET,
             workload(updateStrategy={"type": "OnDelete", "rollingUpdate": {"partition": 1}}),
             [
-                'spec.updateStrategy.rollingUpdate: Invalid value: {"partition":1}: '
+                'spec.updateStrategy.rollingUpdate: Invalid value: {"Partition":1,"MaxUnavailable":null}: '
                 "only allowed for updateStrategy 'RollingUpdate'"
             ],
             id="partition of OnDelete",

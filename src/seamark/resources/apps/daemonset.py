@@ -12,6 +12,7 @@ from seamark.resources.apps.workload import (
     amount,
     default_workload,
     selector_is_immutable,
+    strategy_struct,
     template_warnings,
     validate_at_most_all,
     validate_counts,
@@ -71,7 +72,10 @@ def _validate_strategy(strategy: Obj) -> Causes:
     if text(strategy, "type") == "OnDelete":
         return []
     if text(strategy, "type") != "RollingUpdate":
-        return [field.not_supported(path, strategy, STRATEGIES)]
+        shown = strategy_struct(strategy, "maxUnavailable", "maxSurge")
+        if shown["RollingUpdate"] is not None:
+            shown["RollingUpdate"] = {name: value or 0 for name, value in shown["RollingUpdate"].items()}
+        return [field.not_supported_struct(path, shown, STRATEGIES)]
     rolling = section(strategy, "rollingUpdate")
     path += ".rollingUpdate"
     causes: Causes = []

@@ -11,6 +11,7 @@ from seamark.resources.apps.workload import (
     amount,
     default_workload,
     selector_is_immutable,
+    strategy_struct,
     validate_at_most_all,
     validate_counts,
     validate_int_or_percent,
@@ -71,7 +72,8 @@ def _validate_strategy(strategy: Obj) -> Causes:
         case "RollingUpdate":
             rolling = section(strategy, "rollingUpdate")
         case _:
-            return [field.not_supported("spec.strategy", strategy, STRATEGIES)]
+            shown = strategy_struct(strategy, "maxUnavailable", "maxSurge")
+            return [field.not_supported_struct("spec.strategy", shown, STRATEGIES)]
     unavailable, surge = rolling.get("maxUnavailable"), rolling.get("maxSurge")
     causes = validate_int_or_percent(f"{path}.maxUnavailable", unavailable)
     causes += validate_int_or_percent(f"{path}.maxSurge", surge)

@@ -8,6 +8,7 @@ from seamark.resources.access import default, ensure, entries, keep, number, sec
 from seamark.resources.apps.workload import (
     HISTORY_LIMIT,
     default_workload,
+    strategy_struct,
     template_warnings,
     validate_counts,
     validate_int_or_percent,
@@ -94,14 +95,22 @@ def _validate_strategy(strategy: Obj) -> Causes:
         case "OnDelete":
             if rolling is None:
                 return []
-            return [field.invalid(f"{path}.rollingUpdate", rolling, "only allowed for updateStrategy 'RollingUpdate'")]
+            detail = "only allowed for updateStrategy 'RollingUpdate'"
+            return [field.invalid_struct(f"{path}.rollingUpdate", _struct(strategy)["RollingUpdate"], detail)]
         case "RollingUpdate":
             causes = field.not_negative(f"{path}.rollingUpdate.partition", (rolling or {}).get("partition"))
             unavailable = (rolling or {}).get("maxUnavailable")
             if unavailable is not None:
                 causes += validate_int_or_percent(f"{path}.rollingUpdate.maxUnavailable", unavailable)
             return causes
-    return [field.invalid(path, strategy, "must be 'RollingUpdate' or 'OnDelete'")]
+    return [field.invalid_struct(path, _struct(strategy), "must be 'RollingUpdate' or 'OnDelete'")]
+
+
+def _struct(strategy: Obj) -> Obj:
+    shown = strategy_struct(strategy, "partition", "maxUnavailable")
+    if shown["RollingUpdate"] is not None:
+        shown["RollingUpdate"]["Partition"] = shown["RollingUpdate"]["Partition"] or 0
+    return shown
 
 
 def validate_update(new: Obj, old: Obj) -> Causes:

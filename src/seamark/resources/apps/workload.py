@@ -12,7 +12,7 @@ from typing import Any
 from seamark.machinery.names import validate_dns1123_label
 from seamark.machinery.selectors import SelectorError, selector_from
 from seamark.resources import field
-from seamark.resources.access import default, ensure, entries, section
+from seamark.resources.access import default, ensure, entries, section, text
 from seamark.resources.core.podspec_defaults import default_pod_spec
 from seamark.resources.core.podspec_validation import validate_pod_template
 from seamark.resources.core.podspec_warnings import spec_warnings
@@ -47,20 +47,38 @@ def validate_selector(spec: Obj, *, kind: str) -> Causes:
         return [field.required("spec.selector")]
     causes = validate_label_selector("spec.selector", selector)
     if not section(selector, "matchLabels") and not entries(selector, "matchExpressions"):
-        causes.append(field.invalid("spec.selector", selector, f"empty selector is invalid for {kind}"))
+        detail = f"empty selector is invalid for {kind}"
+        causes.append(field.invalid_struct("spec.selector", _in_order(selector), detail))
     return causes
+
+
+def _in_order(selector: Obj) -> Obj:
+    """A selector as Go's encoder writes it: fields in their order, empty ones left out."""
+    shown: Obj = {}
+    if section(selector, "matchLabels"):
+        shown["matchLabels"] = dict(sorted(selector["matchLabels"].items()))
+    if entries(selector, "matchExpressions"):
+        shown["matchExpressions"] = [
+            {"key": text(e, "key"), "operator": text(e, "operator")}
+            | ({"values": e["values"]} if entries(e, "values") else {})
+            for e in selector["matchExpressions"]
+        ]
+    return shown
 
 
 def validate_template(spec: Obj, *, kind: str) -> Causes:
     """An absent selector selects nothing, so it does not match either."""
     template, selector = section(spec, "template"), spec.get("selector")
-    labels = section(template, "metadata", "labels")
+    labels = section(template, "metadata").get("labels")
     causes: Causes = []
     try:
         if not selector_from(selector).matches(labels):
-            causes.append(field.invalid("spec.template.metadata.labels", labels or None, MISMATCH))
+            causes.append(field.invalid("spec.template.metadata.labels", labels, MISMATCH))
     except SelectorError:
-        return [field.invalid("spec.selector", selector, "invalid label selector")]
+        detail = "" if kind == "StatefulSet" else "invalid label selector"
+        if kind != "DaemonSet":  # which says no more than validate_selector did
+            causes.append(field.invalid_struct("spec.selector", _in_order(selector or {}), detail))
+            return causes
     causes += validate_pod_template("spec.template", template)
     pod = section(template, "spec")
     if pod.get("restartPolicy") != "Always":
@@ -80,7 +98,15 @@ def validate_counts(spec: Obj, *fields: str) -> Causes:
 
 
 def selector_is_immutable(new: Obj, old: Obj) -> Causes:
-    return field.immutable("spec.selector", section(new, "spec").get("selector"), section(old, "spec").get("selector"))
+    now, then = _in_order(section(new, "spec", "selector")), _in_order(section(old, "spec", "selector"))
+    return [] if now == then else [field.invalid_struct("spec.selector", now, field.IMMUTABLE)]
+
+
+def strategy_struct(strategy: Obj, *fields: str) -> Obj:
+    """A strategy as Go's internal type shows it; ``fields`` are those of its rolling update."""
+    rolling = strategy.get("rollingUpdate")
+    shown = {name[0].upper() + name[1:]: rolling.get(name) for name in fields} if isinstance(rolling, dict) else None
+    return {"Type": text(strategy, "type"), "RollingUpdate": shown}
 
 
 def validate_int_or_percent(path: str, value: Any) -> Causes:

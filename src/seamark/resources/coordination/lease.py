@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from seamark.machinery import gvr
+from seamark.machinery import gvr, names
 from seamark.resources import field
 from seamark.resources.access import section, text
 from seamark.resources.registry import AGE, NAME, Causes, Column, Obj, Resource
+
+STRATEGIES = ("OldestEmulationVersion",)
 
 
 def validate(obj: Obj) -> Causes:
@@ -15,6 +17,13 @@ def validate(obj: Obj) -> Causes:
     if seconds is not None and seconds <= 0:
         causes.append(field.invalid("spec.leaseDurationSeconds", seconds, "must be greater than 0"))
     causes += field.not_negative("spec.leaseTransitions", spec.get("leaseTransitions"))
+    strategy = spec.get("strategy")
+    if strategy is not None and strategy not in STRATEGIES:
+        path = "spec.strategy.strategy"  # the doubled name is Kubernetes'
+        if "/" in strategy:
+            causes += field.invalids(path, strategy, names.validate_qualified_name(strategy))
+        else:
+            causes.append(field.not_supported(path, strategy, STRATEGIES))
     if spec.get("preferredHolder") and not spec.get("strategy"):
         detail = "may only be specified if `strategy` is defined"
         causes.append(field.forbidden("spec.preferredHolder", detail))

@@ -21,7 +21,8 @@ def validate(obj: Obj) -> Causes:
         causes += field.invalids(field.index("binaryData", name), name, names.validate_config_key(name))
     size = sum(len(str(value).encode()) for value in plain.values())
     if size + decoded_size(binary) > MAX_BYTES:
-        causes.append(field.too_long("", MAX_BYTES))
+        # The path is how Kubernetes prints that the whole object is meant.
+        causes.append(field.too_long("[]", MAX_BYTES))
     return causes
 
 

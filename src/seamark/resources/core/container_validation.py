@@ -6,6 +6,7 @@ at run time: security contexts, resize policies, volume devices, claims.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -16,9 +17,15 @@ from seamark.resources.access import entries, number, section, text
 from seamark.resources.core.service_validation import PROTOCOLS, validate_port_or_name
 from seamark.resources.registry import Causes, Obj
 
+_HEADER = re.compile("[-A-Za-z0-9]+")
+_HEADER_RULE = (
+    "a valid HTTP header must consist of alphanumeric characters or '-' "
+    "(e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')"
+)
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 MESSAGE_POLICIES = ("File", "FallbackToLogsOnError")
 SCHEMES = ("HTTP", "HTTPS")
+RESOURCES = ("cpu", "ephemeral-storage", "memory")
 ENV_FIELDS = (
     "metadata.name",
     "metadata.namespace",
@@ -31,6 +38,8 @@ ENV_FIELDS = (
     "status.podIPs",
 )
 ENV_SOURCES = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef")
+RESOURCE_FIELDS = tuple(f"{kind}.{name}" for kind in ("limits", "requests") for name in RESOURCES)
+HUGE_PAGES = ("limits.hugepages-", "requests.hugepages-")
 HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
 ONE_HANDLER = "may not specify more than 1 handler type"
 ONLY_SIDECARS = "may not be set for init containers without restartPolicy=Always"
@@ -153,11 +162,13 @@ def _validate_value_from(path: str, source: Obj, value: str) -> Causes:
     given = [name for name in ENV_SOURCES if source.get(name) is not None]
     if "fieldRef" in given:
         causes += validate_field_ref(f"{path}.fieldRef", source["fieldRef"], ENV_FIELDS)
+    if "resourceFieldRef" in given:
+        causes += validate_resource_ref(f"{path}.resourceFieldRef", source["resourceFieldRef"])
     for name in ("configMapKeyRef", "secretKeyRef"):
         if name in given:
             causes += _validate_key_ref(f"{path}.{name}", source[name])
     if not given:
-        listed = "`fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
+        listed = "`fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
         causes.append(field.invalid(path, "", f"must specify one of: {listed}"))
     elif value:
         causes.append(field.invalid(path, "", "may not be specified when `value` is not empty"))
@@ -188,6 +199,15 @@ def _no_subscript(base: str) -> str:
     return f"field label does not support subscript: {base}"
 
 
+def validate_resource_ref(path: str, ref: Obj) -> Causes:
+    resource = text(ref, "resource")
+    if not resource:
+        return [field.required(f"{path}.resource")]
+    if resource.startswith(HUGE_PAGES):
+        return []
+    return field.one_of(f"{path}.resource", resource, RESOURCE_FIELDS)
+
+
 def _validate_key_ref(path: str, ref: Obj) -> Causes:
     name, key = text(ref, "name"), text(ref, "key")
     causes = field.invalids(f"{path}.name", name, names.validate_dns1123_subdomain(name))
@@ -205,8 +225,11 @@ def _validate_env_from(path: str, sources: list[Obj]) -> Causes:
             causes += field.invalids(f"{at}.prefix", prefix, names.validate_env_name(prefix))
         given = [name for name in ("configMapRef", "secretRef") if source.get(name) is not None]
         for name in given:
-            ref = text(source[name], "name")
-            causes += field.invalids(f"{at}.{name}.name", ref, names.validate_dns1123_subdomain(ref))
+            ref, where = text(source[name], "name"), f"{at}.{name}.name"
+            if not ref:
+                causes.append(field.required(where))
+            else:
+                causes += field.invalids(where, ref, names.validate_dns1123_subdomain(ref, prefix=True))
         if not given:
             causes.append(field.invalid(path, "", "must specify one of: `configMapRef` or `secretRef`"))
         elif len(given) > 1:
@@ -238,9 +261,11 @@ def validate_descending_path(path: str, value: str) -> Causes:
     causes: Causes = []
     if value.startswith("/"):
         causes.append(field.invalid(path, value, "must be a relative path"))
-    if ".." in value.split("/"):
-        causes.append(field.invalid(path, value, "must not contain '..'"))
-    return causes
+    return causes + validate_no_backsteps(path, value)
+
+
+def validate_no_backsteps(path: str, value: str) -> Causes:
+    return [field.invalid(path, value, "must not contain '..'")] if ".." in value.split("/") else []
 
 
 def validate_hooks(path: str, container: Obj) -> Causes:
@@ -290,7 +315,12 @@ def _validate_exec(path: str, action: Obj) -> Causes:
 def _validate_http_get(path: str, action: Obj) -> Causes:
     causes = [] if text(action, "path") else [field.required(f"{path}.path")]
     causes += validate_port_or_name(f"{path}.port", action.get("port", 0))
-    return causes + field.one_of(f"{path}.scheme", action.get("scheme", ""), SCHEMES)
+    causes += field.one_of(f"{path}.scheme", action.get("scheme", ""), SCHEMES)
+    for header in entries(action, "httpHeaders"):
+        name = text(header, "name")
+        if not _HEADER.fullmatch(name):
+            causes.append(field.invalid(f"{path}.httpHeaders", name, _HEADER_RULE))
+    return causes
 
 
 def _validate_tcp_socket(path: str, action: Obj) -> Causes:

@@ -36,11 +36,11 @@ def validate(obj: Obj) -> Causes:
 
 
 def _validate_address(path: str, address: Obj) -> Causes:
-    ip, hostname, node = text(address, "ip"), text(address, "hostname"), text(address, "nodeName")
+    ip, hostname, node = text(address, "ip"), text(address, "hostname"), address.get("nodeName")
     causes = validate_ip(f"{path}.ip", ip)
     if hostname:
         causes += field.invalids(f"{path}.hostname", hostname, names.validate_dns1123_label(hostname))
-    if node:
+    if node is not None:
         causes += field.invalids(f"{path}.nodeName", node, names.validate_dns1123_subdomain(node))
     return causes + validate_endpoint_ip(f"{path}.ip", ip)
 
@@ -53,7 +53,11 @@ def _validate_port(path: str, port: Obj, *, is_one_of_many: bool) -> Causes:
     elif is_one_of_many:
         causes.append(field.required(f"{path}.name"))
     causes += field.port_number(f"{path}.port", port.get("port") or 0)
-    return causes + field.one_of(f"{path}.protocol", port.get("protocol", ""), PROTOCOLS)
+    causes += field.one_of(f"{path}.protocol", port.get("protocol", ""), PROTOCOLS)
+    protocol = port.get("appProtocol")
+    if protocol is not None:
+        causes += field.invalids(f"{path}.appProtocol", protocol, names.validate_qualified_name(protocol))
+    return causes
 
 
 def endpoints_cell(obj: Obj, now: float) -> str:

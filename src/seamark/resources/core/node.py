@@ -18,10 +18,12 @@ _PROVIDER_FIXED = 'node updates may not change providerID except from "" to vali
 
 def default_node(obj: Obj) -> None:
     spec, status = ensure(obj, "spec"), ensure(obj, "status")
-    if spec.get("podCIDR") and not spec.get("podCIDRs"):
-        spec["podCIDRs"] = [spec["podCIDR"]]
-    elif spec.get("podCIDRs") and not spec.get("podCIDR"):
-        spec["podCIDR"] = spec["podCIDRs"][0]
+    listed = entries(spec, "podCIDRs")
+    if spec.get("podCIDR"):
+        if not listed or listed[0] != spec["podCIDR"]:  # where they differ, the single one counts
+            spec["podCIDRs"] = [spec["podCIDR"]]
+    elif listed:
+        spec["podCIDR"] = listed[0]
     if spec.get("unschedulable") is False:
         del spec["unschedulable"]
     if status.get("capacity") and status.get("allocatable") is None:

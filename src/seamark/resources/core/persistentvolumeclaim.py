@@ -16,7 +16,9 @@ UPDATABLE = ("resources", "volumeAttributesClassName")
 
 
 def default_claim(obj: Obj) -> None:
-    default(ensure(obj, "spec"), "volumeMode", "Filesystem")
+    spec = ensure(obj, "spec")
+    if spec.get("volumeMode") is None:
+        spec["volumeMode"] = "Filesystem"
     default(ensure(obj, "status"), "phase", "Pending")
 
 

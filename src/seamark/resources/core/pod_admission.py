@@ -42,7 +42,8 @@ def admit(pod: Obj) -> None:
             _mount_token(spec, _token_volume_name(pod))
     tolerate_lost_nodes(spec)
     spec["priority"] = _PRIORITIES.get(text(spec, "priorityClassName"), 0)
-    default(spec, "preemptionPolicy", "PreemptLowerPriority")
+    if spec.get("preemptionPolicy") is None:
+        spec["preemptionPolicy"] = "PreemptLowerPriority"
     pod["status"] = {"phase": "Pending", "qosClass": qos_class_of(spec)}
     if entries(spec, "schedulingGates"):
         pod["status"]["conditions"] = [dict(_GATED)]

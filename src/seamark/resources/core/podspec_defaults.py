@@ -6,12 +6,20 @@ a template does not change its hash when a new default appears.
 
 from __future__ import annotations
 
+import re
+
 from seamark.resources.access import default, drop_empty, ensure, entries, section
 from seamark.resources.registry import Obj
 
 FILE_MODE = 420  # 0644
 TOKEN_SECONDS = 3600
 GRACE_SECONDS = 30
+_PATH = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_DOMAIN = r"(?:[A-Za-z0-9]+(?:[.-]+[A-Za-z0-9]+)*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
+_IMAGE = re.compile(
+    rf"(?:{_DOMAIN}/)?{_PATH}(?:/{_PATH})*(?::(?P<tag>[\w][\w.-]{{0,127}}))?(?:@(?P<digest>[A-Za-z][\w+.-]*:[0-9a-fA-F]+))?",
+    re.ASCII,
+)
 PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 CONTAINER_LISTS = ("initContainers", "containers")
 
@@ -62,9 +70,14 @@ def default_container(container: Obj) -> None:
 
 
 def pull_policy_of(image: str) -> str:
-    """Always for ``latest``, which no tag means too; a digest never changes and is no tag."""
-    name, _, digest = image.partition("@")
-    _, _, tag = name.rpartition("/")[2].partition(":")
+    """Always for ``latest``, which no tag means too; a digest never changes and is no tag.
+
+    The grammar is that of github.com/distribution/reference; what it does not accept is not looked at for a tag.
+    """
+    found = _IMAGE.fullmatch(image)
+    if found is None:
+        return "IfNotPresent"
+    tag, digest = found["tag"], found["digest"]
     return "Always" if tag == "latest" or (not tag and not digest) else "IfNotPresent"
 
 
@@ -115,6 +128,8 @@ def default_pod(pod: Obj) -> None:
     spec = ensure(pod, "spec")
     default_pod_spec(spec)
     default(spec, "enableServiceLinks", True)
+    if spec["terminationGracePeriodSeconds"] < 0:
+        spec["terminationGracePeriodSeconds"] = 1
     for name in CONTAINER_LISTS:
         for container in entries(spec, name):
             _default_requests(container["resources"])

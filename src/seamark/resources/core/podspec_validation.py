@@ -6,27 +6,30 @@ Seamark acts on them yet.
 
 from __future__ import annotations
 
-from typing import Any
+import re
 
 from seamark.machinery import names
 from seamark.resources import field
 from seamark.resources.access import entries, section, text
 from seamark.resources.addresses import validate_ip
-from seamark.resources.core.container_validation import (
-    validate_containers,
-    validate_descending_path,
-    validate_field_ref,
-    validate_init_containers,
-)
+from seamark.resources.core.container_validation import validate_containers, validate_init_containers
+from seamark.resources.core.volume_validation import validate_volumes
 from seamark.resources.metadata import validate_annotations, validate_labels
 from seamark.resources.registry import Causes, Obj
 
+_SEARCH_LABEL = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
+_SEARCH = re.compile(rf"{_SEARCH_LABEL}(\.{_SEARCH_LABEL})*")
+_SEARCH_RULE = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must "
+    "start and end with an alphanumeric character "
+    f"(e.g. 'example.com', regex used for validation is '{_SEARCH.pattern}')"
+)
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
 DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+PREEMPTION_POLICIES = ("PreemptLowerPriority", "Never")
 MAX_NAMESERVERS, MAX_SEARCHES, MAX_SEARCH_CHARS = 3, 32, 2048
 MAX_INT32 = 2**31 - 1
-DOWNWARD_FIELDS = ("metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid")
 
 
 def validate_pod_template(path: str, template: Obj) -> Causes:
@@ -42,7 +45,7 @@ def validate_pod_template(path: str, template: Obj) -> Causes:
 
 def validate_pod_spec(path: str, spec: Obj, *, is_pod: bool) -> Causes:
     """``is_pod`` False for a template, where a host port may still be left to the default."""
-    volumes, causes = _validate_volumes(f"{path}.volumes", entries(spec, "volumes"))
+    volumes, causes = validate_volumes(f"{path}.volumes", entries(spec, "volumes"))
     containers, init_containers = entries(spec, "containers"), entries(spec, "initContainers")
     causes += validate_containers(f"{path}.containers", containers, volumes)
     causes += validate_init_containers(f"{path}.initContainers", init_containers, containers, volumes)
@@ -64,9 +67,11 @@ def validate_pod_spec(path: str, spec: Obj, *, is_pod: bool) -> Causes:
         causes += validate_ip(f"{at}.ip", text(alias, "ip"))
         for j, name in enumerate(entries(alias, "hostnames")):
             causes += field.invalids(f"{at}.hostnames[{j}]", name, names.validate_dns1123_subdomain(name))
-    if spec.get("preemptionPolicy"):
-        supported = ("PreemptLowerPriority", "Never")
-        causes += field.one_of(f"{path}.preemptionPolicy", spec["preemptionPolicy"], supported)
+    policy = spec.get("preemptionPolicy")
+    if policy == "":
+        causes.append(field.required(f"{path}.preemptionPolicy"))
+    elif policy is not None and policy not in PREEMPTION_POLICIES:
+        causes.append(field.not_supported(f"{path}.preemptionPolicy", policy, PREEMPTION_POLICIES))
     return causes
 
 
@@ -117,6 +122,15 @@ def _validate_dns_config(path: str, spec: Obj) -> Causes:
         causes.append(field.invalid(f"{path}.nameservers", servers, detail))
     for i, server in enumerate(servers):
         causes += validate_ip(field.index(f"{path}.nameservers", i), server)
+    causes += _validate_searches(path, searches)
+    for i, option in enumerate(entries(config, "options")):
+        if not text(option, "name"):
+            causes.append(field.required(field.index(f"{path}.options", i), "must not be empty"))
+    return causes
+
+
+def _validate_searches(path: str, searches: list[str]) -> Causes:
+    causes: Causes = []
     if len(searches) > MAX_SEARCHES:
         detail = f"must not have more than {MAX_SEARCHES} search paths"
         causes.append(field.invalid(f"{path}.searches", searches, detail))
@@ -124,20 +138,13 @@ def _validate_dns_config(path: str, spec: Obj) -> Causes:
         detail = f"must not have more than {MAX_SEARCH_CHARS} characters (including spaces) in the search list"
         causes.append(field.invalid(f"{path}.searches", searches, detail))
     for i, search in enumerate(searches):
-        # A lone dot is the root; an underscore is allowed, as in _tcp.example.com.
-        name = search.removesuffix(".").replace("_", "-")
-        if search != "." and names.validate_dns1123_subdomain(_inner(name)):
-            messages = names.validate_dns1123_subdomain(search.removesuffix("."))
-            causes += field.invalids(field.index(f"{path}.searches", i), search.removesuffix("."), messages)
-    for i, option in enumerate(entries(config, "options")):
-        if not text(option, "name"):
-            causes.append(field.required(field.index(f"{path}.options", i), "must not be empty"))
+        name = search.removesuffix(".")
+        at = field.index(f"{path}.searches", i)
+        if len(name) > names.SUBDOMAIN_MAX:
+            causes.append(field.invalid(at, name, f"must be no more than {names.SUBDOMAIN_MAX} characters"))
+        if search != "." and not _SEARCH.fullmatch(name):  # a lone dot is the root
+            causes.append(field.invalid(at, name, _SEARCH_RULE))
     return causes
-
-
-def _inner(name: str) -> str:
-    """Labels may begin with an underscore, here already a dash, which the plain rule would refuse."""
-    return ".".join(label.removeprefix("-") or label for label in name.split("."))
 
 
 def _validate_toleration(path: str, toleration: Obj) -> Causes:
@@ -162,105 +169,4 @@ def _validate_toleration(path: str, toleration: Obj) -> Causes:
         causes.append(field.invalid(f"{path}.operator", value, "value must be empty when `operator` is 'Exists'"))
     if effect and effect not in TAINT_EFFECTS:
         causes.append(field.not_supported(f"{path}.effect", effect, TAINT_EFFECTS))
-    return causes
-
-
-def _validate_volumes(path: str, volumes: list[Obj]) -> tuple[dict[str, Obj], Causes]:
-    """The good volumes by name, for the mounts to refer to, and what is wrong with the others."""
-    found: dict[str, Obj] = {}
-    causes: Causes = []
-    for i, volume in enumerate(volumes):
-        at = field.index(path, i)
-        name = text(volume, "name")
-        wrong = _validate_source(at, volume)
-        if not name:
-            wrong.append(field.required(f"{at}.name"))
-        else:
-            wrong += field.invalids(f"{at}.name", name, names.validate_dns1123_label(name))
-        if name in found:
-            wrong.append(field.duplicate(f"{at}.name", name))
-        if not wrong:
-            found[name] = volume
-        causes += wrong
-    return found, causes
-
-
-def _validate_source(path: str, volume: Obj) -> Causes:
-    given = [name for name, value in volume.items() if name != "name" and value is not None]
-    if not given:
-        return [field.required(path, "must specify a volume type")]
-    first, *more = given
-    causes: Causes = [field.forbidden(f"{path}.{name}", "may not specify more than 1 volume type") for name in more]
-    source, at = section(volume, first), f"{path}.{first}"
-    match first:
-        case "secret":
-            causes += [] if text(source, "secretName") else [field.required(f"{at}.secretName")]
-            causes += _validate_items(at, entries(source, "items"))
-        case "configMap":
-            causes += [] if text(source, "name") else [field.required(f"{at}.name")]
-            causes += _validate_items(at, entries(source, "items"))
-        case "hostPath":
-            causes += [] if text(source, "path") else [field.required(f"{at}.path")]
-        case "persistentVolumeClaim":
-            causes += [] if text(source, "claimName") else [field.required(f"{at}.claimName")]
-        case "projected":
-            for i, projection in enumerate(entries(source, "sources")):
-                causes += _validate_projection(f"{at}.sources[{i}]", projection)
-        case "downwardAPI":
-            causes += _validate_downward(at, entries(source, "items"))
-    if first in ("secret", "configMap", "projected", "downwardAPI"):
-        causes += _validate_mode(f"{at}.defaultMode", source.get("defaultMode"))
-    return causes
-
-
-def _validate_mode(path: str, mode: Any) -> Causes:
-    if mode is None or 0 <= mode <= 0o777:
-        return []
-    return [field.invalid(path, mode, "must be a number between 0 and 0777 (octal), both inclusive")]
-
-
-def _validate_items(path: str, items: list[Obj]) -> Causes:
-    causes: Causes = []
-    for i, item in enumerate(items):
-        at = f"{path}.items[{i}]"
-        if not text(item, "key"):
-            causes.append(field.required(f"{at}.key"))
-        if not text(item, "path"):
-            causes.append(field.required(f"{at}.path"))
-        causes += validate_descending_path(f"{at}.path", text(item, "path"))
-        causes += _validate_mode(f"{at}.mode", item.get("mode"))
-    return causes
-
-
-def _validate_downward(path: str, items: list[Obj]) -> Causes:
-    causes: Causes = []
-    for i, item in enumerate(items):
-        at = f"{path}.items[{i}]"
-        if not text(item, "path"):
-            causes.append(field.required(f"{at}.path"))
-        causes += validate_descending_path(f"{at}.path", text(item, "path"))
-        if item.get("fieldRef") is not None:
-            causes += validate_field_ref(f"{at}.fieldRef", item["fieldRef"], DOWNWARD_FIELDS)
-        elif item.get("resourceFieldRef") is None:
-            causes.append(field.required(at, "one of fieldRef and resourceFieldRef is required"))
-    return causes
-
-
-def _validate_projection(path: str, projection: Obj) -> Causes:
-    causes: Causes = []
-    for name in ("secret", "configMap"):
-        source = projection.get(name)
-        if source is not None:
-            causes += [] if text(source, "name") else [field.required(f"{path}.{name}.name")]
-            causes += _validate_items(f"{path}.{name}", entries(source, "items"))
-    if projection.get("downwardAPI") is not None:
-        causes += _validate_downward(f"{path}.downwardAPI", entries(projection, "downwardAPI", "items"))
-    token = projection.get("serviceAccountToken")
-    if token is not None:
-        at = f"{path}.serviceAccountToken"
-        if not text(token, "path"):
-            causes.append(field.required(f"{at}.path"))
-        if (token.get("expirationSeconds") or 0) < 600:
-            detail = "may not specify a duration less than 10 minutes"
-            causes.append(field.invalid(f"{at}.expirationSeconds", token.get("expirationSeconds"), detail))
     return causes

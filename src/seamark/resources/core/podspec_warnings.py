@@ -30,6 +30,11 @@ def spec_warnings(path: str, spec: Obj) -> list[str]:
     """``path`` is that of the pod's spec: ``spec`` or ``spec.template.spec``."""
     said = _repeated(f"{path}.hostAliases", entries(spec, "hostAliases"), "ip")
     said += _repeated(f"{path}.imagePullSecrets", entries(spec, "imagePullSecrets"), "name")
+    said += [
+        f'{path}.imagePullSecrets[{i}].name: invalid empty name ""'
+        for i, secret in enumerate(entries(spec, "imagePullSecrets"))
+        if not text(secret, "name")
+    ]
     for where, container in _containers(path, spec):
         said += _hidden_variables(f"{where}.env", entries(container, "env"))
     said += _ports(path, spec)

@@ -42,18 +42,20 @@ def default_service(service: Obj) -> None:
         default(port, "protocol", "TCP")
         if port.get("targetPort") in (None, 0, ""):
             port["targetPort"] = port.get("port", 0)
-        drop_empty(port, "name", "nodePort", "appProtocol")
+        drop_empty(port, "name", "nodePort")
     if is_externally_accessible(service):
         default(spec, "externalTrafficPolicy", "Cluster")
-    if spec["type"] in ("ClusterIP", "NodePort", "LoadBalancer"):
-        default(spec, "internalTrafficPolicy", "Cluster")
+    if spec["type"] in ("ClusterIP", "NodePort", "LoadBalancer") and spec.get("internalTrafficPolicy") is None:
+        spec["internalTrafficPolicy"] = "Cluster"
     if spec["type"] == "LoadBalancer":
         default(spec, "allocateLoadBalancerNodePorts", True)
     # Clients that mean "not set" by an empty text or list; Go's encoder never writes these.
     drop_empty(spec, "clusterIP", "clusterIPs", "externalName", "externalTrafficPolicy", "healthCheckNodePort")
-    drop_empty(spec, "ipFamilies", "ipFamilyPolicy", "loadBalancerIP", "loadBalancerClass", "ports", "selector")
-    drop_empty(spec, "externalIPs", "loadBalancerSourceRanges", "internalTrafficPolicy", "publishNotReadyAddresses")
-    drop_empty(spec, "allocateLoadBalancerNodePorts", "sessionAffinityConfig", "trafficDistribution")
+    drop_empty(spec, "ipFamilies", "loadBalancerIP", "ports", "selector", "externalIPs", "loadBalancerSourceRanges")
+    # Pointers in Go: null is absent, an empty text is a value, and refused.
+    for name in ("ipFamilyPolicy", "internalTrafficPolicy", "loadBalancerClass", "trafficDistribution"):
+        if name in spec and spec[name] is None:
+            del spec[name]
     ensure(ensure(service, "status"), "loadBalancer")
 
 

@@ -187,7 +187,7 @@ def _validate_addressing(spec: Obj) -> Causes:
         causes += field.one_of(field.index("spec.ipFamilies", i), family, FAMILIES)
         if family in families[:i]:
             causes.append(field.duplicate(field.index("spec.ipFamilies", i), family))
-    if spec.get("ipFamilyPolicy"):
+    if spec.get("ipFamilyPolicy") is not None:
         causes += field.one_of("spec.ipFamilyPolicy", spec["ipFamilyPolicy"], FAMILY_POLICIES)
     return causes + _validate_cluster_ips(ips, families)
 
@@ -280,7 +280,7 @@ def _validate_external_traffic(service: Obj, spec: Obj) -> Causes:
 
 def _validate_internal_traffic(spec: Obj) -> Causes:
     causes: Causes = []
-    if spec.get("internalTrafficPolicy"):
+    if spec.get("internalTrafficPolicy") is not None:
         causes += field.one_of("spec.internalTrafficPolicy", spec["internalTrafficPolicy"], ("Cluster", "Local"))
     distribution = spec.get("trafficDistribution")
     if distribution is not None and distribution not in DISTRIBUTIONS:

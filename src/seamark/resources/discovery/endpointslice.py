@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from seamark.machinery import gvr, names
 from seamark.resources import field
 from seamark.resources.access import entries, section, text
@@ -81,10 +83,24 @@ def _validate_endpoint(path: str, endpoint: Obj, kind: str) -> Causes:
     causes += validate_labels(f"{path}.deprecatedTopology", section(endpoint, "deprecatedTopology"))
     if hostname is not None:
         causes += field.invalids(f"{path}.hostname", hostname, names.validate_dns1123_label(hostname))
-    for hint in ("forZones", "forNodes"):
-        given = entries(endpoint, "hints", hint)
-        if len(given) > MAX_HINTS:
-            causes.append(field.too_many(f"{path}.hints.{hint}", len(given), MAX_HINTS))
+    hints = section(endpoint, "hints")
+    causes += _validate_hints(f"{path}.hints.forZones", entries(hints, "forZones"), names.validate_label_value)
+    return causes + _validate_hints(
+        f"{path}.hints.forNodes", entries(hints, "forNodes"), names.validate_dns1123_subdomain
+    )
+
+
+def _validate_hints(path: str, hints: list[Obj], check: Callable[[str], list[str]]) -> Causes:
+    if len(hints) > MAX_HINTS:
+        return [field.too_many(path, len(hints), MAX_HINTS)]
+    causes: Causes = []
+    seen: set[str] = set()
+    for i, hint in enumerate(hints):
+        at, name = f"{path}[{i}].name", text(hint, "name")
+        if name in seen:
+            causes.append(field.duplicate(at, name))
+        seen.add(name)
+        causes += field.invalids(at, name, check(name))
     return causes
 
 

@@ -37,6 +37,7 @@ def test_ports_are_matched_by_name_and_protocol_and_numbered_by_the_slice(object
         pytest.param([{"port": 8080}], id="no name"),
         pytest.param([{"name": "http"}], id="no number"),
         pytest.param([{"name": "http", "port": 0}], id="number 0"),
+        pytest.param([{"name": "http", "port": 65536}], id="a number no packet can hold"),
         pytest.param([], id="no port"),
     ],
 )

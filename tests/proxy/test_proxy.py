@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
+from seamark.compile.ruleset import NodeConfig
 from seamark.linux import nft
+from seamark.linux.clock import SystemClock
 from seamark.machinery.gvr import ENDPOINTSLICES, SERVICES
+from seamark.proxy.proxy import ServiceProxy
+from seamark.proxy.table import KernelTable
 from seamark.testing.networld import OUTSIDE, World
 
 pytestmark = [pytest.mark.net, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
@@ -262,3 +266,31 @@ async def test_deleted_service_leaves_no_element(world: World, cluster: Any) -> 
     after = world.run_on_node("nft", "list", "ruleset")
     assert "10.96.7." not in after
     assert len(after) - len(empty) < 2000, "all that may stay is an affinity chain and its kind"
+
+
+async def test_remove_works_without_a_run_and_without_the_namespace(
+    world: World, start_proxy: Any, client: Any, tmp_path: Any
+) -> None:
+    async with start_proxy(remove=False) as cluster:
+        await cluster.service()
+    node = NodeConfig("node1", (NODE,), ("10.244.0.0/16",), ("10.96.0.0/12",))
+    for pin in (world.node_pin, tmp_path / "gone"):
+        await ServiceProxy(node, client=client, namespace_pin=pin, clock=SystemClock()).remove()
+    assert world.run_on_node("nft", "list", "ruleset") == ""
+
+
+async def test_a_failure_is_retried_as_a_whole(world: World, cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kernel refuses once does not stop what comes later, nor is the change lost."""
+    await serve_all(world)
+    await cluster.service()
+    real, failures = KernelTable.apply, iter([OSError(105, "No buffer space available")])
+
+    async def failing(table: KernelTable, changes: Any) -> int:
+        for error in failures:
+            raise error
+        return await real(table, changes)
+
+    monkeypatch.setattr(KernelTable, "apply", failing)
+    await cluster.endpoints(A)
+    assert (await world.ask(B, VIP, 80)).server == f"{A}:8080"
+    assert next(failures, None) is None, "nothing failed: the test says nothing"

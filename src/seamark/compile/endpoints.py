@@ -53,13 +53,18 @@ def compile_endpoints(service: Service, slices: Iterable[EndpointSlice]) -> tupl
     for piece in slices:
         for port in piece.ports or []:
             wanted = found.get((port.name, port.protocol or "TCP")) if port.name is not None else None
-            if wanted is None or not port.port:
+            if wanted is None or not is_port(port.port):
                 continue
-            for endpoint in _backends(piece, port.port):
+            for endpoint in _backends(piece, port.port or 0):
                 known = wanted.get(endpoint[:2])
                 if known is None or (known.terminating and not endpoint.terminating):
                     wanted[endpoint[:2]] = endpoint
     return tuple(PortEndpoints(name, protocol, tuple(sorted(e.values()))) for (name, protocol), e in found.items())
+
+
+def is_port(number: int | None) -> bool:
+    """What fits into a packet; anything else never reaches the kernel."""
+    return number is not None and 0 < number <= 65535
 
 
 def _backends(piece: EndpointSlice, port: int) -> Iterator[BackendEndpoint]:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Literal, NamedTuple, cast
 
-from seamark.compile.endpoints import BackendEndpoint, PortEndpoints, compile_endpoints
+from seamark.compile.endpoints import BackendEndpoint, PortEndpoints, compile_endpoints, is_port
 from seamark.model.endpointslice import EndpointSlice
 from seamark.model.meta import HEADLESS_LABEL, SERVICE_PROXY_NAME_LABEL, UNKNOWN, ObjectKey, Provenance
 from seamark.model.service import Service, ServicePort
@@ -165,7 +165,7 @@ def compile_service(
     return tuple(
         _compile_port(service, port, cluster_ips, outside, _lists(found, node, family))
         for port, found in zip(ports, backends, strict=True)
-        if port.protocol in ("TCP", "UDP", "SCTP")
+        if port.protocol in ("TCP", "UDP", "SCTP") and is_port(port.port)
     )
 
 
@@ -207,7 +207,7 @@ def _compile_port(
         internal=_target(lists, local_only=internal_local),
         external=_target(lists, local_only=external_local),
         external_short_circuit=_target(lists, local_only=False) if external_local else None,
-        node_port=port.node_port,
+        node_port=port.node_port if is_port(port.node_port) else 0,
         external_ips=outside.external_ips,
         load_balancer_ips=outside.load_balancer_ips,
         source_ranges=outside.source_ranges if outside.load_balancer_ips else (),

@@ -21,8 +21,9 @@ from seamark.client.informer import Informer
 from seamark.compile.nft import CapacityError
 from seamark.compile.nftlayout import Layout
 from seamark.compile.ruleset import Family, NodeConfig, PortRules, family_of
+from seamark.linux import netns
 from seamark.linux.conntrack import Conntrack
-from seamark.linux.nfnetlink import Nfnetlink
+from seamark.linux.nfnetlink import Nfnetlink, NfnetlinkError
 from seamark.linux.nft import NftError
 from seamark.machinery.clock import Clock
 from seamark.machinery.gvr import ENDPOINTSLICES, NODES, SERVICES
@@ -31,7 +32,7 @@ from seamark.model.meta import HEADLESS_LABEL, SERVICE_PROXY_NAME_LABEL, ObjectK
 from seamark.model.node import ZONE_LABEL, Node
 from seamark.model.service import Service
 from seamark.proxy.flows import Frontends, select_stale, select_udp
-from seamark.proxy.index import ServiceIndex
+from seamark.proxy.index import Pending, ServiceIndex
 from seamark.proxy.table import KernelTable
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,8 @@ class ServiceProxy:
         self._tables: dict[Family, KernelTable] = {}
         self._index = ServiceIndex(config, tuple(self._layouts))
         self._wake = asyncio.Event()
-        self._failed = False
+        self._stale = True  # nothing is loaded yet
+        self._waiting: dict[ObjectKey, float] = {}
         self._due = False
         ours, headless = f"!{SERVICE_PROXY_NAME_LABEL}", f"!{HEADLESS_LABEL}"
         self._services = Informer(
@@ -100,12 +102,11 @@ class ServiceProxy:
                     group.create_task(informer.run(), name=f"proxy informer of {informer.gvr.resource}")
                 for informer in informers:
                     await informer.wait_synced()
-                await self._start()
                 group.create_task(self._tick(), name="proxy watch over the table")
                 while True:
+                    await self._sync()
                     await self._wake.wait()
                     self._wake.clear()
-                    await self._sync()
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
@@ -114,17 +115,12 @@ class ServiceProxy:
             self._tables = {}
 
     async def remove(self) -> None:
-        """Deletes our tables and nothing else; works whether or not the proxy ever ran here."""
+        """Deletes our tables and nothing else, whether or not the proxy ever ran or the namespace is still there."""
+        if self._namespace is not None and not netns.exists(self._namespace):
+            return
         with Nfnetlink(self._namespace) as netlink:
             for layout in self._layouts.values():
                 netlink.delete_table(layout.nft_family, layout.table)
-
-    async def _start(self) -> None:
-        pending = self._index.take()
-        await self._load()
-        self._clean_flows(rules for family in self._layouts for rules in self._index.rules(family).values())
-        self._note(pending.seen)
-        self.ready.set()
 
     async def _load(self) -> None:
         """Every table, from the index as it stands."""
@@ -136,25 +132,36 @@ class ServiceProxy:
             await table.start(self._index.rules(family))
 
     async def _sync(self) -> None:
-        """One round. A failure is logged and retried as a full load."""
+        """One round. A failure is logged and the next round loads everything; before the first success it ends us,
+        save when others kept changing nftables meanwhile.
+        """
         pending = self._index.take()
+        self._waiting = {**pending.seen, **self._waiting}  # the first event of a Service dates its change
+        whole = self._stale or any(t.mirror.node != self._index.node for t in self._tables.values())
         try:
-            if self._failed or any(t.mirror.node != self._index.node for t in self._tables.values()):
-                await self._load()
-            else:
-                for family, table in self._tables.items():
-                    await table.apply(pending.ports[family])
-                    if self._due:
-                        await table.check()
-                self._due = False
+            await (self._load() if whole else self._apply(pending))
         except (OSError, NftError, CapacityError) as error:
-            self._failed = True
+            if not self.ready.is_set() and not isinstance(error, NfnetlinkError):
+                raise
+            self._stale = True
             logger.error("rules not applied node=%s error=%s", self._config.name, error)
             return
-        changed = (rules for changes in pending.ports.values() for rules in changes.values() if rules is not None)
-        self._clean_flows(changed)
-        self._failed = False
-        self._note(pending.seen)
+        self._stale = False
+        self._clean_flows(self._all_rules() if whole else _present(pending))
+        now = self._clock.time()
+        self.applied.extend(Applied(key, seen, now) for key, seen in self._waiting.items())
+        self._waiting = {}
+        self.ready.set()
+
+    async def _apply(self, pending: Pending) -> None:
+        for family, table in self._tables.items():
+            await table.apply(pending.ports[family])
+            if self._due:
+                await table.check()
+        self._due = False
+
+    def _all_rules(self) -> Iterable[PortRules]:
+        return (rules for family in self._layouts for rules in self._index.rules(family).values())
 
     async def _tick(self) -> None:
         """Wakes the loop to look for foreign changes, to sweep, and to retry."""
@@ -162,10 +169,6 @@ class ServiceProxy:
             await self._clock.sleep(CHECK_SECONDS)
             self._due = True
             self._wake.set()
-
-    def _note(self, seen: Mapping[ObjectKey, float]) -> None:
-        now = self._clock.time()
-        self.applied.extend(Applied(key, when, now) for key, when in seen.items())
 
     def _clean_flows(self, changed: Iterable[PortRules]) -> None:
         by_family: dict[Family, list[PortRules]] = {}
@@ -203,6 +206,10 @@ class ServiceProxy:
         addresses = self._config.node_ips or new.internal_ips
         if self._index.observe_node(replace(self._config, zone=zone, node_ips=addresses), seen):
             self._wake.set()
+
+
+def _present(pending: Pending) -> Iterable[PortRules]:
+    return (rules for changes in pending.ports.values() for rules in changes.values() if rules is not None)
 
 
 def families_of(config: NodeConfig) -> tuple[Family, ...]:

@@ -84,7 +84,8 @@ class EventRecorder:
         if known is not None and event.at - known.last <= WINDOW and await self._count(known, event):
             self._remember(same, _Written(known.name, known.times + 1, event.at))
             return
-        name = f"{meta.name}.{self._random_bits(64):016x}"
+        # The time first: kubectl shows the events of one second in the order of their names.
+        name = f"{meta.name}.{int(event.at * 1_000_000):x}{self._random_bits(32):08x}"
         await self._client.create(EVENTS_V1, _render(component, event, name, self._host))
         self._remember(same, _Written(name, 1, event.at))
 

@@ -52,6 +52,12 @@ def default(obj: Obj, name: str, value: Any) -> None:
         obj[name] = value
 
 
+def default_pointer(obj: Obj, name: str, value: Any) -> None:
+    """The same for what is a pointer in Go: there an empty string is a value, for validation to refuse."""
+    if obj.get(name) is None:
+        obj[name] = value
+
+
 def drop_empty(obj: Obj, *names: str) -> None:
     """Removes fields holding Go's zero value, which ``omitempty`` never writes."""
     for name in names:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from seamark.machinery import gvr
 from seamark.resources import field
-from seamark.resources.access import default, ensure, keep, number, section, text
+from seamark.resources.access import default, default_pointer, ensure, keep, number, section, text
 from seamark.resources.apps.workload import (
     HISTORY_LIMIT,
     amount,
@@ -34,8 +34,8 @@ def default_daemonset(obj: Obj) -> None:
     default(strategy, "type", "RollingUpdate")
     if strategy["type"] == "RollingUpdate":
         rolling = ensure(strategy, "rollingUpdate")
-        default(rolling, "maxUnavailable", 1)
-        default(rolling, "maxSurge", 0)
+        default_pointer(rolling, "maxUnavailable", 1)
+        default_pointer(rolling, "maxSurge", 0)
     default(spec, "revisionHistoryLimit", HISTORY_LIMIT)
 
 

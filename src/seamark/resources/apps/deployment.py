@@ -5,7 +5,7 @@ from __future__ import annotations
 from seamark.machinery import gvr
 from seamark.machinery.selectors import SelectorError
 from seamark.resources import field
-from seamark.resources.access import default, ensure, keep, number, section, text
+from seamark.resources.access import default, default_pointer, ensure, keep, number, section, text
 from seamark.resources.apps.workload import (
     HISTORY_LIMIT,
     amount,
@@ -33,8 +33,8 @@ def default_deployment(obj: Obj) -> None:
     default(strategy, "type", "RollingUpdate")
     if strategy["type"] == "RollingUpdate":
         rolling = ensure(strategy, "rollingUpdate")
-        default(rolling, "maxUnavailable", "25%")
-        default(rolling, "maxSurge", "25%")
+        default_pointer(rolling, "maxUnavailable", "25%")
+        default_pointer(rolling, "maxSurge", "25%")
     default(spec, "revisionHistoryLimit", HISTORY_LIMIT)
     default(spec, "progressDeadlineSeconds", PROGRESS_SECONDS)
     if spec.get("paused") is False:

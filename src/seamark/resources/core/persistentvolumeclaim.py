@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seamark.machinery import gvr, names
 from seamark.resources import field
-from seamark.resources.access import default, ensure, entries, keep, section, text
+from seamark.resources.access import default, default_pointer, ensure, entries, keep, section, text
 from seamark.resources.columns import UNSET
 from seamark.resources.core.container_validation import validate_quantity
 from seamark.resources.metadata import validate_label_selector
@@ -16,9 +16,7 @@ UPDATABLE = ("resources", "volumeAttributesClassName")
 
 
 def default_claim(obj: Obj) -> None:
-    spec = ensure(obj, "spec")
-    if spec.get("volumeMode") is None:
-        spec["volumeMode"] = "Filesystem"
+    default_pointer(ensure(obj, "spec"), "volumeMode", "Filesystem")
     default(ensure(obj, "status"), "phase", "Pending")
 
 

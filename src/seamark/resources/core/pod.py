@@ -35,10 +35,25 @@ def validate(pod: Obj) -> Causes:
     if entries(spec, "ephemeralContainers"):
         # The subresource that adds them later is not served, so no pod can have any.
         causes.append(field.forbidden("spec.ephemeralContainers", "cannot be set on create"))
+    if not text(spec, "serviceAccountName"):
+        causes += _validate_no_tokens(entries(spec, "volumes"))
     if text(spec, "nodeName") and entries(spec, "schedulingGates"):
         detail = "cannot be set until all schedulingGates have been cleared"
         causes.append(field.forbidden("spec.nodeName", detail))
     return causes
+
+
+def _validate_no_tokens(volumes: list[Obj]) -> Causes:
+    """A pod without an account (a mirror pod) has nobody to make a token for."""
+    return [
+        field.forbidden(
+            f"spec.volumes[{i}].projected.sources[{j}].serviceAccountToken",
+            "must not be specified when serviceAccountName is not set",
+        )
+        for i, volume in enumerate(volumes)
+        for j, source in enumerate(entries(volume, "projected", "sources"))
+        if source.get("serviceAccountToken") is not None
+    ]
 
 
 def prepare_update(new: Obj, old: Obj) -> None:

@@ -14,7 +14,7 @@ from seamark.machinery.gvr import SERVICEACCOUNTS
 from seamark.machinery.names import NAME_SUFFIX_ALPHABET, NAME_SUFFIX_LENGTH
 from seamark.machinery.quantity import QuantityError, parse_quantity
 from seamark.machinery.status import forbidden
-from seamark.resources.access import default, drop_empty, entries, section, text
+from seamark.resources.access import default, default_pointer, drop_empty, entries, section, text
 from seamark.resources.core.podspec_defaults import CONTAINER_LISTS, FILE_MODE
 from seamark.resources.registry import Obj, Reference
 
@@ -42,8 +42,7 @@ def admit(pod: Obj) -> None:
             _mount_token(spec, _token_volume_name(pod))
     tolerate_lost_nodes(spec)
     spec["priority"] = _PRIORITIES.get(text(spec, "priorityClassName"), 0)
-    if spec.get("preemptionPolicy") is None:
-        spec["preemptionPolicy"] = "PreemptLowerPriority"
+    default_pointer(spec, "preemptionPolicy", "PreemptLowerPriority")
     pod["status"] = {"phase": "Pending", "qosClass": qos_class_of(spec)}
     if entries(spec, "schedulingGates"):
         pod["status"]["conditions"] = [dict(_GATED)]

@@ -8,7 +8,7 @@ use for are dropped on update, unless the client changed them as well, which val
 from __future__ import annotations
 
 from seamark.machinery import gvr, names
-from seamark.resources.access import default, drop_empty, ensure, entries, keep, section, text
+from seamark.resources.access import default, default_pointer, drop_empty, ensure, entries, keep, section, text
 from seamark.resources.addresses import ip_warnings
 from seamark.resources.columns import NONE, UNKNOWN, format_labels
 from seamark.resources.core.service_allocation import allocate_service, keep_allocated
@@ -45,8 +45,8 @@ def default_service(service: Obj) -> None:
         drop_empty(port, "name", "nodePort")
     if is_externally_accessible(service):
         default(spec, "externalTrafficPolicy", "Cluster")
-    if spec["type"] in ("ClusterIP", "NodePort", "LoadBalancer") and spec.get("internalTrafficPolicy") is None:
-        spec["internalTrafficPolicy"] = "Cluster"
+    if spec["type"] in ("ClusterIP", "NodePort", "LoadBalancer"):
+        default_pointer(spec, "internalTrafficPolicy", "Cluster")
     if spec["type"] == "LoadBalancer":
         default(spec, "allocateLoadBalancerNodePorts", True)
     # Clients that mean "not set" by an empty text or list; Go's encoder never writes these.

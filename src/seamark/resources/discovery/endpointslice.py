@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from seamark.machinery import gvr, names
 from seamark.resources import field
-from seamark.resources.access import entries, section, text
+from seamark.resources.access import default_pointer, entries, section, text
 from seamark.resources.addresses import family_of, validate_endpoint_ip, validate_ip
 from seamark.resources.columns import UNSET, some
 from seamark.resources.core.service_validation import PROTOCOLS
@@ -20,10 +20,8 @@ _DATA = ("endpoints", "ports", "addressType")
 
 def default_slice(obj: Obj) -> None:
     for port in entries(obj, "ports"):
-        if port.get("name") is None:
-            port["name"] = ""
-        if port.get("protocol") is None:
-            port["protocol"] = "TCP"
+        default_pointer(port, "name", "")
+        default_pointer(port, "protocol", "TCP")
     # Go writes both as null when there are none.
     obj.setdefault("endpoints", None)
     obj.setdefault("ports", None)

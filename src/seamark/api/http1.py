@@ -8,23 +8,22 @@ client does too slowly (headers, body, reading an answer) ends the connection af
 from __future__ import annotations
 
 import asyncio
-import gzip
 import logging
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from email.utils import formatdate
-from http import HTTPStatus
 from typing import cast
 from urllib.parse import parse_qsl
 
 import httptools
 
+from seamark.api.httprender import render_head, render_response
 from seamark.api.objects import encode
+from seamark.api.respond import close_stream
 from seamark.api.websocket import Upgrade, WebSocket, render_handshake
 from seamark.machinery.status import StatusError
-from seamark.machinery.wire import Identity, Request, Response
+from seamark.machinery.wire import Request, Response
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +31,6 @@ Serve = Callable[[Request, bytes | None], Awaitable[Response | Upgrade]]
 """The request without identity, and the client's certificate (DER) where it showed one."""
 
 _LAST_ANSWER = 2.0  # seconds that a request under way has when the server closes
-GZIP_FROM = 128 << 10  # below that kubectl gains nothing (apiserver's threshold)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +58,8 @@ class HttpProtocol(asyncio.Protocol):
         self._waiting: deque[tuple[Request, bool]] = deque()  # and whether it may be answered in chunks
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._deadline: float | None = None
         self._writable = asyncio.Event()
         self._writable.set()
         self._socket: WebSocket | None = None
@@ -91,7 +91,8 @@ class HttpProtocol(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._connections.discard(self)
-        self._disarm()
+        if self._timer is not None:
+            self._timer.cancel()
         self._writable.set()
         if self._socket is not None:
             self._socket.lost()
@@ -298,13 +299,28 @@ class HttpProtocol(asyncio.Protocol):
             self._transport.close()
 
     def _arm(self, seconds: float) -> None:
-        self._disarm()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._time_out)
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
+        """A deadline; the timer behind it is only moved when it would come too late, since most are never met."""
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.time() + seconds
+        if self._timer is not None and self._timer_at > self._deadline:
             self._timer.cancel()
             self._timer = None
+        if self._timer is None:
+            self._timer_at = self._deadline
+            self._timer = loop.call_at(self._timer_at, self._wake_up)
+
+    def _disarm(self) -> None:
+        self._deadline = None
+
+    def _wake_up(self) -> None:
+        self._timer = None
+        if self._deadline is None:
+            return
+        left = self._deadline - asyncio.get_running_loop().time()
+        if left > 0:
+            self._arm(left)
+        else:
+            self._time_out()
 
     def _time_out(self) -> None:
         if self._transport is None:
@@ -343,51 +359,3 @@ def _body_too_large(limit: int) -> StatusError:
 def _not_upgraded() -> Response:
     error = StatusError(400, "BadRequest", "Upgrade request required")
     return Response(400, encode(error.as_dict()), {"content-type": "application/json"})
-
-
-def with_identity(request: Request, identity: Identity | None) -> Request:
-    return Request(request.method, request.path, request.query, request.headers, request.body, identity)
-
-
-async def close_stream(stream: AsyncIterator[bytes]) -> None:
-    close = getattr(stream, "aclose", None)
-    if close is not None:
-        await close()
-
-
-def render_response(request: Request, response: Response, *, keep: bool) -> bytes:
-    """Head and body in one piece; a large answer compressed for a client that takes it."""
-    body = response.body
-    if len(body) > GZIP_FROM and "gzip" in request.headers.get("accept-encoding", ""):
-        body = gzip.compress(body, 1)
-        response.headers["content-encoding"] = "gzip"
-        response.headers["vary"] = "Accept-Encoding"
-    head = render_head(response, keep=keep, length=len(body))
-    return head if request.method == "HEAD" else head + body
-
-
-def render_head(response: Response, *, keep: bool, length: int | None = None) -> bytes:
-    lines = [f"HTTP/1.1 {response.status} {_reason(response.status)}", f"date: {formatdate(usegmt=True)}"]
-    lines += [f"{name}: {_clean(value)}" for name, value in response.headers.items()]
-    lines += [f'warning: 299 - "{_quoted(text)}"' for text in response.warnings]
-    if length is not None and response.status not in (204, 304):
-        lines.append(f"content-length: {length}")
-    if not keep:
-        lines.append("connection: close")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "replace")
-
-
-def _reason(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"
-
-
-def _clean(value: str) -> str:
-    """No header value may begin a header of its own."""
-    return value.replace("\r", " ").replace("\n", " ")
-
-
-def _quoted(text: str) -> str:
-    return _clean(text).replace("\\", "\\\\").replace('"', '\\"')

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-import msgspec
 import yaml
 
 from seamark.api.core import Call, Core
@@ -145,5 +144,8 @@ def not_a_list(wanted: Representation) -> StatusError:
     return StatusError(406, "NotAcceptable", f"the answer cannot be given as {wanted.transform}", details={})
 
 
-def decode_json(body: bytes) -> Any:
-    return msgspec.json.decode(body)
+async def close_stream(stream: AsyncIterator[bytes]) -> None:
+    """Ends a stream that is left before its end; what is no generator needs no ending."""
+    close = getattr(stream, "aclose", None)
+    if close is not None:
+        await close()

@@ -45,9 +45,12 @@ def parse_target(registry: Registry, path: str) -> Target:
         group, version, rest = segments[1], segments[2], segments[3:]
     else:
         raise UnknownPathError(path)
-    if (group, version) not in registry.group_versions():
-        raise UnknownPathError(path)
-    return _parse_rest(registry, group, version, rest)
+    try:
+        return _parse_rest(registry, group, version, rest)
+    except StatusError:
+        if (group, version) not in registry.group_versions():
+            raise UnknownPathError(path) from None
+        raise
 
 
 def _parse_rest(registry: Registry, group: str, version: str, rest: list[str]) -> Target:

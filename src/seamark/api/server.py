@@ -11,11 +11,12 @@ import ctypes
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from seamark.api.app import Api
 from seamark.api.authn import Credentials
-from seamark.api.http1 import HttpProtocol, Limits, with_identity
+from seamark.api.http1 import HttpProtocol, Limits
 from seamark.api.respond import respond_status
 from seamark.api.websocket import Upgrade, wants_websocket
 from seamark.machinery.status import StatusError
@@ -85,7 +86,7 @@ async def answer(
         identity = await authenticate(Credentials(certificate, request.headers.get("authorization", "")))
     except StatusError as refused:
         return respond_status(refused)
-    request = with_identity(request, identity)
+    request = replace(request, identity=identity)
     if wants_websocket(request):
         return await api.connect(request)
     return await api.handle(request)

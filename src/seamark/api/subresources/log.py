@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from seamark.api.containers import find_node, find_pod, select_container
 from seamark.api.core import Call, Core
-from seamark.api.http1 import close_stream
+from seamark.api.respond import close_stream
 from seamark.machinery.clock import parse_time
 from seamark.machinery.fielderrors import forbidden
 from seamark.machinery.fielderrors import invalid as invalid_cause

@@ -1,0 +1,56 @@
+"""Responses as the bytes of HTTP/1.1 (RFC 9112): head, body, compression. Pure but for the date."""
+
+from __future__ import annotations
+
+import gzip
+import time
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+
+from seamark.machinery.wire import Request, Response
+
+GZIP_FROM = 128 << 10  # below that kubectl gains nothing (apiserver's threshold)
+
+
+def render_response(request: Request, response: Response, *, keep: bool) -> bytes:
+    """Head and body in one piece; a large answer compressed for a client that takes it."""
+    body = response.body
+    if len(body) > GZIP_FROM and "gzip" in request.headers.get("accept-encoding", ""):
+        body = gzip.compress(body, 1)
+        response.headers["content-encoding"] = "gzip"
+        response.headers["vary"] = "Accept-Encoding"
+    head = render_head(response, keep=keep, length=len(body))
+    return head if request.method == "HEAD" else head + body
+
+
+def render_head(response: Response, *, keep: bool, length: int | None = None) -> bytes:
+    lines = [f"HTTP/1.1 {response.status} {_reason(response.status)}", f"date: {_date(int(time.time()))}"]
+    lines += [f"{name}: {_clean(value)}" for name, value in response.headers.items()]
+    lines += [f'warning: 299 - "{_quoted(text)}"' for text in response.warnings]
+    if length is not None and response.status not in (204, 304):
+        lines.append(f"content-length: {length}")
+    if not keep:
+        lines.append("connection: close")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "replace")
+
+
+@lru_cache(maxsize=1)
+def _date(now: int) -> str:
+    return formatdate(now, usegmt=True)
+
+
+def _reason(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"
+
+
+def _clean(value: str) -> str:
+    """No header value may begin a header of its own."""
+    return value.replace("\r", " ").replace("\n", " ")
+
+
+def _quoted(text: str) -> str:
+    return _clean(text).replace("\\", "\\\\").replace('"', '\\"')

@@ -160,6 +160,15 @@ class Cluster:
             return []
         return await eventually(enough, f"{count} ready pods in {namespace}")
 
+    async def pass_time(self, seconds: float, *, silent: str = "") -> None:
+        """Moves the clock while every node but one renews its lease."""
+        while seconds > 0:
+            for name, node in self.nodes.items():
+                if name != silent:
+                    await node.renew()
+            await self.clock.advance(min(5.0, seconds))
+            seconds -= 5.0
+
     async def stop(self) -> None:
         for task in self.tasks:
             task.cancel()

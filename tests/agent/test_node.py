@@ -105,6 +105,17 @@ class TestLife:
         await node.until_gone()
         assert heard == ["[]"]
 
+    async def test_post_start_hook_that_fails_kills(self, node: Any, status_of: StatusOf) -> None:
+        node.runtime.answers["hello",] = (1, b"nobody home")
+        hooked = {"name": "web", "image": "web:1", "lifecycle": {"postStart": {"exec": {"command": ["hello"]}}}}
+        await node.create(containers=[hooked])
+        pod = await node.until(lambda p: status_of(p).get("state", {}).get("waiting", {}).get("message"))
+        waiting = {"reason": "PostStartHookError", "message": "command 'hello' exited with 1: nobody home"}
+        assert status_of(pod)["state"]["waiting"] == waiting and node.runtime.signals == [("web", 9)]
+        node.runtime.answers["hello",] = (0, b"")
+        await node.advance(10)
+        await node.until(lambda p: status_of(p)["ready"])
+
     async def test_deletion_does_not_wait_for_a_slow_start(self, node: Any) -> None:
         node.runtime.behaviours["web"] = Behaviour(start_delay=1000)
         await node.create()

@@ -40,7 +40,7 @@ def volume(**source: Any) -> Pod:
         (pod({"ports": [{"containerPort": 80, "hostPort": 80}]}), "spec.containers[c].ports.hostPort"),
         (pod({"livenessProbe": {"grpc": {"port": 1}}}), "spec.containers[c].livenessProbe.grpc"),
         (pod({"startupProbe": {}}), "spec.containers[c].startupProbe"),
-        (pod({"lifecycle": {"postStart": {"exec": {"command": ["x"]}}}}), "spec.containers[c].lifecycle.postStart"),
+        (pod({"lifecycle": {"postStart": {}}}), "spec.containers[c].lifecycle.postStart"),
         (pod({"lifecycle": {"preStop": {"tcpSocket": {"port": 1}}}}), "spec.containers[c].lifecycle.preStop"),
         (pod({"volumeDevices": [{"name": "x"}]}), "spec.containers[c].volumeDevices"),
         (pod({"restartPolicy": "Always"}), "spec.containers[c].restartPolicy"),

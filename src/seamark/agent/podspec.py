@@ -111,7 +111,7 @@ class Handler(Projection, frozen=True):
 
 class Lifecycle(Projection, frozen=True):
     pre_stop: Handler | None = None
-    post_start: Any = None
+    post_start: Handler | None = None
     stop_signal: str = ""
 
 

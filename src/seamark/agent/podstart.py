@@ -1,6 +1,8 @@
-"""The effects of starting: the sandbox, one container, and the preStop hook at the other end; with their Events."""
+"""The effects of starting: the sandbox, one container, and the hooks at both ends of its life; with their Events."""
 
 from __future__ import annotations
+
+import signal
 
 from seamark.agent.context import NodeContext
 from seamark.agent.ipam import RangeExhaustedError
@@ -8,23 +10,25 @@ from seamark.agent.look import Failure
 from seamark.agent.podevents import PodEvents
 from seamark.agent.podplan import plan_failure
 from seamark.agent.podsetup import PodSetup, SetupError
-from seamark.agent.podspec import Container, Pod
+from seamark.agent.podspec import Container, Handler, Pod
 from seamark.agent.prober import Asker
 from seamark.agent.timers import within
 from seamark.linux.runtime import RuntimeFault
 
 FIRST_RETRY = 1.0
 MAX_RETRY = 60.0
+POST_START_LIMIT = 600.0  # Kubernetes sets none; a hook that hangs must not hide its container for ever
 PULL_REASONS = ("ErrImagePull", "ErrImageNeverPull", "InvalidImageName")
 
 
 class PodStart:
     """Of one pod, for one action."""
 
-    def __init__(self, context: NodeContext, setup: PodSetup, pod: Pod) -> None:
+    def __init__(self, context: NodeContext, setup: PodSetup, pod: Pod, asker: Asker) -> None:
         self._context = context
         self._setup = setup
         self._pod = pod
+        self._asker = asker
         self._events = PodEvents(context.recorder, pod)
 
     async def create_sandbox(self) -> str:
@@ -59,6 +63,7 @@ class PodStart:
         except RuntimeFault as fault:
             raise SetupError(fault.reason, fault.message) from fault
         self._events.normal("Started", f"Started container {container.name}", container)
+        await self._run_post_start(container, ip)
         return image.digest
 
     def failed(self, before: Failure | None, error: SetupError, container: Container | None) -> Failure:
@@ -80,28 +85,43 @@ class PodStart:
             self._events.warning("Failed", f"Error: {error.message}", container)
         return plan_failure(before, error.reason, error.message, now)
 
-    async def run_pre_stop(self, container: Container, asker: Asker, *, ip: str, timeout: float) -> None:
+    async def run_pre_stop(self, container: Container, *, ip: str, timeout: float) -> None:
         """Ends with the hook or with the patience; a hook that failed is told and holds nothing up."""
         hook = container.lifecycle.pre_stop if container.lifecycle else None
         if hook is None:
             return
+        text = await self._run_hook(hook, container, ip=ip, timeout=timeout)
+        if text:
+            self._events.warning("FailedPreStopHook", f"PreStopHook failed: {text}", container)
+
+    async def _run_post_start(self, container: Container, ip: str) -> None:
+        """A container whose hook failed is killed, and runs again as its policy says."""
+        hook = container.lifecycle.post_start if container.lifecycle else None
+        if hook is None:
+            return
+        text = await self._run_hook(hook, container, ip=ip, timeout=POST_START_LIMIT)
+        if text:
+            self._events.warning("FailedPostStartHook", f"PostStartHook failed: {text}", container)
+            await self._context.runtime.signal_container(self._pod.uid, container.name, signal.SIGKILL)
+            raise SetupError("PostStartHookError", text)
+
+    async def _run_hook(self, hook: Handler, container: Container, *, ip: str, timeout: float) -> str:
+        """What went wrong, empty when nothing did."""
         try:
             if hook.exec:
                 command = tuple(hook.exec.command or ())
                 code, output = await self._context.runtime.probe_exec(
                     self._pod.uid, container.name, command, timeout=timeout
                 )
-                text = "" if code == 0 else f"exited with {code}: {output.decode('utf-8', 'replace')}"
-            elif hook.http_get:
-                good, text = await asker.http_get(container, hook.http_get, ip, timeout=timeout)
-                text = "" if good else text
-            else:
-                seconds = hook.sleep.seconds if hook.sleep else 0
-                await within(self._context.clock, timeout, self._context.clock.sleep(seconds))
-                text = ""
+                shown = output.decode("utf-8", "replace").strip()
+                return "" if code == 0 else f"command {' '.join(command)!r} exited with {code}: {shown}"
+            if hook.http_get:
+                good, text = await self._asker.http_get(container, hook.http_get, ip, timeout=timeout)
+                return "" if good else text
+            seconds = hook.sleep.seconds if hook.sleep else 0
+            await within(self._context.clock, timeout, self._context.clock.sleep(seconds))
         except TimeoutError:
-            text = f"did not end within the grace period of {timeout:g} seconds"
-        except RuntimeFault as fault:
-            text = fault.message
-        if text:
-            self._events.warning("FailedPreStopHook", f"PreStopHook failed: {text}", container)
+            return f"did not end within {timeout:g} seconds"
+        except (RuntimeFault, OSError) as error:
+            return str(error)
+        return ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from seamark.agent.podspec import Container, Handler, Pod, Probe, Projected, Volume
+from seamark.agent.podspec import Container, Pod, Probe, Projected, Volume
 
 REASON = "UnsupportedFeature"
 
@@ -158,8 +158,6 @@ def _refused_in_lifecycle(path: str, container: Container) -> Iterator[str]:
     lifecycle = container.lifecycle
     if lifecycle is None:
         return
-    if lifecycle.post_start is not None:
-        yield f"{path}.lifecycle.postStart: not done; start what is needed from the command or an init container"
-    hook: Handler | None = lifecycle.pre_stop
-    if hook is not None and not (hook.exec or hook.http_get or hook.sleep):
-        yield f"{path}.lifecycle.preStop: only exec, httpGet and sleep"
+    for name, hook in (("postStart", lifecycle.post_start), ("preStop", lifecycle.pre_stop)):
+        if hook is not None and not (hook.exec or hook.http_get or hook.sleep):
+            yield f"{path}.lifecycle.{name}: only exec, httpGet and sleep"

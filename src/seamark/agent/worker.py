@@ -240,7 +240,7 @@ class PodWorker:
         self._tasks[name] = asyncio.create_task(guarded(), name=f"start {self.pod.key} {name}")
 
     async def _create_sandbox(self) -> None:
-        start = PodStart(self._context, self._setup, self.pod)
+        start = PodStart(self._context, self._setup, self.pod, self._asker)
         try:
             self._memory.ip = await start.create_sandbox()
         except SetupError as error:
@@ -250,7 +250,7 @@ class PodWorker:
 
     async def _start_container(self, name: str, attempt: int, backoff: Backoff | None) -> None:
         container = self._container(name)
-        start = PodStart(self._context, self._setup, self.pod)
+        start = PodStart(self._context, self._setup, self.pod, self._asker)
         try:
             digest = await start.start_container(container, attempt=attempt, ip=self._memory.ip)
         except SetupError as error:
@@ -288,9 +288,9 @@ class PodWorker:
 
     async def _run_hook(self, name: str, timeout: float) -> None:
         container = self._container(name)
-        start = PodStart(self._context, self._setup, self.pod)
+        start = PodStart(self._context, self._setup, self.pod, self._asker)
         try:
-            await start.run_pre_stop(container, self._asker, ip=self._memory.ip, timeout=timeout)
+            await start.run_pre_stop(container, ip=self._memory.ip, timeout=timeout)
         finally:
             kill = self._memory.kills.get(name)
             if kill is not None and kill.hook_ended is None:

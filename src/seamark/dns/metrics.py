@@ -16,6 +16,7 @@ TYPES = frozenset(
     "A AAAA MX SOA CNAME PTR TXT NS SRV DS DNSKEY RRSIG NSEC NSEC3 HTTPS IXFR AXFR ANY".split()  # noqa: SIM905
 )
 
+OTHER = "other"
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
@@ -83,4 +84,4 @@ class Metrics:
 
 def type_label(rdtype: str) -> str:
     """Rare types count as ``other``, so that made-up types cannot fill the registry."""
-    return rdtype if rdtype in TYPES else "other"
+    return rdtype if rdtype in TYPES else OTHER

@@ -20,6 +20,16 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 
+PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_*")
+
+
+def text_of(name: dns.name.Name) -> str:
+    """Lower-case, absolute text. Names of plain letters, which nearly all are, need no escapes."""
+    labels = name.labels
+    if PLAIN.issuperset(b"".join(labels)):
+        return (b".".join(labels) or b".").decode("ascii").lower() if len(labels) > 1 else "."
+    return name.to_text().lower()
+
 
 @dataclass(slots=True)
 class Query:
@@ -40,6 +50,11 @@ class Query:
     """The listener, as metrics name it: ``dns://:53``."""
     depth: int = 0
     """How many times this query has come back to the own server (ExternalName chasing)."""
+    text: str = field(init=False)
+    """The name asked, lower-case and absolute, as zones are written."""
+
+    def __post_init__(self) -> None:
+        self.text = text_of(self.name)
 
 
 @dataclass(slots=True)
@@ -53,6 +68,8 @@ class Answer:
     message: dns.message.Message | None = None
     by: str = ""
     error: str = ""
+    sent: Callable[[int], None] | None = None
+    """Told how many octets the reply came to, once it is written (metrics)."""
 
 
 Next = Callable[[Query], Awaitable[Answer]]

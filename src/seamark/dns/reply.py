@@ -72,8 +72,3 @@ def rrset_of(owner: dns.name.Name, ttl: int, rdatas: Iterable[dns.rdata.Rdata]) 
 @lru_cache(maxsize=4096)
 def address_rdata(rdtype: str, address: str) -> dns.rdata.Rdata:
     return dns.rdata.from_text(dns.rdataclass.IN, dns.rdatatype.from_text(rdtype), address)
-
-
-def text_name(name: dns.name.Name) -> str:
-    """Lower-case and absolute, as zones are written."""
-    return name.to_text().lower()

@@ -23,6 +23,7 @@ from seamark.dns.plugin import Answer, Query
 from seamark.dns.reply import reply_to
 from seamark.dns.server.instance import Instance
 from seamark.dns.wire.accept import Verdict, judge
+from seamark.dns.wire.question import parse_query
 from seamark.dns.wire.render import MAX_TCP, MAX_UDP, Opt, render, render_bare
 
 DROPPED = "dropped"
@@ -44,7 +45,7 @@ class Core:
         if verdict is not Verdict.ACCEPT:
             return render_bare(packet, verdict.value)
         try:
-            message = dns.message.from_wire(packet, ignore_trailing=True)
+            message = parse_query(packet) or dns.message.from_wire(packet, ignore_trailing=True)
             return await self._answer(port, message, self._query(packet, message, client, protocol))
         except dns.exception.DNSException:
             return render_bare(packet, int(dns.rcode.FORMERR))
@@ -78,7 +79,10 @@ class Core:
         if not query.server:
             self._count_dropped(port, query, answer)
         found = answer.message if answer.message is not None else reply_to(message, answer.rcode)
-        return render(found, _limit(query), _opt(message, found))
+        wire = render(found, _limit(query), _opt(message, found))
+        if answer.sent is not None:
+            answer.sent(len(wire))
+        return wire
 
     def _count_dropped(self, port: int, query: Query, answer: Answer) -> None:
         """Queries that no server block took still count."""

@@ -151,7 +151,7 @@ class Instance:
 
     async def serve(self, port: int, query: Query) -> Answer:
         """Through the chain of the block in charge; REFUSED without one. Never raises."""
-        running = self.find(port, query.name.to_text().lower(), query.rdtype)
+        running = self.find(port, query.text, query.rdtype)
         if running is None or running.serve is None:
             return Answer(dns.rcode.REFUSED)
         query.zone = running.zone

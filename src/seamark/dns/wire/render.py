@@ -24,7 +24,8 @@ import dns.rrset
 HEADER = struct.Struct("!HHHHHH")
 MAX_UDP = 512
 MAX_TCP = 65535
-OPT_HEADER = 11
+A, SRV, SOA = int(dns.rdatatype.A), int(dns.rdatatype.SRV), int(dns.rdatatype.SOA)
+ALIASES = frozenset({int(dns.rdatatype.CNAME), int(dns.rdatatype.NS), int(dns.rdatatype.PTR)})
 
 
 class ExactCompression:
@@ -117,7 +118,7 @@ class _Writer:
         self._name(rrset.name)
         self.file.write(struct.pack("!HHIH", rrset.rdtype, rrset.rdclass, rrset.ttl, 0))
         data = self.file.tell()
-        rdata.to_wire(self.file, cast(Any, self.names))
+        self._rdata(rdata)
         end = self.file.tell()
         if end > self.limit:
             self.file.seek(start)
@@ -128,6 +129,24 @@ class _Writer:
         self.file.write(struct.pack("!H", end - data))
         self.file.seek(end)
         return True
+
+    def _rdata(self, rdata: Any) -> None:
+        """The types a cluster zone is made of directly, all others through dnspython."""
+        rdtype = rdata.rdtype
+        if rdtype == A:
+            self.file.write(bytes(map(int, rdata.address.split("."))))
+        elif rdtype in ALIASES:
+            self._name(rdata.target)
+        elif rdtype == SRV:  # its target is never compressed (RFC 2782)
+            self.file.write(struct.pack("!HHH", rdata.priority, rdata.weight, rdata.port))
+            self.file.write(b"".join(bytes((len(label),)) + label for label in rdata.target.labels))
+        elif rdtype == SOA:
+            self._name(rdata.mname)
+            self._name(rdata.rname)
+            numbers = (rdata.serial, rdata.refresh, rdata.retry, rdata.expire, rdata.minimum)
+            self.file.write(struct.pack("!IIIII", *numbers))
+        else:
+            rdata.to_wire(self.file, cast(Any, self.names))
 
     def _name(self, name: dns.name.Name) -> None:
         """dnspython's Name.to_wire, without an object for every suffix."""

@@ -15,13 +15,14 @@ import dns.message
 import dns.opcode
 import dns.rcode
 import dns.rdatatype
+from prometheus_client import Counter
 
 from seamark.dns.corefile.keys import match_zone
 from seamark.dns.host import Site
 from seamark.dns.plugin import Answer, Next, Query
 from seamark.dns.plugins.cache.config import Config
 from seamark.dns.plugins.cache.items import Item, Key, bounded, compute_ttl, key_of, respelled, select_kind, with_ttl
-from seamark.dns.reply import reply_to, text_name
+from seamark.dns.reply import reply_to
 
 TRANSFERS = (dns.rdatatype.AXFR, dns.rdatatype.IXFR)
 FRESH = "kubernetes"
@@ -38,6 +39,7 @@ class Cache:
         self._metrics = site.host.metrics
         self._items: dict[str, OrderedDict[Key, Item]] = {"success": OrderedDict(), "denial": OrderedDict()}
         self._labels = (",".join(config.zones), VIEW)
+        self._counters: dict[tuple[Counter, str], Counter] = {}
         self._refreshes: set[asyncio.Task[Answer]] = set()
 
     async def stop(self) -> None:
@@ -45,15 +47,15 @@ class Cache:
             task.cancel()
 
     async def serve(self, query: Query, following: Next) -> Answer:
-        name = text_name(query.name)
+        name = query.text
         if query.message.opcode() != dns.opcode.QUERY or match_zone(self._config.zones, name) is None:
             return await following(query)
-        self._metrics.cache_requests.labels(query.server, *self._labels).inc()
+        self._counter(self._metrics.cache_requests, query.server).inc()
         key = key_of(query.message, query.name, query.rdtype)
         now = self._clock.monotonic()
         item = self._find(key, name, now)
         if item is None:
-            self._metrics.cache_misses.labels(query.server, *self._labels).inc()
+            self._counter(self._metrics.cache_misses, query.server).inc()
             return await self._fetch(query, following, key)
         if item.left(now) <= 0:
             return await self._stale(query, following, key, item)
@@ -61,6 +63,13 @@ class Cache:
         if self._wants_prefetch(item, now):
             self._refresh(query, following, key, item)
         return self._answer(query, item, item.ttl if self._config.keepttl else item.left(now))
+
+    def _counter(self, metric: Counter, server: str) -> Counter:
+        """With its labels, looked up once."""
+        found = self._counters.get((metric, server))
+        if found is None:
+            found = self._counters[metric, server] = metric.labels(server, *self._labels)
+        return found
 
     def _find(self, key: Key, name: str, now: float) -> Item | None:
         """A success is preferred to a SERVFAIL, which passes."""
@@ -77,7 +86,7 @@ class Cache:
         return sum(handler.table_version(name) for handler in handlers)
 
     async def _fetch(self, query: Query, following: Next, key: Key) -> Answer:
-        version = self._version(text_name(query.name))
+        version = self._version(query.text)
         answer = await following(query)
         if answer.message is None:
             if answer.error and answer.rcode == dns.rcode.SERVFAIL:
@@ -106,7 +115,7 @@ class Cache:
             return None
         item = Item(with_ttl(message, ttl), kind, ttl, self._clock.monotonic(), version)
         bounds = self._config.success if kind == "success" else self._config.denial
-        if match_zone(bounds.excepted, text_name(query.name)) is not None:
+        if match_zone(bounds.excepted, query.text) is not None:
             return item
         items = self._items[_counted(kind)]
         items[key] = item

@@ -15,7 +15,7 @@ from seamark.dns.host import Site
 from seamark.dns.plugin import Answer, Next, Query
 from seamark.dns.plugins.forward.config import Config
 from seamark.dns.plugins.forward.upstream import Upstream, UpstreamError
-from seamark.dns.reply import failed, reply_to, text_name
+from seamark.dns.reply import failed, reply_to
 
 QUERY_TIMEOUT = 5.0
 
@@ -43,7 +43,7 @@ class Forward:
             upstream.close()
 
     async def serve(self, query: Query, following: Next) -> Answer:
-        name = text_name(query.name)
+        name = query.text
         if match_zone((self._config.zone,), name) is None or self._is_excepted(name):
             return await following(query)
         limit = self._config.max_concurrent

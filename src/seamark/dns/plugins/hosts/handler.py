@@ -18,7 +18,7 @@ from seamark.dns.host import Site
 from seamark.dns.plugin import Answer, Next, Query
 from seamark.dns.plugins.hosts.config import Config
 from seamark.dns.plugins.hosts.entries import Entries, parse_entries
-from seamark.dns.reply import address_rdata, answered, failed, rrset_of, text_name
+from seamark.dns.reply import address_rdata, answered, failed, rrset_of
 from seamark.dns.reverse import address_of
 
 TYPES = {dns.rdatatype.A: "A", dns.rdatatype.AAAA: "AAAA"}
@@ -48,7 +48,7 @@ class Hosts:
             self._task.cancel()
 
     async def serve(self, query: Query, following: Next) -> Answer:
-        name = text_name(query.name)
+        name = query.text
         inside = match_zone(self._config.zones, name) is not None
         if query.rdtype == dns.rdatatype.PTR:
             names = self._names(name)

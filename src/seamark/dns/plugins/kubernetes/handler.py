@@ -19,12 +19,12 @@ from seamark.compile.dnsrecords import NODATA
 from seamark.compile.dnstable import DnsTable, NameRecords
 from seamark.dns.corefile.keys import match_zone
 from seamark.dns.host import Site
-from seamark.dns.plugin import Answer, Next, Query
+from seamark.dns.plugin import Answer, Next, Query, text_of
 from seamark.dns.plugins.kubernetes.config import Config
 from seamark.dns.plugins.kubernetes.records import additional_of, name_servers, rdata_of, rrset_at, soa, version
 from seamark.dns.plugins.kubernetes.servers import find_servers
 from seamark.dns.plugins.kubernetes.watching import Watching, open_client
-from seamark.dns.reply import address_rdata, answered, rrset_of, text_name
+from seamark.dns.reply import address_rdata, answered, rrset_of
 from seamark.dns.reverse import address_of, is_reverse_name
 
 T = dns.rdatatype
@@ -109,7 +109,7 @@ class Kubernetes:
     # answers
 
     async def serve(self, query: Query, following: Next) -> Answer:
-        text = text_name(query.name)
+        text = query.text
         matched = match_zone(self._config.zones, text)
         if matched is None:
             return await following(query)
@@ -196,7 +196,7 @@ class Kubernetes:
             link = rrset_of(owner, self._config.ttl, [rdata_of(records.answers["CNAME"][0], asked.zone)])
             chain.append(link)
             owner = link[0].target
-            text = text_name(owner)
+            text = text_of(owner)
             if not owner.is_subdomain(asked.zone):
                 message = await self._site.lookup(asked.query, owner, rdtype)
                 return EMPTY if message is None else Found(True, [*chain, *message.answer], lasting=False)

@@ -15,7 +15,6 @@ import dns.rdatatype
 from seamark.dns.host import Site
 from seamark.dns.plugin import Answer, Next, Query
 from seamark.dns.plugins.loop.config import Config
-from seamark.dns.reply import text_name
 
 MAX_SEEN = 2
 GIVE_UP = 30.0
@@ -38,7 +37,7 @@ class Loop:
         self._task: asyncio.Task[None] | None = None
 
     async def serve(self, query: Query, following: Next) -> Answer:
-        if self._watching and query.rdtype == dns.rdatatype.HINFO and text_name(query.name) == self.probe:
+        if self._watching and query.rdtype == dns.rdatatype.HINFO and query.text == self.probe:
             self._seen += 1
             if self._seen > MAX_SEEN:
                 server = self._site.server or "dns"

@@ -3,16 +3,58 @@
 from __future__ import annotations
 
 import dns.flags
+import dns.name
 import dns.rcode
 import dns.rdatatype
+from prometheus_client import Counter
 
 from seamark.dns.host import HttpAnswer, Site
-from seamark.dns.metrics import CONTENT_TYPE, type_label
+from seamark.dns.metrics import CONTENT_TYPE, OTHER, Metrics, type_label
 from seamark.dns.plugin import Answer, Next, Query
 from seamark.dns.plugins.prometheus.config import Config
-from seamark.dns.wire.render import MAX_TCP, render
 
 VIEW = ""
+
+
+class _OfZone:
+    """The metrics of one server, zone and protocol, looked up once."""
+
+    def __init__(self, metrics: Metrics, server: str, zone: str, protocol: str) -> None:
+        self._metrics = metrics
+        self._labels = (server, zone, VIEW)
+        self._protocol = protocol
+        self._duration = metrics.duration.labels(*self._labels)
+        self._request_size = metrics.request_size.labels(*self._labels, protocol)
+        self._response_size = metrics.response_size.labels(*self._labels, protocol)
+        self._requests: dict[tuple[bool, int], Counter] = {}
+        self._responses: dict[tuple[int, str], Counter] = {}
+
+    def count(self, query: Query, answer: Answer, seconds: float) -> None:
+        self._request_of(query).inc()
+        if query.message.edns >= 0 and query.message.ednsflags & dns.flags.DO:
+            self._metrics.do_requests.labels(*self._labels).inc()
+        self._duration.observe(seconds)
+        self._request_size.observe(query.size)
+        self._response_of(answer).inc()
+        answer.sent = self._response_size.observe
+
+    def _request_of(self, query: Query) -> Counter:
+        key = (":" in query.client, int(query.rdtype))
+        found = self._requests.get(key)
+        if found is None:
+            kind = type_label(dns.rdatatype.to_text(query.rdtype))
+            found = self._metrics.requests.labels(*self._labels, self._protocol, "2" if key[0] else "1", kind)
+            if kind != OTHER:  # made-up types must not fill this dictionary either
+                self._requests[key] = found
+        return found
+
+    def _response_of(self, answer: Answer) -> Counter:
+        key = (int(answer.rcode), answer.by)
+        found = self._responses.get(key)
+        if found is None:
+            rcode = dns.rcode.to_text(answer.rcode)
+            found = self._responses[key] = self._metrics.responses.labels(*self._labels, rcode, answer.by)
+        return found
 
 
 class Prometheus:
@@ -22,6 +64,7 @@ class Prometheus:
         self._site = site
         self._metrics = site.host.metrics
         self._clock = site.host.clock
+        self._of_zone: dict[tuple[str, dns.name.Name, str], _OfZone] = {}
         site.http[config.address, "/metrics"] = self._answer
 
     async def start(self) -> None:
@@ -31,20 +74,11 @@ class Prometheus:
 
     async def serve(self, query: Query, following: Next) -> Answer:
         answer = await following(query)
-        zone = query.zone.to_text()
-        labels = (query.server, zone, VIEW)
-        metrics = self._metrics
-        family = "2" if ":" in query.client else "1"
-        kind = type_label(dns.rdatatype.to_text(query.rdtype))
-        metrics.requests.labels(*labels, query.protocol, family, kind).inc()
-        if query.message.edns >= 0 and query.message.ednsflags & dns.flags.DO:
-            metrics.do_requests.labels(*labels).inc()
-        metrics.duration.labels(*labels).observe(self._clock.monotonic() - query.received)
-        metrics.request_size.labels(*labels, query.protocol).observe(query.size)
-        if answer.message is not None:
-            size = len(render(answer.message, MAX_TCP, None))
-            metrics.response_size.labels(*labels, query.protocol).observe(size)
-        metrics.responses.labels(*labels, dns.rcode.to_text(answer.rcode), answer.by).inc()
+        labels = (query.server, query.zone, query.protocol)
+        found = self._of_zone.get(labels)
+        if found is None:
+            found = self._of_zone[labels] = _OfZone(self._metrics, query.server, query.zone.to_text(), query.protocol)
+        found.count(query, answer, self._clock.monotonic() - query.received)
         return answer
 
     def _answer(self) -> HttpAnswer:

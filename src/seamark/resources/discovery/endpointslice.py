@@ -122,7 +122,7 @@ def _validate_address(path: str, position: int, address: str, kind: str) -> Caus
 
 
 def validate_update(new: Obj, old: Obj) -> Causes:
-    return field.immutable("addressType", new.get("addressType"), old.get("addressType"))
+    return field.immutable("addressType", text(new, "addressType"), text(old, "addressType"))
 
 
 def ports_cell(obj: Obj, now: float) -> str:

@@ -129,7 +129,7 @@ class TestLimits:
         assert await connection.ended()
 
     async def test_slow_head_body_and_idle(self, serve: Any) -> None:
-        _, connect = await serve(limits=Limits(head_time=0.05, body_time=0.05, idle_time=0.05))
+        _, connect = await serve(limits=Limits(head_time=0.4, body_time=0.4, idle_time=0.4))
         idle = await connect()
         assert (await idle.ask("GET", "/healthz")).status == 200
         head, body = await connect(), await connect()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
 import pytest
+import uvloop
 
 from seamark.client.base import TransportError
 from seamark.client.client import Client
@@ -97,3 +98,11 @@ def scripted(server: ScriptedServer) -> Client:
 @pytest.fixture
 def make_pod() -> Any:
     return pod
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """What touches sockets must hold on both loops; the rest needs one."""
+    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    if item.path.name in ("test_http.py", "test_http_api.py"):
+        factories["uvloop"] = uvloop.new_event_loop
+    return factories

@@ -10,6 +10,8 @@ Affinity: ``pick`` gives a new client one ``slot:serial``, ``aff`` remembers it 
 refreshes its timeout and never its slot: the first wins, so parallel first connections agree), ``slots`` gives the
 endpoint. The endpoint of a removed slot is simply missing: the client is forgotten and chosen anew in the same pass,
 and everybody else stays. The serial of an affinity pool outlives a change of its endpoints, which is what keeps them.
+The rules that write into ``aff`` stand alone in the chains ``r*`` and ``forget``, because nft 1.0.6 cannot express
+them for IPv6; they are added over netlink there (``linux/nfrules.py``).
 
 Refusals work inside nat chains, so there is no filter chain and established packets never meet a rule of ours.
 nft wants a line per rule, and a rule that names ``eps`` or ``slots`` must be loaded together with the table (a later
@@ -128,6 +130,10 @@ def affinity_chain(size: int, seconds: int) -> str:
     return f"a{size}_{seconds}"
 
 
+def remember_chain(size: int, seconds: int) -> str:
+    return f"r{size}_{seconds}"
+
+
 # ---- bytes ----------------------------------------------------------------------------------------------------
 # A key or datum is a row of 32-bit registers: addresses and ports in network order, numbers in the host's.
 
@@ -218,7 +224,8 @@ def render_structure(layout: Layout, node: NodeConfig, affinities: Iterable[tupl
     """
     blocks = [*_set_blocks(layout, node), *_chain_blocks(layout, node)]
     blocks.append(_chain(structure_chain(blocks), ()))
-    blocks += [_chain(affinity_chain(*kind), affinity_rules(*kind, layout)) for kind in affinities]
+    for kind in affinities:
+        blocks += [_chain(name, rules) for name, rules in affinity_chains(*kind, layout).items()]
     return f"table {layout.nft_family} {layout.table} {{\n" + "\n".join(blocks) + "\n}\n"
 
 
@@ -233,12 +240,14 @@ def has_structure(chains: Container[str], layout: Layout, node: NodeConfig) -> b
 
 def render_affinity_chain(layout: Layout, size: int, seconds: int) -> str:
     """One more affinity chain for a table that is loaded already."""
-    chain = f"{layout.nft_family} {layout.table} {affinity_chain(size, seconds)}"
-    rules = [f"add rule {chain} {rule}" for rule in affinity_rules(size, seconds, layout)]
-    return "\n".join([f"add chain {chain}", *rules]) + "\n"
+    table = f"{layout.nft_family} {layout.table}"
+    lines = []
+    for name, rules in affinity_chains(size, seconds, layout).items():
+        lines += [f"add chain {table} {name}", *(f"add rule {table} {name} {rule}" for rule in rules)]
+    return "".join(f"{line}\n" for line in lines)
 
 
-def affinity_rules(size: int, seconds: int, layout: Layout) -> list[str]:
+def affinity_chains(size: int, seconds: int, layout: Layout) -> dict[str, list[str]]:
     """Choose, remember (or refresh), look up, go; and once more for a client whose endpoint has gone.
 
     A dispatch that misses at its end met a commit between two lookups: dropped, so that the retransmission is
@@ -247,10 +256,20 @@ def affinity_rules(size: int, seconds: int, layout: Layout) -> list[str]:
     client = f"meta priority & 0:ffff . {layout.nft_family} saddr"
     choose = [
         f"meta priority set meta priority & 0:ffff . numgen random mod {size} map @pick",
-        f"update @aff {{ {client} timeout {seconds}s : meta priority }}",
+        f"jump {remember_chain(size, seconds)}",
         f"meta priority set {client} map @aff",  # a miss = aff is full: served, without stickiness
     ]
-    return [*choose, "jump slot", f"delete @aff {{ {client} : meta priority }}", *choose, "jump slot", "drop"]
+    return {
+        remember_chain(size, seconds): _client_rule(
+            layout, f"update @aff {{ {client} timeout {seconds}s : meta priority }}"
+        ),
+        affinity_chain(size, seconds): [*choose, "jump slot", "jump forget", *choose, "jump slot", "drop"],
+    }
+
+
+def _client_rule(layout: Layout, rule: str) -> list[str]:
+    """The rule, unless its key is too long for nft: then the chain is filled over netlink."""
+    return [rule] if layout.family == "IPv4" else []
 
 
 def _set_blocks(layout: Layout, node: NodeConfig) -> list[str]:
@@ -311,6 +330,7 @@ def _chain_blocks(layout: Layout, node: NodeConfig) -> list[str]:
         "nplocal": _short_circuit(layout, port, "np", detects=detects),
         "refuse": ["meta l4proto tcp reject with tcp reset", "reject"],
         "gone": ["drop"],
+        "forget": _client_rule(layout, f"delete @aff {{ meta priority & 0:ffff . {ip} saddr : meta priority }}"),
         "slot": [f"{transports} dnat {ip} to meta priority map @slots"],
     }
     for size in (*range(1, EXACT + 1), *LADDER):

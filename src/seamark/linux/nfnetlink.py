@@ -5,7 +5,8 @@ one error message per refused message into the socket, none on success; a batch 
 Every batch carries the generation it was made for, so the kernel refuses it (ERESTART) when anybody changed
 anything in between, and ``GenerationError`` tells the caller to look first.
 
-What it refuses: to list big sets in the steady state (a dump is quadratic), and to write rules (``nft.py`` does).
+What it refuses: to list big sets in the steady state (a dump is quadratic), and to write rules (``nft.py`` does, save
+those it cannot: ``nfrules.py``).
 Keys and data are bytes as the kernel has them (registers of four bytes); the caller knows their meaning.
 """
 
@@ -29,11 +30,11 @@ NETLINK_NETFILTER = 12
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 BUFFER = 256 << 20
 
-NLM_F_REQUEST, NLM_F_CREATE, NLM_F_DUMP = 0x1, 0x400, 0x300
+NLM_F_REQUEST, NLM_F_CREATE, NLM_F_APPEND, NLM_F_DUMP = 0x1, 0x400, 0x800, 0x300
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 BATCH_BEGIN, BATCH_END = 0x10, 0x11
 SUBSYSTEM = 10
-GETTABLE, DELTABLE, GETCHAIN, GETRULE = 1, 2, 4, 7
+GETTABLE, DELTABLE, GETCHAIN, NEWRULE, GETRULE = 1, 2, 4, 6, 7
 NEWSETELEM, GETSETELEM, DELSETELEM, NEWGEN, GETGEN = 12, 13, 14, 15, 16
 NESTED = 0x8000
 GOTO = struct.pack(">i", -4)
@@ -104,6 +105,11 @@ class Nfnetlink:
         """Raises GenerationError or NfnetlinkError; then nothing of the batch was applied."""
         requests = [*_flushes(table, batch.flushes), *_deletes(table, batch.deletes), *_adds(table, batch.adds)]
         self._transact(requests, generation)
+
+    def add_rules(self, family: str, rules: Sequence[bytes], *, generation: int) -> None:
+        """Appends rules (the attributes of each) to their chains, in one transaction."""
+        flags = NLM_F_CREATE | NLM_F_APPEND
+        self._transact([("add rule", NEWRULE, FAMILIES[family], flags, rule) for rule in rules], generation)
 
     def delete_table(self, family: str, name: str) -> None:
         """Deletes the table and all in it; a table that is not there is no error."""

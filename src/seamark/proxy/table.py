@@ -16,7 +16,7 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from seamark.compile.diff import SEEDED, Batch, Mirror
@@ -25,18 +25,20 @@ from seamark.compile.nftlayout import (
     Layout,
     affinity_chain,
     has_structure,
+    remember_chain,
     render_affinity_chain,
     render_structure,
 )
 from seamark.compile.nfttext import render_table
 from seamark.compile.ruleset import NodeConfig, PortKey, PortRules
 from seamark.linux.nfnetlink import ElementBatch, GenerationError, Nfnetlink, NfnetlinkError, Table
+from seamark.linux.nfrules import client_rule
 from seamark.linux.nft import apply_nft
 
 logger = logging.getLogger(__name__)
 
 TRIES = 5
-AFFINITY_CHAIN = re.compile(r"a\d+_\d+")
+AFFINITY_CHAIN = re.compile(r"[ar]\d+_\d+")
 BIG = 2000
 """Batches of more elements are sent from a thread, so that the event loop goes on."""
 
@@ -72,7 +74,7 @@ class KernelTable:
             return
         if found is None:
             await self._nft(render_structure(self._layout, self.mirror.node))
-            await self._sign()
+            await self._sign(())
         else:
             self.mirror.seed({name: self._netlink.dump(self._table, name) for name in SEEDED})
             self._note()
@@ -136,7 +138,7 @@ class KernelTable:
 
     async def _replace(self) -> None:
         await self._nft(render_table(self.mirror))
-        await self._sign()
+        await self._sign(self.mirror.affinities)
         self._suspect = False
 
     async def _load_chains(self, batch: Batch) -> None:
@@ -147,6 +149,7 @@ class KernelTable:
             if before != self._generation:
                 raise GenerationError(0, "nftables: changed by somebody else meanwhile")
             await self._nft("".join(render_affinity_chain(self._layout, *kind) for kind in wanted))
+            self._add_client_rules(wanted)
             self._note()
 
     async def _send(self, batch: Batch) -> None:
@@ -160,8 +163,19 @@ class KernelTable:
     async def _nft(self, text: str) -> None:
         await apply_nft(text, self._namespace)
 
-    async def _sign(self) -> None:
+    def _add_client_rules(self, affinities: Iterable[tuple[int, int]], *, forget: bool = False) -> None:
+        """What nft could not write into the chains it has just made."""
+        if self._layout.family == "IPv4":
+            return
+        table = self._layout.table
+        rules = [client_rule(table, "forget", operation="delete", seconds=0)] if forget else []
+        for size, seconds in affinities:
+            rules.append(client_rule(table, remember_chain(size, seconds), operation="update", seconds=seconds))
+        self._netlink.add_rules(self._layout.nft_family, rules, generation=self._netlink.generation())
+
+    async def _sign(self, affinities: Iterable[tuple[int, int]]) -> None:
         """Leaves a digest of the chains as loaded, by which a later run knows that they are whole."""
+        self._add_client_rules(affinities, forget=True)
         found = self._read_fingerprint() or {}
         await self._nft(f"add chain {self._table.family} {self._table.name} {_signature(found)}\n")
         self._note()

@@ -20,9 +20,12 @@ from pathlib import Path
 from typing import Literal
 
 from seamark.linux import netns
+from seamark.testing.tracer import show
 
-GATEWAY = "169.254.1.1"
-OUTSIDE = "172.30.0.100"
+GATEWAY, GATEWAY6 = "169.254.1.1", "fe80::1"
+OUTSIDE, OUTSIDE6 = "172.30.0.100", "fd00:30::100"
+ROUTES = ("10.96.0.0/12", "10.244.0.0/16", "192.0.2.0/24")
+ROUTES6 = ("fd00:96::/112", "fd00:244::/48")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,11 @@ class Answer:
 class World:
     """Made by :func:`make_world`. Addresses name places: a pod's, the node's, any of the outside."""
 
-    def __init__(self, directory: Path, *, node: str, pods: Iterable[str], outside: Iterable[str]) -> None:
+    def __init__(
+        self, directory: Path, *, node: str, pods: Iterable[str], outside: Iterable[str], node6: str = ""
+    ) -> None:
         self.node = node
+        self.node6 = node6
         self.node_pin = directory / "node"
         self._outside_pin = directory / "outside"
         self._pins = {ip: directory / f"pod-{ip}" for ip in pods}
@@ -47,7 +53,7 @@ class World:
         self._sockets: list[socket.socket] = []
 
     def pin_of(self, ip: str) -> Path:
-        if ip == self.node:
+        if ip in (self.node, self.node6):
             return self.node_pin
         return self._pins.get(ip, self._outside_pin)
 
@@ -58,16 +64,25 @@ class World:
         self._veth(self._outside_pin, "uplink", "eth0")
         _ip(self.node_pin, f"addr add {self.node}/24 dev uplink", "link set uplink up")
         _ip(self._outside_pin, *(f"addr add {ip}/{24 if ip == OUTSIDE else 32} dev eth0" for ip in addresses))
-        routes = [f"route add {net} via {self.node}" for net in ("10.96.0.0/12", "10.244.0.0/16", "192.0.2.0/24")]
-        _ip(self._outside_pin, "link set eth0 up", *routes)
+        _ip(self._outside_pin, "link set eth0 up", *(f"route add {net} via {self.node}" for net in ROUTES))
         _ip(self.node_pin, f"route add default via {OUTSIDE}")
         for number, (ip, pin) in enumerate(self._pins.items()):
             link = f"pod{number}"
             self._veth(pin, link, "eth0")
+            _ip(self.node_pin, f"link set {link} up")
+            if ":" in ip:
+                _ip(self.node_pin, f"addr add {GATEWAY6}/64 dev {link} nodad", f"route add {ip}/128 dev {link}")
+                _ip(pin, f"addr add {ip}/128 dev eth0 nodad", "link set eth0 up")
+                _ip(pin, f"route add default via {GATEWAY6} dev eth0")
+                continue
             _ip(pin, f"addr add {ip}/32 dev eth0", "link set eth0 up", f"route add {GATEWAY} dev eth0 scope link")
             _ip(pin, f"route add default via {GATEWAY} dev eth0")
-            _ip(self.node_pin, f"link set {link} up", f"route add {ip}/32 dev {link}")
+            _ip(self.node_pin, f"route add {ip}/32 dev {link}")
             netns.run_in(self.node_pin, partial(_proxy_arp, link))
+        if self.node6:
+            _ip(self.node_pin, f"addr add {self.node6}/64 dev uplink nodad", f"route add default via {OUTSIDE6}")
+            _ip(self._outside_pin, f"addr add {OUTSIDE6}/64 dev eth0 nodad")
+            _ip(self._outside_pin, *(f"route add {net} via {self.node6}" for net in ROUTES6))
         netns.run_in(self.node_pin, _forward)
 
     def remove(self) -> None:
@@ -86,7 +101,7 @@ class World:
     async def serve(self, ip: str, port: int, protocol: str = "TCP") -> None:
         """A server that answers every client with its own address and the client's."""
         kind = socket.SOCK_STREAM if protocol == "TCP" else socket.SOCK_DGRAM
-        listener = netns.open_socket(self.pin_of(ip), socket.AF_INET, kind)
+        listener = netns.open_socket(self.pin_of(ip), _family(ip), kind)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((ip, port))
         listener.setblocking(False)
@@ -105,7 +120,7 @@ class World:
 
     def open_client(self, source: str, protocol: str = "TCP") -> socket.socket:
         kind = socket.SOCK_STREAM if protocol == "TCP" else socket.SOCK_DGRAM
-        client = netns.open_socket(self.pin_of(source), socket.AF_INET, kind)
+        client = netns.open_socket(self.pin_of(source), _family(source), kind)
         client.setblocking(False)
         if self.pin_of(source) == self._outside_pin:
             client.bind((source, 0))
@@ -132,7 +147,7 @@ class World:
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        own = "{}:{}".format(*listener.getsockname())
+        own = show(*listener.getsockname()[:2])
         while True:
             connection, peer = await loop.sock_accept(listener)
             with connection:
@@ -140,7 +155,7 @@ class World:
 
     async def _echo(self, bound: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        own = "{}:{}".format(*bound.getsockname())
+        own = show(*bound.getsockname()[:2])
         while True:
             try:
                 _, peer = await loop.sock_recvfrom(bound, 200)
@@ -157,8 +172,10 @@ class World:
 
 
 @contextmanager
-def make_world(directory: Path, *, node: str, pods: Iterable[str], outside: Iterable[str] = ()) -> Iterator[World]:
-    world = World(directory, node=node, pods=pods, outside=outside)
+def make_world(
+    directory: Path, *, node: str, pods: Iterable[str], outside: Iterable[str] = (), node6: str = ""
+) -> Iterator[World]:
+    world = World(directory, node=node, pods=pods, outside=outside, node6=node6)
     try:
         world.build()
         yield world
@@ -166,8 +183,13 @@ def make_world(directory: Path, *, node: str, pods: Iterable[str], outside: Iter
         world.remove()
 
 
+def _family(ip: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in ip else socket.AF_INET
+
+
 def _forward() -> None:
     _sysctl("net/ipv4/ip_forward", "1")
+    _sysctl("net/ipv6/conf/all/forwarding", "1")
     for scope in ("all", "default"):
         _sysctl(f"net/ipv4/conf/{scope}/rp_filter", "0")
 

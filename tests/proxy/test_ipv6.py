@@ -1,0 +1,82 @@
+"""The IPv6 twin of the table, with real packets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seamark.compile.nftlayout import Layout
+from seamark.compile.ruleset import NodeConfig, Ruleset, compile_ruleset
+from seamark.model import codec
+from seamark.model.endpointslice import EndpointSlice
+from seamark.model.service import Service
+from seamark.model.snapshot import Snapshot
+from seamark.proxy.table import KernelTable
+from seamark.testing.networld import OUTSIDE6, World, make_world
+from seamark.testing.tracer import Packet, trace
+
+pytestmark = [pytest.mark.net, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+
+NODE6, VIP6 = "fd00:30::11", "fd00:96::9"
+PODS6 = ("fd00:244::2", "fd00:244::3")
+CONFIG = NodeConfig("node1", (NODE6,), ("fd00:244::/48",), ("fd00:96::/112",))
+
+
+def ruleset(*endpoints: str, **spec: Any) -> Ruleset:
+    ports = [{"name": "http", "port": 80, "nodePort": 30080}]
+    given = {"metadata": {"name": "web", "namespace": "default"}, "spec": {"clusterIP": VIP6, "ports": ports, **spec}}
+    meta = {"name": "web-x", "namespace": "default", "labels": {"kubernetes.io/service-name": "web"}}
+    piece = {
+        "metadata": meta,
+        "addressType": "IPv6",
+        "ports": [{"name": "http", "port": 8080}],
+        "endpoints": [{"addresses": [ip], "nodeName": "node1"} for ip in endpoints],
+    }
+    snapshot = Snapshot.of([codec.convert(given, Service), codec.convert(piece, EndpointSlice)])
+    return compile_ruleset(snapshot, CONFIG, family="IPv6")
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    with make_world(tmp_path / "netns", node="172.30.0.11", node6=NODE6, pods=PODS6) as made:
+        for ip in PODS6:
+            await made.serve(ip, 8080)
+        yield made
+
+
+def listed(world: World) -> str:
+    """What an administrator sees; nft fails where it cannot read a rule back."""
+    return world.run_on_node("nft", "list", "ruleset")
+
+
+@pytest.mark.parametrize("source", [*PODS6[:1], NODE6, OUTSIDE6])
+async def test_packets_do_what_was_decided(world: World, source: str) -> None:
+    table = KernelTable(CONFIG, Layout("IPv6"), world.node_pin)
+    try:
+        rules = ruleset(*PODS6)
+        await table.start(rules.ports)
+        for destination, port in ((VIP6, 80), (NODE6, 30080)):
+            wanted = trace(rules, Packet(source, destination, port))
+            answers = [await world.ask(source, destination, port) for _ in range(30)]
+            assert {a.server for a in answers} == wanted.endpoints
+            for answer in answers:
+                assert (answer.client == source) == (answer.server not in wanted.masqueraded or source == NODE6)
+        await table.apply(ruleset().ports)
+        assert (await world.ask(source, VIP6, 80)).result == "refused"
+        await table.apply(ruleset(*PODS6, sessionAffinity="ClientIP").ports)
+        (chosen,) = {(await world.ask(source, VIP6, 80)).server for _ in range(15)}
+        assert "update @aff { meta priority & 0:ffff . ip6 saddr timeout 3h : meta priority }" in listed(world)
+        (left,) = (ip for ip in PODS6 if ip not in chosen)
+        await table.apply(ruleset(left, sessionAffinity="ClientIP").ports)
+        assert {(await world.ask(source, VIP6, 80)).server for _ in range(5)} == {f"[{left}]:8080"}
+        await table.apply(ruleset(*PODS6, sessionAffinity="ClientIP").ports)
+        assert {(await world.ask(source, VIP6, 80)).server for _ in range(15)} == {f"[{left}]:8080"}
+        assert not await table.check()
+        table.remove()
+        assert world.run_on_node("nft", "list", "ruleset") == ""
+    finally:
+        table.close()

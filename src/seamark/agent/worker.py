@@ -50,7 +50,7 @@ from seamark.machinery.status import StatusError
 logger = logging.getLogger(__name__)
 
 RETRY = 1.0
-SHUTDOWN_PATIENCE = 3.0
+SHUTDOWN_PATIENCE = 2.0
 KILL_PATIENCE = 1.0
 
 

@@ -1,4 +1,4 @@
-"""Garbage collection: wiring. A graph of owners over everything the controllers watch.
+"""Garbage collection: wiring.
 
 Before an object is deleted for want of owners, the API server is asked whether they are really gone: a cache may lag,
 and a wrong answer here is not to be mended. Owners of kinds that are not watched here count as there.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 
 from seamark.controllers.caches import Caches
+from seamark.controllers.garbagecollector.graph import Item, OwnerGraph
 from seamark.controllers.garbagecollector.plan import (
     FOREGROUND,
     Delete,
@@ -23,16 +24,13 @@ from seamark.controllers.garbagecollector.plan import (
 from seamark.controllers.runtime import Controller
 from seamark.machinery.gvr import GVR
 from seamark.machinery.status import StatusError
-from seamark.model.meta import Object, ObjectKey, OwnerReference
-
-Item = tuple[GVR, ObjectKey]
+from seamark.model.meta import Object, OwnerReference
 
 
 class GarbageCollector:
     def __init__(self, caches: Caches) -> None:
         self._caches = caches
-        self._by_uid: dict[str, Item] = {}
-        self._dependents: dict[str, dict[Item, None]] = {}
+        self._graph = OwnerGraph(caches.all)
         self._gvrs = {(gvr.group, gvr.kind): gvr for gvr in caches.all}
         self.controller: Controller[Item] = Controller(
             "garbagecollector", self.reconcile, clock=caches.clock, workers=4
@@ -41,58 +39,22 @@ class GarbageCollector:
             informer.on_change(partial(self._note, gvr))
 
     def _note(self, gvr: GVR, old: Object | None, new: Object | None, seen: float) -> None:
-        add = self.controller.queue.add
-        if old is not None:
-            self._file(gvr, old, owned=False)
-        if new is not None:
-            self._file(gvr, new, owned=True)
-            if new.metadata.owner_references or new.metadata.deletion_timestamp:
-                add((gvr, new.key))
-        for reference in (old.metadata.owner_references or ()) if old is not None else ():
-            owner = self._by_uid.get(reference.uid)  # it may wait for this one
-            if owner is not None and self._is_ending(owner):
-                add(owner)
-        if new is None and old is not None:
-            for item in self._dependents.get(old.metadata.uid, ()):
-                add(item)
-
-    def _file(self, gvr: GVR, obj: Object, *, owned: bool) -> None:
-        item = (gvr, obj.key)
-        if owned:
-            self._by_uid[obj.metadata.uid] = item
-        elif self._by_uid.get(obj.metadata.uid) == item:
-            del self._by_uid[obj.metadata.uid]
-        for reference in obj.metadata.owner_references or ():
-            if owned:
-                self._dependents.setdefault(reference.uid, {})[item] = None
-                continue
-            found = self._dependents.get(reference.uid, {})
-            found.pop(item, None)
-            if not found:
-                self._dependents.pop(reference.uid, None)
-
-    def _is_ending(self, item: Item) -> bool:
-        obj = self._find(item)
-        return obj is not None and obj.metadata.deletion_timestamp is not None
-
-    def _find(self, item: Item) -> Object | None:
-        found: Object | None = self._caches.all[item[0]].get(item[1])
-        return found
+        for item in self._graph.change(gvr, old, new):
+            self.controller.queue.add(item)
 
     async def reconcile(self, item: Item) -> float | None:
         gvr, key = item
-        obj = self._find(item)
+        obj = self._graph.find(item)
         if obj is None:
             return None
-        dependents = self._dependents_of(obj)
-        blocking = [found for found in dependents if self._blocks(found, obj)]
+        dependents = self._graph.dependents(obj.metadata.uid)
+        blocking = self._graph.blocking(obj.metadata.uid)
         owners = [(ref, await self._state(obj, ref)) for ref in obj.metadata.owner_references or ()]
-        caches = self._caches
         match plan_object(obj, owners, dependents=len(dependents), blocking=len(blocking)):
             case Delete(policy):
-                await caches.delete(gvr, obj, options={"propagationPolicy": policy})
+                await self._caches.delete(gvr, obj, options={"propagationPolicy": policy})
             case DropOwners(patch) | DropFinalizer(patch):
-                await caches.patch(gvr, key, patch)
+                await self._caches.patch(gvr, key, patch)
             case DeleteDependents():
                 for found in blocking:
                     self.controller.queue.add(found)
@@ -101,16 +63,8 @@ class GarbageCollector:
                     await self._orphan(found, obj)
         return None
 
-    def _dependents_of(self, obj: Object) -> list[Item]:
-        return [item for item in self._dependents.get(obj.metadata.uid, ()) if self._find(item) is not None]
-
-    def _blocks(self, item: Item, owner: Object) -> bool:
-        found = self._find(item)
-        references = (found.metadata.owner_references or ()) if found is not None else ()
-        return any(ref.uid == owner.metadata.uid and ref.block_owner_deletion for ref in references)
-
     async def _orphan(self, item: Item, owner: Object) -> None:
-        found = self._find(item)
+        found = self._graph.find(item)
         if found is not None:
             await self._caches.patch(item[0], item[1], drop_owners_patch(found, {owner.metadata.uid}))
 
@@ -118,8 +72,8 @@ class GarbageCollector:
         gvr = self._gvrs.get((ref.api_version.rpartition("/")[0], ref.kind))
         if gvr is None:
             return "there"
-        item = self._by_uid.get(ref.uid)
-        owner = self._find(item) if item is not None else None
+        item = self._graph.by_uid(ref.uid)
+        owner = self._graph.find(item) if item is not None else None
         if owner is None:
             return await self._ask(gvr, obj, ref)
         if gvr.namespaced and owner.metadata.namespace != obj.metadata.namespace:

@@ -1,13 +1,10 @@
-"""Node lifecycle: wiring.
-
-How long a node is silent is measured by our own clock from the moment a renewed lease was *seen*: the node's clock
-may be wrong, and after our own restart every node gets its full time again.
-"""
+"""Node lifecycle: wiring. A well node costs one look per grace period, however often it renews its lease."""
 
 from __future__ import annotations
 
 from seamark.client.events import EventRecorder
 from seamark.controllers.caches import Caches
+from seamark.controllers.nodelifecycle.heartbeats import Heartbeats
 from seamark.controllers.nodelifecycle.plan import (
     GRACE,
     eviction_in,
@@ -31,7 +28,7 @@ class NodeLifecycleController:
     def __init__(self, caches: Caches, events: EventRecorder) -> None:
         self._caches = caches
         self._events = events
-        self._heard: dict[str, tuple[str, float]] = {}
+        self._heartbeats = Heartbeats()
         self.controller = Controller("nodelifecycle", self.reconcile, clock=caches.clock)
         caches.nodes.on_change(self._on_node)
         caches.leases.on_change(self._on_lease)
@@ -39,17 +36,15 @@ class NodeLifecycleController:
 
     def _on_node(self, old: Node | None, new: Node | None, seen: float) -> None:
         if new is None and old is not None:
-            self._heard.pop(old.metadata.name, None)
+            self._heartbeats.forget(old.metadata.name)
         elif new is not None and (old is None or (old.spec, old.status) != (new.spec, new.status)):
             self.controller.queue.add(new.key)
 
     def _on_lease(self, old: Lease | None, new: Lease | None, seen: float) -> None:
-        """A renewal is no work while the node is well; the timer of the last look is still running."""
         if new is None or new.metadata.namespace != LEASES:
             return
-        name = new.metadata.name
-        self._hear(name, new.spec.renew_time or "")
-        node = self._caches.nodes.get(ObjectKey("", name))
+        self._hear(new.key.name)
+        node = self._caches.nodes.get(ObjectKey("", new.key.name))
         if node is not None and ready_status(node) == "Unknown":
             self.controller.queue.add(node.key)
 
@@ -59,21 +54,17 @@ class NodeLifecycleController:
             if node is not None and not node.is_ready:
                 self.controller.queue.add(node.key)
 
-    def _hear(self, name: str, renewed: str) -> float:
-        """When, by our clock, the last renewal was seen."""
-        known = self._heard.get(name)
-        if known is None or known[0] != renewed:
-            self._heard[name] = (renewed, self._caches.clock.monotonic())
-        return self._heard[name][1]
+    def _hear(self, name: str) -> float:
+        lease = self._caches.leases.get(ObjectKey(LEASES, name))
+        renewed = (lease.spec.renew_time or "") if lease is not None else ""
+        return self._heartbeats.hear(name, renewed, now=self._caches.clock.monotonic())
 
     async def reconcile(self, key: ObjectKey) -> float | None:
         caches = self._caches
         node = caches.nodes.get(key)
         if node is None or node.metadata.deletion_timestamp is not None:
             return None
-        lease = caches.leases.get(ObjectKey(LEASES, key.name))
-        heard = self._hear(key.name, (lease.spec.renew_time or "") if lease else "")
-        left = heard + GRACE - caches.clock.monotonic()
+        left = self._hear(key.name) + GRACE - caches.clock.monotonic()
         whole = await caches.client.get(NODES, key.name)
         if left <= 0:
             whole = await self._mark_unknown(node, whole)

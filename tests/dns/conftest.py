@@ -103,12 +103,7 @@ class Server:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def api() -> FakeApi:
+def fake_api() -> FakeApi:
     return FakeApi()
 
 
@@ -118,7 +113,7 @@ def log() -> list[str]:
 
 
 @pytest.fixture
-def host(clock: FakeClock, api: FakeApi, log: list[str]) -> Host:
+def host(clock: FakeClock, fake_api: FakeApi, log: list[str]) -> Host:
     def fatal(message: str) -> None:
         log.append(message)
 
@@ -129,7 +124,7 @@ def host(clock: FakeClock, api: FakeApi, log: list[str]) -> Host:
         log=log.append,
         fatal=fatal,
         addresses=lambda: ("10.244.9.9",),
-        connect=lambda config: Client(api),
+        connect=lambda config: Client(fake_api),
     )
 
 

@@ -20,8 +20,6 @@ import dns.rrset
 
 from seamark.dns.plugin import Answer, Query
 
-RCODES_UNWRITTEN = frozenset({dns.rcode.SERVFAIL, dns.rcode.REFUSED, dns.rcode.FORMERR, dns.rcode.NOTIMP})
-
 Section = list[dns.rrset.RRset]
 
 

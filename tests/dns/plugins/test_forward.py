@@ -320,8 +320,10 @@ async def test_failover_and_next(serve: Any, upstream: Any) -> None:
 async def test_upstreams_of_a_file(serve: Any, upstream: Any, tmp_path: Path) -> None:
     file = tmp_path / "resolv.conf"
     file.write_text("search x\n")
-    with pytest.raises(CorefileError, match=r"^Corefile:2:11: .* has no nameserver line"):
-        await serve(f". {{\nforward . {file}\n}}\n")
+    lonely = await serve(f". {{\nerrors\nforward . {file}\n}}\n")
+    assert lonely.log[-1].startswith("[WARNING] plugin/forward: no nameserver line in ")
+    assert address(await lonely.ask(QUERY)) == "SERVFAIL"
+    assert lonely.log[-1].endswith("plugin/forward: no upstream is known")
     with pytest.raises(CorefileError, match=r"^Corefile:2:11: .*: No such file"):
         await serve(f". {{\nforward . {file}.not\n}}\n")
     file.write_text("nameserver 192.0.2.1\nnameserver fe80::1\n")

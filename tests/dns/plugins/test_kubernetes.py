@@ -54,20 +54,20 @@ def at(address: str, **more: object) -> dict[str, Any]:
 
 
 @pytest.fixture
-def registry(api: Any) -> Any:
-    api.put("namespaces", {"metadata": {"name": "default"}})
-    api.put("services", service("web", "10.96.0.5", ("http", 80)))
-    api.put("services", service("heads", "None", ("http", 80)))
-    api.put("services", service("empty", "None"))
-    api.put("services", service("out", "", kind="ExternalName", externalName="Outside.example"))
-    api.put("services", service("lost", "", kind="ExternalName", externalName="nosuch.example"))
-    api.put("services", service("in", "", kind="ExternalName", externalName="web.default.svc.cluster.local"))
-    api.put("services", service("twice", "", kind="ExternalName", externalName="in.default.svc.cluster.local"))
-    api.put("services", service("loop", "", kind="ExternalName", externalName="loop.default.svc.cluster.local"))
-    api.put("services", service("broken", "", kind="ExternalName", externalName="gone.default.svc.cluster.local"))
-    api.put("endpointslices", slices("web-1", "web", at("10.244.1.4")))
-    api.put("endpointslices", slices("heads-1", "heads", at("10.244.1.5", hostname="db-0"), at("10.244.1.6")))
-    return api
+def registry(fake_api: Any) -> Any:
+    fake_api.put("namespaces", {"metadata": {"name": "default"}})
+    fake_api.put("services", service("web", "10.96.0.5", ("http", 80)))
+    fake_api.put("services", service("heads", "None", ("http", 80)))
+    fake_api.put("services", service("empty", "None"))
+    fake_api.put("services", service("out", "", kind="ExternalName", externalName="Outside.example"))
+    fake_api.put("services", service("lost", "", kind="ExternalName", externalName="nosuch.example"))
+    fake_api.put("services", service("in", "", kind="ExternalName", externalName="web.default.svc.cluster.local"))
+    fake_api.put("services", service("twice", "", kind="ExternalName", externalName="in.default.svc.cluster.local"))
+    fake_api.put("services", service("loop", "", kind="ExternalName", externalName="loop.default.svc.cluster.local"))
+    fake_api.put("services", service("broken", "", kind="ExternalName", externalName="gone.default.svc.cluster.local"))
+    fake_api.put("endpointslices", slices("web-1", "web", at("10.244.1.4")))
+    fake_api.put("endpointslices", slices("heads-1", "heads", at("10.244.1.5", hostname="db-0"), at("10.244.1.6")))
+    return fake_api
 
 
 WEB = "web.default.svc.cluster.local."
@@ -265,8 +265,8 @@ async def test_the_serial_is_the_time_of_the_last_change(registry: Any, serve: A
     assert found.answer[0][0].serial == int(server.clock.time()) - 1000
 
 
-async def test_until_the_lists_are_complete_a_missing_name_is_servfail(api: Any, serve: Any) -> None:
-    api.available = False
+async def test_until_the_lists_are_complete_a_missing_name_is_servfail(fake_api: Any, serve: Any) -> None:
+    fake_api.available = False
     server = await serve(COREFILE)
     assert any("unsynced" in line for line in server.log)
     assert server.plugin("kubernetes").ready() is False
@@ -274,7 +274,7 @@ async def test_until_the_lists_are_complete_a_missing_name_is_servfail(api: Any,
     assert case.differences(await server.ask(case.query())) == []
     apex = await server.ask(dns.message.make_query("cluster.local.", "SOA"))
     assert apex.rcode() == dns.rcode.NOERROR and apex.answer
-    api.available = True
+    fake_api.available = True
     await server.clock.advance(60)
     assert server.plugin("kubernetes").ready() is True
     case = DnsCase("web.default.svc.cluster.local.", rcode="NXDOMAIN", authority=SOA)

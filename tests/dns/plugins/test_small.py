@@ -101,13 +101,13 @@ async def test_loadbalance_prefers_networks(serve: Any) -> None:
         assert [rdata.address for rdata in found.answer[0]][:2] == ["192.168.1.1", "10.0.0.2"]
 
 
-async def test_health_and_ready(serve: Any, api: Any) -> None:
-    api.available = False
+async def test_health_and_ready(serve: Any, fake_api: Any) -> None:
+    fake_api.available = False
     server = await serve(". {\nhealth :1\nready :2\nkubernetes a.b\n}")
     http = server.instance.http()
     assert http[":1", "/health"]() == (200, "text/plain; charset=utf-8", b"OK")
     assert http[":2", "/ready"]()[::2] == (503, b"kubernetes")
-    api.available = True
+    fake_api.available = True
     await server.clock.advance(60)
     assert http[":2", "/ready"]()[::2] == (200, b"OK")
 

@@ -266,12 +266,12 @@ async def test_a_busy_port_at_reload_changes_nothing(start: Any, tmp_path: Path,
     assert (await ask(port, "a.test.")).answer[0][0].to_text() == "10.0.0.1"
 
 
-async def test_a_broken_corefile_is_an_event_on_the_pod(start: Any, tmp_path: Path, host: Any, api: Any) -> None:
+async def test_a_broken_corefile_is_an_event_on_the_pod(start: Any, tmp_path: Path, host: Any, fake_api: Any) -> None:
     host.environment = {"POD_NAME": "coredns-x", "POD_NAMESPACE": "kube-system"}
     process, port = await start(".:PORT {\nkubernetes a.b\n}\n")
     (tmp_path / "Corefile").write_text(f".:{port} {{\nkubernets a.b\n}}\n")
     assert await process.reload() is False
-    (event,) = api.created
+    (event,) = fake_api.created
     assert (event["reason"], event["type"]) == ("CorefileInvalid", "Warning")
     assert "Corefile:2:1: unknown plugin 'kubernets'" in event["message"]
     assert event["involvedObject"]["name"] == "coredns-x" and event["involvedObject"]["uid"] == "pod-uid"

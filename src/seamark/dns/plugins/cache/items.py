@@ -19,7 +19,6 @@ import dns.rrset
 from seamark.dns.plugins.cache.config import Config, Kind
 
 CNAME, SOA, ANY = dns.rdatatype.CNAME, dns.rdatatype.SOA, dns.rdatatype.ANY
-KEPT_FLAGS = dns.flags.AA | dns.flags.AD | dns.flags.RA
 
 Key = tuple[tuple[bytes, ...], int, bool, bool]
 """Lower-case labels, type, DO, CD."""

@@ -34,6 +34,9 @@ class Forward:
         ]
         self.follower: Forward | None = None
         """The forward behind this one, which ``next`` and ``next_on_nodata`` go on to."""
+        if not self._upstreams:
+            files = ", ".join(upstream.host for upstream in config.upstreams)
+            site.host.log(f"[WARNING] plugin/forward: no nameserver line in {files}: nothing can be forwarded")
         before = [handler for name, handler in site.plugins if name == self.name]
         if before:
             before[-1].follower = self
@@ -63,6 +66,8 @@ class Forward:
         """Until there is a reply, the attempts are used up, or time is."""
         config, clock = self._config, self._host.clock
         order = self._order()
+        if not order:
+            return failed(self.name, "no upstream is known")
         attempts = config.max_connect_attempts
         attempts = 2 * len(order) if attempts is None else attempts
         end = clock.monotonic() + QUERY_TIMEOUT
@@ -88,7 +93,7 @@ class Forward:
         if self._config.policy == "random":
             self._host.random.shuffle(found)
         elif self._config.policy == "round_robin":
-            turn = self._turn % len(found)
+            turn = self._turn % max(len(found), 1)
             self._turn += 1
             found = found[turn:] + found[:turn]
         return found
@@ -128,7 +133,7 @@ class Forward:
 
 
 def _addresses(config: Config) -> list[tuple[str, int]]:
-    """Of all upstreams, each once. Raises CorefileError for a file that gives none."""
+    """Of all upstreams, each once; none for a file without nameserver lines. Raises CorefileError for one not there."""
     found: dict[tuple[str, int], None] = {}
     for upstream in config.upstreams:
         if not upstream.file:
@@ -138,8 +143,6 @@ def _addresses(config: Config) -> list[tuple[str, int]]:
             servers = parse_resolv_conf(Path(upstream.host).read_text(errors="replace")).nameservers
         except OSError as error:
             raise upstream.token.error(f"forward: cannot read '{upstream.host}': {error.strerror}") from error
-        if not servers:
-            raise upstream.token.error(f"forward: '{upstream.host}' has no nameserver line")
         for server in servers:
             host, port = split_address(server)
             found[host, port or 53] = None

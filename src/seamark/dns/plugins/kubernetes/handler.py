@@ -31,7 +31,6 @@ T = dns.rdatatype
 Section = list[dns.rrset.RRset]
 MAX_ALIASES = 10
 MAX_REMEMBERED = 8192
-LOG_EVERY = 0.5
 SHALLOW = ((), ("svc",), ("pod",))
 
 

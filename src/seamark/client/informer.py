@@ -204,10 +204,10 @@ class Informer(Generic[T]):
         self._gone.clear()
         for raw in found.items or []:
             new = self._parse(raw)
-            if new is None:
-                there |= self._key_of(raw)
-            else:
-                there.add(new.key)
+            meta = new.metadata if new is not None else self._metadata(raw)
+            if meta is not None:
+                there.add(ObjectKey(meta.namespace, meta.name))
+            if new is not None:
                 self._put(new, seen)
         self._last_revision = found.metadata.resource_version
         listed = _revision(self._last_revision)
@@ -236,21 +236,17 @@ class Informer(Generic[T]):
                 raise _RelistError(status.message)
             raise status
         seen = self._clock.time()
-        try:
-            meta = codec.decode(event.object, Object).metadata
-        except BAD_OBJECT as error:
-            self._spoilt(event.object, error)
+        new = self._parse(event.object) if event.type in ("ADDED", "MODIFIED") else None
+        meta = new.metadata if new is not None else self._metadata(event.object)
+        if meta is None:
             return
-        key = ObjectKey(meta.namespace, meta.name)
-        if event.type == "DELETED":
+        if new is not None and meta.uid not in self._gone:
+            self._put(new, seen)
+        elif event.type == "DELETED":
             self._gone.discard(meta.uid)
-            old = self._items.get(key)
+            old = self._items.get(ObjectKey(meta.namespace, meta.name))
             if old is not None and old.metadata.uid == meta.uid:
-                self._remove(key, seen)
-        elif event.type in ("ADDED", "MODIFIED") and meta.uid not in self._gone:
-            new = self._parse(event.object)
-            if new is not None:
-                self._put(new, seen)
+                self._remove(old.key, seen)
         self._last_revision = meta.resource_version or self._last_revision
 
     def _parse(self, raw: msgspec.Raw) -> T | None:
@@ -262,15 +258,17 @@ class Informer(Generic[T]):
 
     def _spoilt(self, raw: msgspec.Raw, error: Exception) -> None:
         self.malformed += 1
-        name = ", ".join(str(key) for key in self._key_of(raw)) or "?"
+        meta = self._metadata(raw)
+        name = ObjectKey(meta.namespace, meta.name) if meta is not None else "?"
         logger.error("skipping malformed object resource=%s name=%s error=%s", self.gvr.resource, name, error)
 
     @staticmethod
-    def _key_of(raw: msgspec.Raw) -> set[ObjectKey]:
+    def _metadata(raw: msgspec.Raw) -> ObjectMeta | None:
+        """What can be told of an object that is not to be had whole: which one it is."""
         try:
-            return {codec.decode(raw, Object).key}
+            return codec.decode(raw, Object).metadata
         except BAD_OBJECT:
-            return set()
+            return None
 
     def _put(self, new: T, seen: float) -> None:
         old = self._items.get(new.key)

@@ -15,6 +15,7 @@ from seamark.compile.diff import SEEDED, Batch, Mirror, compile_nft
 from seamark.compile.endpoints import BackendEndpoint
 from seamark.compile.nft import Allocator, CapacityError, Serials
 from seamark.compile.nftlayout import Layout, pool_size
+from seamark.compile.nftstructure import render_affinity_chain
 from seamark.compile.nfttext import render_batch, render_explained, render_table
 from seamark.compile.ruleset import NodeConfig, PortKey, PortRules, Ruleset, Target, compile_ruleset
 from seamark.model.meta import UNKNOWN
@@ -293,7 +294,7 @@ def test_text_of_a_batch() -> None:
     mirror.update({rules().key: rules("web", 1, 2, affinity_seconds=5)})
     batch = mirror.update({rules().key: rules("web", 2, affinity_seconds=5)})
     text = render_batch(Layout(), batch)
-    assert text.startswith(nftlayout.render_affinity_chain(Layout(), 1, 5))
+    assert text.startswith(render_affinity_chain(Layout(), 1, 5))
     assert "delete element ip seamark hairpin { 10.244.0.1 . 10.244.0.1 . tcp . 8080 }\n" in text
     assert "add element ip seamark cip { 10.96.0.9 . tcp . 80 : 2001:1 }\n" in text
 

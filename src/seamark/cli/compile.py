@@ -14,7 +14,8 @@ from seamark.compile.diff import compile_nft
 from seamark.compile.dnstable import DnsOptions, compile_dnstable
 from seamark.compile.env import compile_env
 from seamark.compile.manifest import ManifestError, parse_manifest
-from seamark.compile.nftlayout import Layout, render_structure
+from seamark.compile.nftlayout import Layout
+from seamark.compile.nftstructure import render_structure
 from seamark.compile.nfttext import render_explained
 from seamark.compile.ruleset import Family, NodeConfig, compile_ruleset, is_proxied
 from seamark.model.meta import ObjectKey

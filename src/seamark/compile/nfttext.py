@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from seamark.compile.diff import Batch, Element, Mirror
 from seamark.compile.nft import compile_elements
-from seamark.compile.nftlayout import SETS, Layout, render_affinity_chain, render_structure, render_value
+from seamark.compile.nftlayout import SETS, Layout, render_value
+from seamark.compile.nftstructure import render_affinity_chain, render_structure
 
 
 def render_table(mirror: Mirror) -> str:

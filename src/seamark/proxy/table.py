@@ -20,15 +20,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from seamark.compile.diff import SEEDED, Batch, Mirror
-from seamark.compile.nftlayout import (
-    SETS,
-    Layout,
-    affinity_chain,
-    has_structure,
-    remember_chain,
-    render_affinity_chain,
-    render_structure,
-)
+from seamark.compile.nftlayout import SETS, Layout, affinity_chain, remember_chain
+from seamark.compile.nftstructure import has_structure, render_affinity_chain, render_structure
 from seamark.compile.nfttext import render_table
 from seamark.compile.ruleset import NodeConfig, PortKey, PortRules
 from seamark.linux.nfnetlink import ElementBatch, GenerationError, Nfnetlink, NfnetlinkError, Table

@@ -60,7 +60,15 @@ def test_zones_of_a_plugin() -> None:
 
 @pytest.mark.parametrize(
     ("name", "zone"),
-    [("a.b.c.", "b.c."), ("b.c.", "b.c."), ("xb.c.", "c."), ("d.", "."), (".", ".")],
+    [
+        ("a.b.c.", "b.c."),
+        ("b.c.", "b.c."),
+        ("xb.c.", "c."),
+        ("d.", "."),
+        (".", "."),
+        ("a\\.b.c.", "c."),
+        ("a\\\\.b.c.", "b.c."),
+    ],
 )
 def test_the_longest_zone_matches(name: str, zone: str) -> None:
     assert match_zone((".", "c.", "b.c."), name) == zone

@@ -57,8 +57,16 @@ def parse_zones(tokens: tuple[Token, ...], block_zones: tuple[str, ...]) -> tupl
 
 def match_zone(zones: tuple[str, ...], name: str) -> str | None:
     """The longest of ``zones`` that ``name`` (lower-case, absolute) is in."""
-    found = [zone for zone in zones if zone == "." or name == zone or name.endswith(f".{zone}")]
+    found = [zone for zone in zones if zone == "." or name == zone or _is_below(name, zone)]
     return max(found, key=len) if found else None
+
+
+def _is_below(name: str, zone: str) -> bool:
+    """A dot behind an odd number of backslashes is a letter of a label, not the end of one."""
+    if not name.endswith(f".{zone}"):
+        return False
+    before = name[: -len(zone) - 1]
+    return (len(before) - len(before.rstrip("\\"))) % 2 == 0
 
 
 def is_reverse(zone: str) -> bool:

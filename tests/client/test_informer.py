@@ -295,3 +295,28 @@ async def test_raw_object_keeps_the_whole(server: Any, make_pod: Any, scripted: 
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert server.watches[0].closed, "a cancelled informer closes its stream"
+
+
+async def test_watch_that_ends_after_its_time_is_renewed_at_once(server: Any, running: Running) -> None:
+    server.list(7)
+    await running.informer.wait_synced()
+    await settle()
+    for count in range(1, 12):
+        await running.clock.advance(540)
+        server.watches[-1].end()
+        await settle()
+        assert len(server.watches) == count + 1, "a quiet collection must not be blind for a moment"
+
+
+async def test_server_that_closes_every_watch_at_once_is_not_hammered(server: Any, running: Running) -> None:
+    server.list(7)
+    await running.informer.wait_synced()
+    await settle()
+    for delay in (0.05, 0.1, 0.2):
+        before = len(server.watches)
+        server.watches[-1].end()
+        await settle()
+        await running.clock.advance(delay * 0.9)
+        assert len(server.watches) == before
+        await running.clock.advance(delay * 0.2)
+        assert len(server.watches) == before + 1

@@ -190,3 +190,8 @@ async def cluster(bare: Cluster) -> AsyncIterator[Cluster]:
     for name in ("master1", "node1", "node2"):
         await bare.add_node(name)
     yield bare
+
+
+@pytest.fixture
+def make_cluster() -> type[Cluster]:
+    return Cluster

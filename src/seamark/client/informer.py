@@ -43,6 +43,7 @@ OnChange = Callable[[T | None, T | None, float], None]
 FIRST_DELAY = 0.05
 MAX_DELAY = 30.0
 WATCH_SECONDS = 540  # the server ends a watch after this; a half-open connection is noticed then at the latest
+SHORT_WATCH = 1.0
 BAD_OBJECT = (msgspec.MsgspecError, UnicodeDecodeError)
 
 
@@ -220,13 +221,16 @@ class Informer(Generic[T]):
     async def _watch(self) -> None:
         query = {**self._selectors, "resourceVersion": self._last_revision, "timeoutSeconds": WATCH_SECONDS}
         events = self._client.watch(self.gvr, namespace=self._namespace, query=query)
+        begun = self._clock.monotonic()
         alive = False
         async with aclosing(events) as stream:  # type: ignore[type-var]  # an async generator by its nature
             async for event in stream:
                 self._take(event)
                 alive = True
                 self._delay = FIRST_DELAY
-        if not alive:  # ended without a word: do not hammer a server that closes at once
+        if alive or self._clock.monotonic() - begun >= SHORT_WATCH:
+            self._delay = FIRST_DELAY
+        else:  # do not hammer a server that closes at once without a word
             await self._back_off(None)
 
     def _take(self, event: WatchEvent) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import struct
 import subprocess
@@ -141,6 +142,16 @@ def test_a_table_that_is_not_there(netlink: Nfnetlink) -> None:
     assert netlink.fingerprint("ip", "t") is None
     assert not netlink.has_table("ip", "t")
     netlink.delete_table("ip", "t")
+
+
+async def test_a_cancel_is_a_cancel_whenever_it_comes(pin: Path) -> None:
+    """Before nft starts, while it runs, and when it has just ended."""
+    for milliseconds in range(0, 40, 2):
+        task = asyncio.create_task(apply_nft("add table ip other\n", pin))
+        await asyncio.sleep(milliseconds / 1000)
+        task.cancel()
+        (result,) = await asyncio.gather(task, return_exceptions=True)
+        assert result is None or isinstance(result, asyncio.CancelledError)
 
 
 async def test_nft_says_what_it_refuses(pin: Path) -> None:

@@ -6,6 +6,7 @@ Elements go over netlink (``nfnetlink.py``), 200 times cheaper than a process a 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 from seamark.linux import netns
@@ -32,7 +33,8 @@ async def apply_nft(text: str, namespace: Path | None) -> None:
     try:
         _, errors = await process.communicate(text.encode())
     except asyncio.CancelledError:
-        process.kill()
+        with suppress(ProcessLookupError):  # ended already; the error would swallow the cancel
+            process.kill()
         await process.wait()
         raise
     if process.returncode:

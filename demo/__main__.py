@@ -103,7 +103,10 @@ def _walk(tutorial: Tutorial, wanted: set[str]) -> None:
 def _leave(tutorial: Tutorial, work: Path, before: dict[str, str]) -> None:
     """Takes the cluster down and shows that the machine is as it was."""
     tutorial.section("Down")
+    running = machine.processes(work)
     tutorial.run("seamark down --purge --data-dir $DATA", r"removed")
+    left = [text for pid, text in machine.processes(work).items() if running.get(pid) == text]
+    tutorial.check(f"none of its {len(running)} processes is left", "; ".join(left[:5]))
     for name, lines in machine.differences(before, machine.look()).items():
         tutorial.check(f"{name} as before", "; ".join(lines[:5]))
     unchanged = set(before) - set(machine.differences(before, machine.look()))

@@ -20,17 +20,16 @@ def look() -> dict[str, str]:
     """Name of the view -> what it shows."""
     found = {name: _output(argv) for name, argv in COMMANDS.items()}
     found["/etc"] = _tree(Path("/etc"))
-    found["processes"] = "\n".join(sorted(_processes()))
     return found
 
 
 def differences(before: dict[str, str], after: dict[str, str]) -> dict[str, list[str]]:
-    """View -> lines that came or went. Processes that ended meanwhile are no concern of ours."""
+    """View -> lines that came or went."""
     found: dict[str, list[str]] = {}
     for name, old in before.items():
         old_lines, new_lines = set(old.splitlines()), set(after[name].splitlines())
         changed = [f"+ {line}" for line in sorted(new_lines - old_lines)]
-        if name != "processes":
+        if name != "mounts":  # somebody else's unmounting is no concern of ours
             changed += [f"- {line}" for line in sorted(old_lines - new_lines)]
         if changed:
             found[name] = changed
@@ -55,16 +54,19 @@ def _tree(root: Path) -> str:
     return "\n".join(sorted(lines))
 
 
-def _processes() -> list[str]:
-    """Command lines of Seamark's and its pods' processes, the kind this demo starts."""
-    found = []
+def processes(work: Path) -> dict[int, str]:
+    """Pid -> start time and command line of every process of the clusters below ``work``, and of what they started."""
+    seen: dict[int, tuple[int, str, str]] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
             argv = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
         except OSError:
             continue
-        if argv and int(entry.name) != os.getpid() and re.search(r"seamark|runc|supervisor|podtest|pod_test", argv):
-            found.append(f"{entry.name} {argv}")
-    return found
+        seen[int(entry.name)] = (int(fields[1]), fields[19], argv)
+    ours = {pid for pid, (_, _, argv) in seen.items() if "seamark" in argv and str(work) in argv}
+    while more := {pid for pid, (parent, _, _) in seen.items() if parent in ours and pid not in ours}:
+        ours |= more
+    return {pid: f"{seen[pid][1]} {seen[pid][2]}" for pid in ours}

@@ -104,7 +104,8 @@ class Tutorial:
         Patterns are regular expressions in multi-line mode. ``status`` None = any. Returns the output.
         """
         self._print(f"{self._paint('36', '$')} {command}\n")
-        deadline = time.monotonic() + within
+        began = time.monotonic()
+        deadline = began + within
         while True:
             code, output = self._shell.run(command)
             reason = judge(code, output, shows=shows, hides=hides, status=status)
@@ -112,7 +113,8 @@ class Tutorial:
                 break
             time.sleep(RETRY_SECONDS)
         self._show(output)
-        self._verdict(why or command, reason)
+        took = time.monotonic() - began
+        self._verdict(why or command, reason, took=f" ({took:.1f} s)" if took >= 1 else "")
         return output
 
     def check(self, what: str, reason: str) -> None:
@@ -128,15 +130,14 @@ class Tutorial:
             self._verdict(f"{name}=$({command})", "it is empty")
         return value.strip()
 
-    def _verdict(self, what: str, reason: str) -> None:
+    def _verdict(self, what: str, reason: str, *, took: str = "") -> None:
+        what = what.splitlines()[0]
         if reason:
-            self.result.failed.append(f"{what.splitlines()[0]}: {reason}")
-            self._print(f"  {self._paint('31', '✗')} {reason}\n")
+            self.result.failed.append(f"{what}: {reason}")
+            self._print(f"  {self._paint('31', '✗')} {reason}{took}\n")
         else:
             self.result.passed += 1
-            self._print(
-                f"  {self._paint('32', '✓')} {what.splitlines()[0] if not self._colour else ''}\n".rstrip() + "\n"
-            )
+            self._print(f"  {self._paint('32', '✓')} {what}{took}\n")
 
     def _show(self, output: str) -> None:
         lines = output.rstrip("\n").splitlines()

@@ -34,7 +34,7 @@ from seamark.controllers.manager import ControllerSettings, run_controllers
 from seamark.linux import fabric, netns
 from seamark.linux.clock import SystemClock
 from seamark.linux.podruntime.podruntime import PodRuntime
-from seamark.machinery.gvr import NODES, PODS
+from seamark.machinery.gvr import CONFIGMAPS, NODES, PODS, SERVICEACCOUNTS, SERVICES
 from seamark.machinery.streams import NodeStreams
 from seamark.machinery.wire import ADMIN_GROUP, Identity
 from seamark.model import codec
@@ -91,6 +91,7 @@ class Cluster:
             said.append(f"API server ready on {self._url}")
         with stages.stage("starting controllers and scheduler") as said:
             self._start_control(pki)
+            await self._watched(self._default_namespace())
             said.append("controllers and scheduler running")
         if not settings.nodes:
             return
@@ -277,6 +278,14 @@ class Cluster:
         finally:
             wanted.cancel()
             failed.cancel()
+
+    async def _default_namespace(self) -> None:
+        """Everything a pod in ``default`` needs is there: nobody's first command meets a cluster that is half made."""
+        client = self._client("system:kube-controller-manager", ADMIN_GROUP)
+        needed = ((SERVICEACCOUNTS, "default"), (CONFIGMAPS, "kube-root-ca.crt"), (SERVICES, "kubernetes"))
+        for gvr, name in needed[: 3 if self._settings.nodes else 2]:
+            while not await client.list(gvr, namespace="default", query={"fieldSelector": f"metadata.name={name}"}):
+                await self._clock.sleep(0.01)
 
     async def _nodes_ready(self) -> None:
         client = self._client("system:kube-controller-manager", ADMIN_GROUP)

@@ -15,6 +15,7 @@ import time
 from seamark.cli.datadir import DataDir
 from seamark.cli.errors import UserError
 from seamark.linux import fabric
+from seamark.linux.nfnetlink import Nfnetlink
 from seamark.linux.podruntime.cleanup import remove_all
 
 STOP_SECONDS = 60
@@ -36,10 +37,15 @@ def run_down(data: DataDir, *, purge: bool) -> None:
 
 def leave_nothing(data: DataDir) -> None:
     """Removes every process, mount and namespace of this data directory; idempotent."""
+    settings = data.read_settings()
+    on_machine = settings is not None and settings.host
     nodes = data.root / "nodes"
     for directory in sorted(nodes.iterdir()) if nodes.is_dir() else ():
-        pin = data.namespace(directory.name)
-        asyncio.run(remove_all(directory, pin if pin.exists() else None))
+        asyncio.run(remove_all(directory, None if on_machine else data.namespace(directory.name)))
+    if on_machine:
+        with Nfnetlink(None) as netlink:
+            for family in ("ip", "ip6"):
+                netlink.delete_table(family, "seamark")
     fabric.remove_fabric(data.namespaces)
 
 

@@ -10,12 +10,11 @@ import msgspec
 from seamark.agent.images.archive import ArchiveError
 from seamark.agent.images.layers import LayerError
 from seamark.agent.images.names import InvalidNameError, parse_image_name
-from seamark.agent.images.podtest import build_pod_test
+from seamark.agent.images.podtest import BuildError, build_pod_test
 from seamark.agent.images.store import ImageStore
 from seamark.cli.datadir import DataDir
 from seamark.cli.errors import UserError
 from seamark.linux.clock import SystemClock
-from seamark.linux.runtime import RuntimeFault
 
 
 def run_build_pod_test(data: DataDir, name: str) -> None:
@@ -23,7 +22,7 @@ def run_build_pod_test(data: DataDir, name: str) -> None:
         parse_image_name(name)
         print(f"building {name} from this machine's programs …", flush=True)
         image = asyncio.run(build_pod_test(_store(data), name=name))
-    except (InvalidNameError, RuntimeFault, OSError) as error:
+    except (InvalidNameError, BuildError, OSError) as error:
         raise UserError(f"image build-pod-test {name}: {error}") from None
     print(f"{image.name} {image.digest}")
 

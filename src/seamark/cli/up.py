@@ -19,6 +19,7 @@ from seamark.cli.errors import UserError
 from seamark.cli.preflight import bind_api_socket, check_machine, extend_path, free_port
 from seamark.cli.settings import Given, Settings, merge_settings
 from seamark.cli.stages import Stages
+from seamark.store.base import StoreError
 
 READY_FD = "SEAMARK_READY_FD"
 """Environment variable: the descriptor on which a detached child reports its stages and READY."""
@@ -42,11 +43,11 @@ def run_up(options: UpOptions, *, detach: bool) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(options, out, is_child=bool(report)))
-    except UserError as error:
+    except (UserError, StoreError) as error:
         if report and not out.closed:
             out.write(f"{ERROR} {error}\n")
             out.close()
-        raise
+        raise UserError(str(error)) from None
 
 
 async def _serve(options: UpOptions, out: TextIO, *, is_child: bool) -> None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from seamark.machinery.gvr import DAEMONSETS, DEPLOYMENTS, EVENTS_V1, NODES, PODS, REPLICASETS, STATEFULSETS
+from seamark.machinery.gvr import (
+    DAEMONSETS,
+    DEPLOYMENTS,
+    EVENTS_V1,
+    NODES,
+    PERSISTENTVOLUMECLAIMS,
+    PODS,
+    REPLICASETS,
+    STATEFULSETS,
+)
 from seamark.model.meta import ObjectKey
 from seamark.testing.builders import make_pod, make_template, make_workload, owner, to_create
 
@@ -221,3 +230,32 @@ async def test_cordoned_node_gets_no_new_pods(cluster: Any) -> None:
 async def test_dependents_of_a_missing_owner_are_collected(cluster: Any) -> None:
     await cluster.client.create(PODS, to_create(make_pod("lost", ownerReferences=[owner("ReplicaSet", "never")])))
     await cluster.ready_pods(0)
+
+
+async def test_claims_of_a_shrunk_set_go_when_the_set_says_so(cluster: Any) -> None:
+    client = cluster.client
+    claim = {
+        "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
+    }
+    policy = {"whenDeleted": "Retain", "whenScaled": "Delete"}
+    wanted = make_workload(
+        "StatefulSet",
+        "db",
+        replicas=2,
+        serviceName="db",
+        volumeClaimTemplates=[claim],
+        persistentVolumeClaimRetentionPolicy=policy,
+    )
+    await client.create(STATEFULSETS, to_create(wanted))
+    await cluster.ready_pods(2)
+    await client.patch(STATEFULSETS, "db", {"spec": {"replicas": 1}}, namespace="default")
+
+    async def kept() -> bool:
+        claims = await client.list(PERSISTENTVOLUMECLAIMS, namespace="default")
+        return [c["metadata"]["name"] for c in claims] == ["data-db-0"]
+
+    await cluster.eventually(kept)
+    await client.delete(STATEFULSETS, "db", namespace="default")
+    await cluster.ready_pods(0)
+    assert await kept()

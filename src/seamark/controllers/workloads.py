@@ -111,12 +111,18 @@ class Ordinals(Projection, frozen=True):
     start: int = 0
 
 
+class ClaimRetention(Projection, frozen=True):
+    when_deleted: str = "Retain"
+    when_scaled: str = "Retain"
+
+
 class StatefulSetSpec(Projection, frozen=True):
     replicas: int = 1
     selector: Selector = msgspec.field(default_factory=dict)
     template: Template = msgspec.field(default_factory=dict)
     service_name: str = ""
     volume_claim_templates: list[dict[str, Any]] | None = None
+    persistent_volume_claim_retention_policy: ClaimRetention = ClaimRetention()
     pod_management_policy: str = "OrderedReady"
     update_strategy: Strategy = Strategy()
     revision_history_limit: int | None = None

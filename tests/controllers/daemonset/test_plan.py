@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from seamark.controllers.daemonset.plan import max_unavailable, plan_daemons, plan_status
+from seamark.controllers.daemonset.plan import plan_daemons, plan_status
 from seamark.controllers.daemonset.pods import render_daemon_pod, target_node
 from seamark.controllers.workloads import DaemonSet, WorkloadPod
 from seamark.machinery.clock import format_time
@@ -108,7 +108,38 @@ def test_on_delete_leaves_old_pods_alone() -> None:
 
 def test_share_of_nodes_rounds_up() -> None:
     ds = daemonset(updateStrategy={"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "34%"}})
-    assert max_unavailable(ds, 3) == 2
+    pods = [pod("p", "a"), pod("q", "b"), pod("r", "c")]
+    assert len(plan_daemons(ds, nodes("a", "b", "c"), pods, "v2", now=NOW).delete) == 2
+
+
+SURGE = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+
+
+@pytest.mark.parametrize(
+    ("pods", "create", "delete"),
+    [
+        pytest.param([pod("p", "a"), pod("q", "b")], ["a"], [], id="the new one starts beside the old"),
+        pytest.param(
+            [pod("p", "a"), pod("P", "a", version="v2", ready=False), pod("q", "b")], [], [], id="waits for it"
+        ),
+        pytest.param(
+            [pod("p", "a"), pod("P", "a", version="v2"), pod("q", "b")], ["b"], ["p"], id="then the old one goes"
+        ),
+        pytest.param(
+            [pod("p", "a", ready=False), pod("q", "b", ready=False)], ["a", "b"], [], id="broken ones do not wait"
+        ),
+        pytest.param([pod("P", "a", version="v2"), pod("Q", "b", version="v2")], [], [], id="done"),
+    ],
+)
+def test_surge(pods: list[WorkloadPod], create: list[str], delete: list[str]) -> None:
+    found = plan_daemons(daemonset(updateStrategy=SURGE), nodes("a", "b"), pods, "v2", now=NOW)
+    assert (list(found.create), [p.metadata.name for p in found.delete]) == (create, delete)
+
+
+def test_third_pod_on_a_node_goes_even_in_a_surge() -> None:
+    pods = [pod("p", "a"), pod("P", "a", version="v2"), pod("x", "a", creationTimestamp=format_time(START + 9))]
+    found = plan_daemons(daemonset(updateStrategy=SURGE), nodes("a"), pods, "v2", now=NOW)
+    assert [p.metadata.name for p in found.delete] == ["x"]
 
 
 def test_status() -> None:

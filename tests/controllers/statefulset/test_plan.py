@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from seamark.controllers.statefulset.claims import plan_claim_owners, render_claims
 from seamark.controllers.statefulset.plan import CreatePod, DeletePod, Revisions, plan_pods, plan_status
-from seamark.controllers.statefulset.pods import ordinal_of, render_claims, render_stateful_pod
+from seamark.controllers.statefulset.pods import ordinal_of, render_stateful_pod
 from seamark.controllers.workloads import StatefulSet, WorkloadPod
 from seamark.machinery.clock import format_time
-from seamark.testing.builders import START, as_kind, make_pod, make_workload
+from seamark.model.meta import Object
+from seamark.testing.builders import START, as_kind, make_meta, make_pod, make_workload
 
 NOW = START + 100
 SAME = Revisions("db-1", "db-1")
@@ -147,3 +149,30 @@ def test_status_counts_by_revision_and_closes_the_update() -> None:
     assert (half.current_revision, half.update_revision) == ("db-1", "db-2")
     done = plan_status(statefulset(), [pod(n, revision="db-2") for n in range(3)], CHANGED, now=NOW)
     assert (done.current_revision, done.current_replicas, done.available_replicas) == ("db-2", 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("deleted", "scaled", "condemned", "owners"),
+    [
+        ("Retain", "Retain", True, []),
+        ("Delete", "Retain", True, ["uid-db"]),
+        ("Delete", "Retain", False, ["uid-db"]),
+        ("Retain", "Delete", False, []),
+        ("Retain", "Delete", True, ["uid-db-1"]),
+        ("Delete", "Delete", True, ["uid-db-1"]),
+        ("Delete", "Delete", False, ["uid-db"]),
+    ],
+)
+@pytest.mark.parametrize("before", [[], ["uid-db"], ["uid-db-1"], ["uid-db", "uid-db-1"]], ids=str)
+def test_claims_go_with_what_the_policy_says(
+    deleted: str, scaled: str, condemned: bool, owners: list[str], before: list[str]
+) -> None:
+    policy = {"whenDeleted": deleted, "whenScaled": scaled}
+    ss = statefulset(persistentVolumeClaimRetentionPolicy=policy)
+    meta = make_meta("data-db-1", ownerReferences=[{"uid": uid, "kind": "x", "name": "x"} for uid in before] or None)
+    for _ in range(3):
+        patch = plan_claim_owners(ss, as_kind(Object, {"metadata": meta}), pod(1), condemned=condemned)
+        if patch is None:
+            break
+        meta = {**meta, **patch["metadata"]}
+    assert [ref["uid"] for ref in meta["ownerReferences"] or []] == owners

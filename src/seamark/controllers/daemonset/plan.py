@@ -1,7 +1,8 @@
 """DaemonSet, nodes and pods -> on which nodes to make a pod, which pods to delete, and the status.
 
-A rolling update deletes old pods and lets the next look make new ones: first those that serve nobody, then as many
-as ``maxUnavailable`` allows. ``maxSurge`` is not done: the API room says so where it is asked for.
+Two ways to replace an old pod. With ``maxUnavailable`` it is deleted and the next look makes the new one: first those
+that serve nobody, then as many as the bound allows. With ``maxSurge`` the new one starts beside it, and the old one
+goes when the new one is available; a node then has two pods for a while.
 """
 
 from __future__ import annotations
@@ -26,6 +27,14 @@ class Plan(NamedTuple):
     again: float | None
 
 
+class _Here(NamedTuple):
+    """What runs on one node: of each version the oldest, and what is too much."""
+
+    new: WorkloadPod | None
+    old: WorkloadPod | None
+    extra: list[WorkloadPod]
+
+
 def plan_daemons(
     ds: DaemonSet, nodes: Mapping[ObjectKey, Node], pods: Sequence[WorkloadPod], version: str, *, now: float
 ) -> Plan:
@@ -38,33 +47,39 @@ def plan_daemons(
     delete: list[WorkloadPod] = []
     failed: list[WorkloadPod] = []
     for name in sorted({*fits, *placed}):
-        here = placed.get(name, [])
-        fits_here = fits.get(name, Fit(False, stay=False))
-        _plan_node(name, here, fits_here, (create, delete, failed))
+        pods_here = placed.get(name, [])
+        live = [pod for pod in pods_here if not pod.is_terminating]
+        fits_here = fits.get(name, Fit(run=False, stay=False))
+        if not fits_here.stay:
+            delete += live
+            continue
+        failed += [pod for pod in live if pod.is_finished]
+        delete += _here(ds, live, version).extra
+        if fits_here.run and not pods_here:
+            create.append(name)
     if not create and not delete and not failed:
-        delete = _plan_update(ds, placed, [name for name, found in fits.items() if found.run], version, now)
-    return Plan(
-        tuple(create), tuple(delete), tuple(failed), next_availability(list(pods), ds.spec.min_ready_seconds, now)
+        create, delete = _plan_update(ds, placed, [name for name, found in fits.items() if found.run], version, now)
+    again = next_availability(list(pods), ds.spec.min_ready_seconds, now)
+    return Plan(tuple(create), tuple(delete), tuple(failed), again)
+
+
+def _here(ds: DaemonSet, pods: Sequence[WorkloadPod], version: str) -> _Here:
+    running = sorted(
+        (pod for pod in pods if not pod.is_finished and not pod.is_terminating),
+        key=lambda pod: (not pod.spec.node_name, created_at(pod)),
     )
+    new = next((pod for pod in running if _version_of(pod) == version), None)
+    old = next((pod for pod in running if _version_of(pod) != version), None)
+    if new is not None and old is not None and not _bound(ds, "max_surge", len(pods)):
+        kept = running[:1]
+    else:
+        kept = [pod for pod in (new, old) if pod is not None]
+    extra = [pod for pod in running if pod not in kept]
+    return _Here(new if new in kept else None, old if old in kept else None, extra)
 
 
-def _plan_node(
-    name: str,
-    here: list[WorkloadPod],
-    fits: Fit,
-    found: tuple[list[str], list[WorkloadPod], list[WorkloadPod]],
-) -> None:
-    create, delete, failed = found
-    live = [pod for pod in here if not pod.is_terminating]
-    if not fits.stay:
-        delete += live
-        return
-    ended = [pod for pod in live if pod.is_finished]
-    failed += ended
-    running = sorted((pod for pod in live if not pod.is_finished), key=lambda p: (not p.spec.node_name, created_at(p)))
-    delete += running[1:]
-    if fits.run and not here:
-        create.append(name)
+def _version_of(pod: WorkloadPod) -> str:
+    return pod.labels.get(CONTROLLER_REVISION_HASH, "")
 
 
 def _by_node(pods: Sequence[WorkloadPod]) -> dict[str, list[WorkloadPod]]:
@@ -76,29 +91,38 @@ def _by_node(pods: Sequence[WorkloadPod]) -> dict[str, list[WorkloadPod]]:
 
 def _plan_update(
     ds: DaemonSet, placed: Mapping[str, list[WorkloadPod]], wanted: Sequence[str], version: str, now: float
-) -> list[WorkloadPod]:
+) -> tuple[list[str], list[WorkloadPod]]:
+    """Nodes on which to start a new pod beside the old one, and old pods to delete."""
     if ds.spec.update_strategy.type == "OnDelete":
-        return []
-    unavailable = 0
-    broken: list[WorkloadPod] = []
-    healthy: list[WorkloadPod] = []
-    for name in sorted(wanted):
-        pods = [pod for pod in placed.get(name, ()) if not pod.is_terminating]
-        available = any(is_available(pod, ds.spec.min_ready_seconds, now) for pod in pods)
-        unavailable += not available
-        old = [pod for pod in pods if pod.labels.get(CONTROLLER_REVISION_HASH) != version]
-        (healthy if available else broken).extend(old)
-    room = max(0, max_unavailable(ds, len(wanted)) - unavailable)
-    return [*broken, *healthy[:room]]
+        return [], []
+
+    def serves(pod: WorkloadPod | None) -> bool:
+        return pod is not None and is_available(pod, ds.spec.min_ready_seconds, now)
+
+    here = {name: _here(ds, placed.get(name, ()), version) for name in sorted(wanted)}
+    surge = _bound(ds, "max_surge", len(wanted))
+    if surge:
+        done = [h.old for h in here.values() if h.old is not None and serves(h.new)]
+        started = sum(h.new is not None and h.old is not None and not serves(h.new) for h in here.values())
+        waiting = [(serves(h.old), name) for name, h in here.items() if h.old is not None and h.new is None]
+        broken = [name for serving, name in waiting if not serving]  # nobody loses anything there
+        room = max(0, surge - started)
+        return [*broken, *[name for serving, name in waiting if serving][:room]], done
+    unavailable = sum(not serves(h.new) and not serves(h.old) for h in here.values())
+    old = [h.old for h in here.values() if h.old is not None]
+    room = max(0, max(1, _bound(ds, "max_unavailable", len(wanted))) - unavailable)
+    return [], [*(pod for pod in old if not serves(pod)), *[pod for pod in old if serves(pod)][:room]]
 
 
-def max_unavailable(ds: DaemonSet, total: int) -> int:
-    """At least one, or an update would never begin; a share rounds up."""
+def _bound(ds: DaemonSet, name: str, total: int) -> int:
+    """A number, or a share that rounds up; max_unavailable is 1 where it is not said, max_surge 0."""
     rolling = ds.spec.update_strategy.rolling_update
-    value = rolling.max_unavailable if rolling else None
+    value = getattr(rolling, name) if rolling is not None else None
     if isinstance(value, str) and value.endswith("%") and value[:-1].isdecimal():
-        return max(1, -(-int(value[:-1]) * total // 100))
-    return max(1, int(value)) if isinstance(value, int) else 1
+        return -(-int(value[:-1]) * total // 100)
+    if isinstance(value, int):
+        return value
+    return 1 if name == "max_unavailable" else 0
 
 
 def plan_status(
@@ -114,7 +138,7 @@ def plan_status(
         desired_number_scheduled=len(wanted),
         number_ready=_count(here, lambda pod: pod.is_ready),
         observed_generation=ds.metadata.generation,
-        updated_number_scheduled=_count(here, lambda pod: pod.labels.get(CONTROLLER_REVISION_HASH) == version),
+        updated_number_scheduled=_count(here, lambda pod: _version_of(pod) == version),
         number_available=available,
         number_unavailable=len(wanted) - available,
         collision_count=ds.status.collision_count,

@@ -8,8 +8,9 @@ from seamark.controllers.claims import apply_claims, apply_history, owner_keys
 from seamark.controllers.history import select_surplus, template_of
 from seamark.controllers.owners import compile_selector, select_claims
 from seamark.controllers.runtime import Controller
-from seamark.controllers.statefulset.plan import CreatePod, DeletePod, Revisions, plan_pods, plan_status
-from seamark.controllers.statefulset.pods import ordinal_of, render_claims, render_stateful_pod, revision_of
+from seamark.controllers.statefulset.claims import claim_names, plan_claim_owners, render_claims
+from seamark.controllers.statefulset.plan import CreatePod, DeletePod, Revisions, ordinals, plan_pods, plan_status
+from seamark.controllers.statefulset.pods import ordinal_of, render_stateful_pod, revision_of
 from seamark.controllers.workloads import StatefulSet, WorkloadPod, status_patch
 from seamark.machinery.gvr import CONTROLLERREVISIONS, PERSISTENTVOLUMECLAIMS, PODS, STATEFULSETS
 from seamark.machinery.status import StatusError
@@ -46,6 +47,7 @@ class StatefulSetController:
         await apply_claims(caches, PODS, ss, STATEFULSETS, claims)
         update = await apply_history(caches, ss, STATEFULSETS, ss.spec.template, ss.status.collision_count)
         revisions = Revisions(ss.status.current_revision or update, update)
+        await self._settle_claims(ss, caches.pods_of.get(ss.metadata.uid))
         plan = plan_pods(ss, caches.pods_of.get(ss.metadata.uid), revisions, now=caches.clock.time())
         for action in plan.actions:
             match action:
@@ -55,6 +57,17 @@ class StatefulSetController:
                     await self._delete(ss, pod)
         await self._write_status(key, revisions)
         return plan.again
+
+    async def _settle_claims(self, ss: StatefulSet, pods: list[WorkloadPod]) -> None:
+        """Before a pod goes: its claims must name it as an owner first, or they would stay behind."""
+        for pod in pods:
+            ordinal = ordinal_of(ss, pod)
+            for name in claim_names(ss, ordinal) if ordinal is not None else ():
+                claim = self._caches.claims.get(ObjectKey(ss.metadata.namespace, name))
+                condemned = ordinal not in ordinals(ss)
+                patch = plan_claim_owners(ss, claim, pod, condemned=condemned) if claim is not None else None
+                if claim is not None and patch is not None:
+                    await self._caches.patch(PERSISTENTVOLUMECLAIMS, claim.key, patch)
 
     async def _create(self, ss: StatefulSet, ordinal: int, revision: str) -> None:
         caches = self._caches

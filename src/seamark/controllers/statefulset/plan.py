@@ -49,7 +49,7 @@ def plan_pods(ss: StatefulSet, pods: Sequence[WorkloadPod], revisions: Revisions
     if ss.metadata.deletion_timestamp is not None:
         return Plan((), None)
     found = {ordinal: pod for pod in pods if (ordinal := ordinal_of(ss, pod)) is not None}
-    wanted = _ordinals(ss)
+    wanted = ordinals(ss)
     again = next_availability(list(found.values()), ss.spec.min_ready_seconds, now)
     ordered = ss.spec.pod_management_policy != "Parallel"
     actions, waits = _plan_replicas(ss, found, revisions, ordered=ordered, now=now)
@@ -63,7 +63,7 @@ def plan_pods(ss: StatefulSet, pods: Sequence[WorkloadPod], revisions: Revisions
     return Plan(tuple(_plan_update(ss, found, revisions, now)), again)
 
 
-def _ordinals(ss: StatefulSet) -> range:
+def ordinals(ss: StatefulSet) -> range:
     start = ss.spec.ordinals.start if ss.spec.ordinals else 0
     return range(start, start + ss.spec.replicas)
 
@@ -80,7 +80,7 @@ def _is_healthy(ss: StatefulSet, pod: WorkloadPod, now: float) -> bool:
 
 
 def _revision_for(ss: StatefulSet, ordinal: int, revisions: Revisions) -> str:
-    below = ordinal - _ordinals(ss).start < _partition(ss)
+    below = ordinal - ordinals(ss).start < _partition(ss)
     return revisions.current if ss.spec.update_strategy.type != "OnDelete" and below else revisions.update
 
 
@@ -89,7 +89,7 @@ def _plan_replicas(
 ) -> tuple[list[Action], bool]:
     """Missing pods are made and finished ones deleted to be made anew; says whether the order asks to wait."""
     actions: list[Action] = []
-    for ordinal in _ordinals(ss):
+    for ordinal in ordinals(ss):
         pod = found.get(ordinal)
         if pod is None:
             actions.append(CreatePod(ordinal, _revision_for(ss, ordinal, revisions)))
@@ -121,7 +121,7 @@ def _plan_condemned(
 def _plan_update(ss: StatefulSet, found: Mapping[int, WorkloadPod], revisions: Revisions, now: float) -> list[Action]:
     if ss.spec.update_strategy.type == "OnDelete":
         return []
-    wanted = _ordinals(ss)
+    wanted = ordinals(ss)
     for ordinal in reversed(wanted[_partition(ss) :]):
         pod = found.get(ordinal)
         if pod is None or pod.is_terminating:

@@ -40,31 +40,8 @@ def render_stateful_pod(ss: StatefulSet, template: dict[str, Any], ordinal: int,
 
 def _volumes(ss: StatefulSet, given: list[dict[str, Any]], pod: str) -> list[dict[str, Any]]:
     """The claims shadow template volumes of the same name."""
+    names = [t["metadata"]["name"] for t in ss.spec.volume_claim_templates or ()]
     claims = [
-        {"name": name, "persistentVolumeClaim": {"claimName": f"{name}-{pod}", "readOnly": False}}
-        for name in _claim_names(ss)
+        {"name": name, "persistentVolumeClaim": {"claimName": f"{name}-{pod}", "readOnly": False}} for name in names
     ]
-    return [*claims, *(v for v in given if v.get("name") not in _claim_names(ss))]
-
-
-def _claim_names(ss: StatefulSet) -> list[str]:
-    return [t["metadata"]["name"] for t in ss.spec.volume_claim_templates or ()]
-
-
-def render_claims(ss: StatefulSet, ordinal: int) -> list[dict[str, Any]]:
-    """The PersistentVolumeClaims of one pod: they have no owner, so that data outlives the pod and the set."""
-    selected = ss.spec.selector.get("matchLabels") or {}
-    found = []
-    for template in ss.spec.volume_claim_templates or ():
-        meta = template["metadata"]
-        labels = {**(meta.get("labels") or {}), **selected}
-        metadata: dict[str, Any] = {
-            "name": f"{meta['name']}-{ss.metadata.name}-{ordinal}",
-            "namespace": ss.metadata.namespace,
-            "labels": labels,
-        }
-        if meta.get("annotations"):
-            metadata["annotations"] = meta["annotations"]
-        claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata}
-        found.append({**claim, "spec": template.get("spec") or {}})
-    return found
+    return [*claims, *(v for v in given if v.get("name") not in names)]

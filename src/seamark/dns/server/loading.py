@@ -36,6 +36,19 @@ def load_corefile(path: Path | None, *, port: int, environment: Mapping[str, str
     return parse_corefile(path.read_text(), file=str(path), environment=environment, read_imports=read_imports)
 
 
+def stamp(files: Sequence[str]) -> tuple[tuple[int, int, int], ...]:
+    """What a file looks like without reading it: inode, size, time of change (ns); zeros where there is none."""
+    return tuple(_stamp(Path(file)) for file in files)
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
 def fingerprint(corefile: Corefile) -> str:
     """SHA512 over everything that was read."""
     digest = hashlib.sha512()

@@ -18,9 +18,12 @@ from seamark.dns.server.core import Core
 from seamark.dns.server.event import own_pod, report_corefile
 from seamark.dns.server.http import HttpPorts
 from seamark.dns.server.instance import Instance, parse_server
-from seamark.dns.server.loading import fingerprint
+from seamark.dns.server.loading import fingerprint, stamp
 from seamark.dns.server.tcp import TcpListener
 from seamark.dns.server.udp import UdpListener, open_tcp, open_udp
+
+GLANCE = 1.0
+"""Seconds between two glances at the files' stamps, within the plugin's interval."""
 
 LOADING = (CorefileError, OSError, UnicodeDecodeError)
 
@@ -39,6 +42,7 @@ class Process:
         self._load = load
         self._hosts = hosts
         self._instance: Instance | None = None
+        self._files: tuple[str, ...] = ()
         self._fingerprint = ""
         self._refused = ""
         self._ports: dict[tuple[str, int], _Port] = {}
@@ -50,6 +54,7 @@ class Process:
     async def start(self) -> None:
         """Serving when it returns. Raises CorefileError or OSError, and then nothing is left open."""
         corefile = self._load()
+        self._files = tuple(file for file, _ in corefile.files)
         await self._take(corefile)
         for key in (key for site in self._serving.sites for key in site.keys):
             self._host.log(f"{key.zone}:{key.port}")
@@ -62,6 +67,7 @@ class Process:
                 corefile = self._load()
             except LOADING as error:
                 return await self._refuse(str(error), str(error))
+            self._files = tuple(file for file, _ in corefile.files)
             found = fingerprint(corefile)
             if found in (self._fingerprint, self._refused):
                 self._refused = self._refused if found == self._refused else ""
@@ -182,9 +188,18 @@ class Process:
 
     async def _poll(self, interval: float, jitter: float) -> None:
         while True:
-            await self._host.clock.sleep(interval + self._host.random.uniform(-jitter, jitter))
+            await self._wait_for_look(interval + self._host.random.uniform(-jitter, jitter))
             if await self.reload():
                 return  # the instance that is now in service has its own watcher
+
+    async def _wait_for_look(self, seconds: float) -> None:
+        """Until the time is over, or a file that was read is another one: its inode, size or time tell at a glance."""
+        clock, seen = self._host.clock, stamp(self._files)
+        until = clock.monotonic() + seconds
+        while (left := until - clock.monotonic()) > 0:
+            await clock.sleep(min(GLANCE, left))
+            if stamp(self._files) != seen:
+                return
 
     async def _refuse(self, identity: str, why: str) -> bool:
         """Tells once about each Corefile that cannot be taken: in the log, in a metric, as an Event on the pod."""

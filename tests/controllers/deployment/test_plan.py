@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from seamark.controllers.deployment.plan import CreateSet, DeleteSet, PatchSet, Plan, SetRevision, plan_deployment
 from seamark.controllers.deployment.replicasets import DESIRED, MAXIMUM, REVISION, REVISION_HISTORY, render_replicaset
-from seamark.controllers.deployment.rolling import bounds, resolve
+from seamark.controllers.deployment.rolling import bounds
 from seamark.controllers.workloads import Deployment, ReplicaSet
 from seamark.testing.builders import START, as_kind, make_template, make_workload
 
@@ -236,21 +236,6 @@ def test_deployment_being_deleted_changes_nothing() -> None:
     obj["metadata"]["deletionTimestamp"] = "2023-11-14T22:15:00Z"
     d = as_kind(Deployment, obj)
     assert plan(d, replicaset(d, size=1)).actions == ()
-
-
-@pytest.mark.parametrize(
-    ("value", "total", "up", "wanted"),
-    [
-        ("25%", 10, True, 3),
-        ("25%", 10, False, 2),
-        (None, 4, True, 1),
-        (7, 3, True, 7),
-        ("0%", 5, True, 0),
-        ("x", 5, True, 0),
-    ],
-)
-def test_bound_is_a_number_or_a_share(value: int | str | None, total: int, up: bool, wanted: int) -> None:
-    assert resolve(value, total, up=up) == wanted
 
 
 class World:

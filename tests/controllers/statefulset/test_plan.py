@@ -87,6 +87,14 @@ def test_rolling_update(pods: list[WorkloadPod], wanted: list[str]) -> None:
     assert steps(statefulset(), *pods, revisions=CHANGED) == wanted
 
 
+def test_update_of_several_at_once() -> None:
+    rolling = {"type": "RollingUpdate", "rollingUpdate": {"partition": 0, "maxUnavailable": 2}}
+    ss = statefulset(4, updateStrategy=rolling, podManagementPolicy="Parallel")
+    assert steps(ss, *(pod(n) for n in range(4)), revisions=CHANGED) == ["-3", "-2"]
+    half = [pod(0), pod(1), pod(2, revision="db-2"), pod(3, revision="db-2", ready=False)]
+    assert steps(ss, *half, revisions=CHANGED) == ["-1"]
+
+
 def test_partition_keeps_the_pods_below_it_on_the_old_revision() -> None:
     rolling = {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}
     ss = statefulset(updateStrategy=rolling)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from seamark.controllers.daemonset.pods import Fit, fit, target_node
 from seamark.controllers.pods import created_at, is_available, next_availability
 from seamark.controllers.revision import CONTROLLER_REVISION_HASH
+from seamark.controllers.shares import resolve_share
 from seamark.controllers.workloads import DaemonSet, DaemonSetStatus, WorkloadPod
 from seamark.model.meta import ObjectKey
 from seamark.model.node import Node
@@ -118,11 +119,9 @@ def _bound(ds: DaemonSet, name: str, total: int) -> int:
     """A number, or a share that rounds up; max_unavailable is 1 where it is not said, max_surge 0."""
     rolling = ds.spec.update_strategy.rolling_update
     value = getattr(rolling, name) if rolling is not None else None
-    if isinstance(value, str) and value.endswith("%") and value[:-1].isdecimal():
-        return -(-int(value[:-1]) * total // 100)
-    if isinstance(value, int):
-        return value
-    return 1 if name == "max_unavailable" else 0
+    if value is None:
+        return 1 if name == "max_unavailable" else 0
+    return resolve_share(value, total, up=True)
 
 
 def plan_status(

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from seamark.controllers.deployment.replicasets import by_age, desired_of, maximum_of
+from seamark.controllers.shares import resolve_share
 from seamark.controllers.workloads import Deployment, ReplicaSet
 
 DEFAULT_BOUND = "25%"
@@ -38,22 +39,13 @@ def bounds(d: Deployment) -> Bounds:
     if not is_rolling(d):
         return Bounds(0, 0)
     rolling = d.spec.strategy.rolling_update
-    surge = resolve(rolling.max_surge if rolling else None, d.spec.replicas, up=True)
-    unavailable = resolve(rolling.max_unavailable if rolling else None, d.spec.replicas, up=False)
+    surge = rolling.max_surge if rolling else None
+    unavailable = rolling.max_unavailable if rolling else None
+    surge = resolve_share(DEFAULT_BOUND if surge is None else surge, d.spec.replicas, up=True)
+    unavailable = resolve_share(DEFAULT_BOUND if unavailable is None else unavailable, d.spec.replicas, up=False)
     if surge == 0 and unavailable == 0:
         unavailable = 1
     return Bounds(surge, min(unavailable, d.spec.replicas))
-
-
-def resolve(value: int | str | None, total: int, *, up: bool) -> int:
-    """``3`` or ``"25%"`` of a total. What the API let through otherwise counts as nothing."""
-    value = DEFAULT_BOUND if value is None else value
-    if isinstance(value, int):
-        return value
-    if not value.endswith("%") or not value[:-1].isdecimal():
-        return int(value) if value.isdecimal() else 0
-    share = int(value[:-1]) * total
-    return -(-share // 100) if up else share // 100
 
 
 def new_replicas(d: Deployment, new: int, total: int) -> int:

@@ -5,7 +5,7 @@ Rules:
 * Pod *n* has the name ``SET-n``, whatever happens; at most one pod has it at any time.
 * ``OrderedReady``: a pod is made only when all before it are running and ready, deleted only when none after it is
   there; one step at a time. ``Parallel``: creation and scaling do not wait, updates still do.
-* An update replaces from the highest ordinal down to ``partition``, and waits for each to be ready again.
+* An update replaces from the highest ordinal down to ``partition``; at most ``maxUnavailable`` (one) are not ready.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from seamark.controllers.pods import is_available, next_availability
+from seamark.controllers.shares import resolve_share
 from seamark.controllers.statefulset.pods import ordinal_of, revision_of
 from seamark.controllers.workloads import StatefulSet, StatefulSetStatus, WorkloadPod
 
@@ -121,16 +122,20 @@ def _plan_condemned(
 def _plan_update(ss: StatefulSet, found: Mapping[int, WorkloadPod], revisions: Revisions, now: float) -> list[Action]:
     if ss.spec.update_strategy.type == "OnDelete":
         return []
-    wanted = ordinals(ss)
-    for ordinal in reversed(wanted[_partition(ss) :]):
+    rolling = ss.spec.update_strategy.rolling_update
+    bound = rolling.max_unavailable if rolling is not None and rolling.max_unavailable is not None else 1
+    room = max(1, resolve_share(bound, ss.spec.replicas, up=False))
+    actions: list[Action] = []
+    for ordinal in reversed(ordinals(ss)[_partition(ss) :]):
         pod = found.get(ordinal)
-        if pod is None or pod.is_terminating:
-            return []
-        if revision_of(pod) != revisions.update:
-            return [DeletePod(pod)]
-        if not _is_healthy(ss, pod, now):
-            return []
-    return []
+        is_old = pod is not None and not pod.is_terminating and revision_of(pod) != revisions.update
+        if pod is not None and is_old:
+            actions.append(DeletePod(pod))
+        if pod is None or is_old or not _is_healthy(ss, pod, now):
+            room -= 1
+        if not room:
+            break
+    return actions
 
 
 def plan_status(ss: StatefulSet, pods: Sequence[WorkloadPod], revisions: Revisions, *, now: float) -> StatefulSetStatus:

@@ -259,3 +259,19 @@ async def test_claims_of_a_shrunk_set_go_when_the_set_says_so(cluster: Any) -> N
     await client.delete(STATEFULSETS, "db", namespace="default")
     await cluster.ready_pods(0)
     assert await kept()
+
+
+async def test_pod_that_waits_for_company_follows_when_it_comes(cluster: Any) -> None:
+    term = {"labelSelector": {"matchLabels": {"app": "db"}}, "topologyKey": "kubernetes.io/hostname"}
+    affinity = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    spec = {"affinity": affinity, "containers": [{"name": "c", "image": "x"}]}
+    await cluster.client.create(PODS, to_create(make_pod("web", spec=spec)))
+
+    async def waits() -> bool:
+        (pod,) = await cluster.pods()
+        condition = pod.condition("PodScheduled")
+        return condition is not None and "pod affinity rules" in condition.message
+
+    await cluster.eventually(waits)
+    await cluster.client.create(PODS, to_create(make_pod("db", labels={"app": "db"})))
+    assert len({p.spec.node_name for p in await cluster.ready_pods(2)}) == 1

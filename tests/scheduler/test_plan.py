@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from seamark.scheduler.plan import Decision, NodeState, is_ours, plan_placement, requested, select_order
+from seamark.scheduler.nodes import NodeState, requested
+from seamark.scheduler.plan import Decision, is_ours, plan_placement, select_order
 from seamark.scheduler.podspec import OfferingNode, RequestingPod
 from seamark.testing.builders import as_kind, make_node, make_pod, owner
 
@@ -62,6 +63,25 @@ def test_filters(node: dict[str, Any], given: dict[str, Any], why: str) -> None:
     taken = pod("taken", spec={"containers": [{"name": "c", "ports": [{"containerPort": 80, "hostPort": 80}]}]})
     there = cluster(node, pods={"a": [taken]})
     assert plan_placement(pod(spec=given), there) == Decision("", f"0/1 nodes are available: 1 {why}.")
+
+
+@pytest.mark.parametrize(
+    ("taken", "wanted", "free"),
+    [
+        pytest.param({"hostIP": "127.0.0.1"}, {"hostIP": "10.0.0.1"}, True, id="two addresses"),
+        pytest.param({"hostIP": "10.0.0.1"}, {"hostIP": "10.0.0.1"}, False, id="the same address"),
+        pytest.param({"hostIP": "10.0.0.1"}, {"hostIP": "10.0.0.1", "protocol": "UDP"}, True, id="two protocols"),
+        pytest.param({"hostIP": "127.0.0.1"}, {}, False, id="all addresses"),
+        pytest.param({"hostIP": "0.0.0.0"}, {"hostIP": "10.0.0.1"}, False, id="all addresses taken"),
+    ],
+)
+def test_host_ports_collide_by_address_and_protocol(taken: dict[str, Any], wanted: dict[str, Any], free: bool) -> None:
+    def listening(name: str, port: dict[str, Any]) -> RequestingPod:
+        ports = [{"containerPort": 80, "hostPort": 54323, **port}]
+        return pod(name, spec={"containers": [{"name": "c", "ports": ports}]})
+
+    there = cluster(make_node("a"), pods={"a": [listening("first", taken)]})
+    assert bool(plan_placement(listening("second", wanted), there).node) is free
 
 
 def test_message_counts_every_reason() -> None:

@@ -20,7 +20,7 @@ def matches_node(node: Node, selector: Mapping[str, str] | None, affinity: Mappi
     if not (selector or {}).items() <= node.labels.items():
         return False
     terms = required_terms(affinity)
-    return terms is None or any(_matches_term(node, term) for term in terms)
+    return terms is None or any(matches_term(node, term) for term in terms)
 
 
 def required_terms(affinity: Mapping[str, Any] | None) -> Sequence[Mapping[str, Any]] | None:
@@ -30,7 +30,8 @@ def required_terms(affinity: Mapping[str, Any] | None) -> Sequence[Mapping[str, 
     return None if required is None else required.get("nodeSelectorTerms") or ()
 
 
-def _matches_term(node: Node, term: Mapping[str, Any]) -> bool:
+def matches_term(node: Node, term: Mapping[str, Any]) -> bool:
+    """A NodeSelectorTerm: all of it must hold, and an empty one matches nothing."""
     labels, fields = term.get("matchExpressions") or (), term.get("matchFields") or ()
     if not labels and not fields:
         return False

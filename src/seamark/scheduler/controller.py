@@ -1,7 +1,7 @@
 """The scheduler: wiring. One pod at a time; a pod that fits nowhere waits until a node or a pod changes.
 
-What can make room: a node that comes or changes (labels, taints, readiness, allocatable), a pod that goes. Every
-waiting pod is then looked at again, in the order of priority and age.
+What can make room: a node that comes or changes (labels, taints, readiness, allocatable), a pod that goes, and for
+pods that heed their neighbours a pod that comes. Those that wait are then looked at again, by priority and age.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from seamark.machinery.clock import Clock, format_time
 from seamark.machinery.gvr import NODES, PODS
 from seamark.machinery.status import StatusError
 from seamark.model.meta import ObjectKey
+from seamark.scheduler.neighbours import heeds_neighbours
 from seamark.scheduler.plan import SCHEDULER_NAME, is_ours, plan_placement, select_order
 from seamark.scheduler.podspec import OfferingNode, RequestingPod
 from seamark.scheduler.state import SchedulerState
@@ -70,10 +71,13 @@ class Scheduler:
         self._waiting.pop(gone.key, None)
         if gone.spec.node_name and (new is None or new.is_finished):
             self._retry_waiting()
+        elif old is None or new is None or (old.labels, old.spec.node_name) != (new.labels, new.spec.node_name):
+            self._retry_waiting(only=heeds_neighbours)
 
-    def _retry_waiting(self) -> None:
+    def _retry_waiting(self, only: Callable[[RequestingPod], bool] = lambda pod: True) -> None:
         for pod in select_order(list(self._waiting.values())):
-            self.controller.queue.add(pod.key)
+            if only(pod):
+                self.controller.queue.add(pod.key)
 
     async def reconcile(self, key: ObjectKey) -> float | None:
         pod = self._pods.get(key)

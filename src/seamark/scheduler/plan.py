@@ -1,56 +1,26 @@
 """A pod, the nodes and what is already on them -> the node, or why none.
 
 Filters first (each says its reason in kube-scheduler's words, since that is what `kubectl describe pod` shows), then
-scores: fewest pods of the same owner, fewest pods that select the same, most room left. Ties are broken by name, so
-the same cluster always gives the same answer.
+scores: what the pod prefers, fewest pods of the same owner, fewest pods, least CPU asked for. Ties are broken by name,
+so the same cluster always gives the same answer.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from seamark.machinery.nodematch import matches_node, untolerated
-from seamark.machinery.quantity import QuantityError, parse_quantity
 from seamark.model.node import Taint
-from seamark.scheduler.podspec import OfferingNode, RequestingContainer, RequestingPod
+from seamark.scheduler.neighbours import compile_cost, compile_refusals
+from seamark.scheduler.nodes import NodeState, amount_of, host_ports, owner_of, requested
+from seamark.scheduler.podspec import OfferingNode, RequestingPod
 
 SCHEDULER_NAME = "default-scheduler"
 DEFAULT_MAX_PODS = 110
 COUNTED = ("cpu", "memory", "ephemeral-storage")
 UNSCHEDULABLE = Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")
-
-Amounts = dict[str, int]
-HostPort = tuple[str, int]
-
-
-@dataclass
-class NodeState:
-    """A node and the sums over its pods; kept up to date by ``add`` and ``remove``, never recounted."""
-
-    node: OfferingNode | None = None
-    pods: dict[str, RequestingPod] = field(default_factory=dict)
-    used: Counter[str] = field(default_factory=Counter)
-    owners: Counter[str] = field(default_factory=Counter)
-    ports: Counter[HostPort] = field(default_factory=Counter)
-
-    def add(self, pod: RequestingPod) -> None:
-        self.pods[pod.metadata.uid] = pod
-        self._count(pod, 1)
-
-    def remove(self, uid: str) -> None:
-        pod = self.pods.pop(uid, None)
-        if pod is not None:
-            self._count(pod, -1)
-
-    def _count(self, pod: RequestingPod, by: int) -> None:
-        for name, amount in requested(pod).items():
-            self.used[name] += by * amount
-        self.owners[owner_of(pod)] += by
-        for port in host_ports(pod):
-            self.ports[port] += by
 
 
 class Decision(NamedTuple):
@@ -61,6 +31,7 @@ class Decision(NamedTuple):
 
 
 def plan_placement(pod: RequestingPod, nodes: Mapping[str, NodeState]) -> Decision:
+    refusals = compile_refusals(pod, nodes)
     reasons: Counter[str] = Counter()
     fitting: list[tuple[str, NodeState]] = []
     total = 0
@@ -68,14 +39,20 @@ def plan_placement(pod: RequestingPod, nodes: Mapping[str, NodeState]) -> Decisi
         if state.node is None:
             continue
         total += 1
-        found = why_not(pod, state)
+        found = why_not(pod, state) or [why for refuses in refusals if (why := refuses(state.node))][:1]
         reasons.update(found)
         if not found:
             fitting.append((name, state))
     if not fitting:
         return Decision("", _message(total, reasons))
-    owner = owner_of(pod)
-    return Decision(min(fitting, key=lambda item: _score(item[1], owner, item[0]))[0], "")
+    cost, owner = compile_cost(pod, nodes), owner_of(pod)
+
+    def score(item: tuple[str, NodeState]) -> tuple[float, int, int, int, str]:
+        name, state = item
+        siblings = state.owners[owner] if owner else 0
+        return (cost(state.node) if state.node else 0, siblings, len(state.pods), state.used["cpu"], name)
+
+    return Decision(min(fitting, key=score)[0], "")
 
 
 def _message(total: int, reasons: Counter[str]) -> str:
@@ -83,11 +60,6 @@ def _message(total: int, reasons: Counter[str]) -> str:
         return "no nodes available to schedule pods"
     listed = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
     return f"0/{total} nodes are available: {listed}."
-
-
-def _score(state: NodeState, owner: str, name: str) -> tuple[int, int, int, str]:
-    siblings = state.owners[owner] if owner else 0
-    return (siblings, len(state.pods), state.used["cpu"], name)
 
 
 def why_not(pod: RequestingPod, state: NodeState) -> list[str]:
@@ -108,7 +80,7 @@ def why_not(pod: RequestingPod, state: NodeState) -> list[str]:
         return ["node(s) were not ready"]
     if not matches_node(node, spec.node_selector, spec.affinity):
         return ["node(s) didn't match Pod's node affinity/selector"]
-    if any(state.ports[port] for port in host_ports(pod)):
+    if not state.has_free(host_ports(pod)):
         return ["node(s) didn't have free ports for the requested pod ports"]
     return _short_of(pod, state, node)
 
@@ -120,55 +92,14 @@ def _is_daemon(pod: RequestingPod) -> bool:
 
 def _short_of(pod: RequestingPod, state: NodeState, node: OfferingNode) -> list[str]:
     offered = node.status.allocatable or {}
-    most = _amount("pods", offered["pods"]) if "pods" in offered else DEFAULT_MAX_PODS
+    most = amount_of("pods", offered["pods"]) if "pods" in offered else DEFAULT_MAX_PODS
     short = ["Too many pods"] if len(state.pods) >= most else []
     for name, amount in requested(pod).items():
         if name in COUNTED and name not in offered:
             continue  # a node that says nothing limits nothing
-        if amount and state.used[name] + amount > _amount(name, offered.get(name, 0)):
+        if amount and state.used[name] + amount > amount_of(name, offered.get(name, 0)):
             short.append(f"Insufficient {name}")
     return short
-
-
-def requested(pod: RequestingPod) -> Amounts:
-    """CPU in thousandths, all else in units: the sum over containers or the largest init container, if that is more."""
-    running: Counter[str] = Counter()
-    starting: Counter[str] = Counter()
-    for container in pod.spec.containers or ():
-        running.update(_requests(container))
-    for container in pod.spec.init_containers or ():
-        amounts = _requests(container)
-        if container.restart_policy == "Always":  # a sidecar stays (KEP-753)
-            running.update(amounts)
-        else:
-            starting |= Counter(amounts)
-    total = running | starting
-    for name, value in (pod.spec.overhead or {}).items():
-        total[name] += _amount(name, value)
-    return dict(total)
-
-
-def _requests(container: RequestingContainer) -> Amounts:
-    return {name: _amount(name, value) for name, value in (container.resources.requests or {}).items()}
-
-
-def _amount(name: str, value: str | int | float) -> int:
-    try:
-        quantity = parse_quantity(value)
-    except QuantityError:
-        return 0  # the API refuses these; one that is stored all the same must not stop the scheduler
-    return quantity.millis if name == "cpu" else int(quantity)
-
-
-def host_ports(pod: RequestingPod) -> list[HostPort]:
-    containers: Iterable[RequestingContainer] = pod.spec.containers or ()
-    return [
-        (port.protocol, port.host_port) for container in containers for port in container.ports or () if port.host_port
-    ]
-
-
-def owner_of(pod: RequestingPod) -> str:
-    return next((ref.uid for ref in pod.metadata.owner_references or () if ref.controller), "")
 
 
 def is_ours(pod: RequestingPod) -> bool:

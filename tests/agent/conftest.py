@@ -39,6 +39,9 @@ class Node:
         self.clock = clock
         self.state_dir = state_dir
         self.runtime = FakeRuntime(clock)
+        self.asked_to_leave: list[str] = []  # addresses of which the agent asked whether connections still come
+        self.may_leave = asyncio.Event()
+        self.may_leave.set()
         self.images = FakeImages()
         self.images.add("web:1", "serve")
         self.agent = self._make()
@@ -57,6 +60,7 @@ class Node:
             cluster_dns=("10.96.0.10",),
             resolv_conf=resolv,
             hosts=hosts,
+            unrouted=self._unrouted,
         )
         return NodeAgent(
             config,
@@ -66,6 +70,10 @@ class Node:
             clock=self.clock,
             rng=Random(1),
         )
+
+    async def _unrouted(self, ip: str) -> None:
+        self.asked_to_leave.append(ip)
+        await self.may_leave.wait()
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self.agent.run())

@@ -133,6 +133,19 @@ async def test_client_of_a_removed_endpoint_moves_at_once_and_sticks(world: Worl
     assert set(await spread(world, OUTSIDE, VIP, times=20)) == set(after[OUTSIDE]), "sticks though the old is back"
 
 
+async def test_a_pod_is_unrouted_only_when_the_kernel_says_so(world: World, cluster: Any) -> None:
+    await cluster.service()
+    await cluster.endpoints(*PODS)
+    await asyncio.wait_for(cluster.proxy.wait_unrouted(REMOTE), 1)  # never was an endpoint
+    leaving = asyncio.create_task(cluster.proxy.wait_unrouted(A))
+    await cluster.endpoints(A, B)
+    assert not leaving.done()
+    await cluster.endpoints(B)
+    await asyncio.wait_for(leaving, 1)
+    await cluster.endpoints(B, ready=False, serving=True, terminating=True)  # the last resort keeps nobody here
+    await asyncio.wait_for(cluster.proxy.wait_unrouted(B), 1)
+
+
 async def test_idle_affinity_ends_and_a_new_timeout_counts_at_once(world: World, cluster: Any) -> None:
     await serve_all(world)
     await cluster.service(sessionAffinity="ClientIP", sessionAffinityConfig={"clientIP": {"timeoutSeconds": 3600}})

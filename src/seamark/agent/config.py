@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 CONTROL_PLANE_ROLE = "control-plane"
+
+
+Unrouted = Callable[[str], Awaitable[None]]
+"""Returns when no service proxy that this process can ask sends new connections to the pod address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +31,4 @@ class AgentConfig:
     roles: tuple[str, ...] = ()  # CONTROL_PLANE_ROLE for the first node
     labels: Mapping[str, str] = field(default_factory=dict)
     max_pods: int = 110
+    unrouted: Unrouted | None = None

@@ -74,6 +74,7 @@ class Look:
     now: float
     sandbox: SandboxState | None = None
     gone: bool = False  # the API no longer has the pod
+    leaving: bool = False  # deleted, and new connections may still come: no SIGTERM yet
     ip: str = ""
     host_ip: str = ""
     refused: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ Rules:
 * Init containers run one after another, each to success; a sidecar (restartPolicy Always) only has to be started.
 * A container that ended is run again where its policy says so: at once the first time, then after 10 s, 20 s, …
   5 min since it ended; one that held out ten minutes since its last start begins anew.
+* A deleted pod leaves the Services first: SIGTERM waits until nothing sends it new connections, at most a second.
 * A container is stopped by its preStop hook, SIGTERM, patience, SIGKILL; a hook counts against the patience, but
   SIGTERM always gets two seconds before SIGKILL. Sidecars go last.
 * A pod that is deleted, over its deadline, or at its end loses its sandbox when nothing runs in it any more; a deleted
@@ -115,6 +116,8 @@ class Plan:
 
 
 def plan_pod(look: Look) -> Plan:
+    if look.leaving and not look.busy:
+        return Plan()
     if look.stopping:
         return _plan_stop(look, grace=_stop_grace(look), why="Stopping container {name}", then=(Finish(),))
     if look.pod.is_finished or compute_phase(look) in ("Succeeded", "Failed"):

@@ -8,6 +8,7 @@ a container started or ended, a probe has a verdict, a ConfigMap changed, or the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 from collections.abc import Coroutine
@@ -41,7 +42,7 @@ from seamark.agent.podstart import PodStart
 from seamark.agent.podstatus import StatusWriter
 from seamark.agent.prober import Asker, Prober
 from seamark.agent.refusals import REASON, select_ignored, select_refused
-from seamark.agent.timers import Alarm, cancel
+from seamark.agent.timers import Alarm, cancel, within
 from seamark.client.base import TransportError
 from seamark.linux.runtime import RuntimeFault, SandboxState
 from seamark.machinery.gvr import PODS
@@ -50,6 +51,9 @@ from seamark.machinery.status import StatusError
 logger = logging.getLogger(__name__)
 
 RETRY = 1.0
+LEAVE_PATIENCE = 1.0
+LEAVE_LINGER = 0.05
+"""Seconds for the connections that were on their way when the last rule changed."""
 SHUTDOWN_PATIENCE = 2.0
 KILL_PATIENCE = 1.0
 
@@ -85,6 +89,7 @@ class PodWorker:
         self._memory = _Memory()
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by container; "" = the sandbox
         self._hooks: dict[str, asyncio.Task[None]] = {}
+        self._leave: asyncio.Task[None] | None = None
         self._setup = PodSetup(context, pod.uid, wake=self._source_changed)
         self._status = StatusWriter(context.client)
         asker = Asker(pod.uid, runtime=context.runtime, connect=context.connect, clock=context.clock)
@@ -130,7 +135,8 @@ class PodWorker:
                     return
                 await self._alarm.wait(wake_at)
         finally:
-            await cancel(*self._tasks.values(), *self._hooks.values())
+            leave = (self._leave,) if self._leave is not None else ()
+            await cancel(*self._tasks.values(), *self._hooks.values(), *leave)
             await self._prober.close()
             self._setup.close()
 
@@ -156,16 +162,33 @@ class PodWorker:
         if self._dirty or (renew_at is not None and renew_at <= self._now):
             await self._refresh()
         look = await self._look()
+        self._begin_leave(look)
         self._prober.sync(look)
         look = replace(look, verdicts=dict(self._prober.verdicts))
         if not self._gone and not (self.pod.is_finished and look.sandbox is None):
             await self._write_status(look)
-        plan = plan_pod(replace(look, pod=self.pod, gone=self._gone))
+        leaving = self._leave is not None and not self._leave.done() and not self._gone
+        plan = plan_pod(replace(look, pod=self.pod, gone=self._gone, leaving=leaving))
         for action in plan.actions:
             await self._apply(action)
         renew_at = None if self._gone or self.pod.is_terminating or self.pod.is_finished else self._setup.renew_at
         moments = [m for m in (plan.wake_at, renew_at) if m is not None]
         return min(moments, default=None)
+
+    def _begin_leave(self, look: Look) -> None:
+        """A deleted pod serves on until nothing sends it new connections: no request is lost to its end."""
+        wanted = self.pod.is_terminating and self.pod.metadata.deletion_grace_period_seconds != 0
+        if self._leave is None and wanted and look.alive and look.ip:
+            self._leave = asyncio.create_task(self._wait_unrouted(look.ip), name=f"leave {self.pod.key}")
+
+    async def _wait_unrouted(self, ip: str) -> None:
+        unrouted = self._context.config.unrouted
+        if unrouted is not None:
+            clock = self._context.clock
+            with contextlib.suppress(TimeoutError):
+                await within(clock, LEAVE_PATIENCE, unrouted(ip))
+                await clock.sleep(LEAVE_LINGER)
+        self.wake()
 
     async def _write_status(self, look: Look) -> None:
         written = await self._status.write(self.pod, lambda pod: compute_status(replace(look, pod=pod)))

@@ -239,6 +239,7 @@ class Cluster:
                 resolv_conf=self._resolv_conf(state),
                 netns=pin,
                 roles=(CONTROL_PLANE_ROLE,) if index == 0 else (),
+                unrouted=self._wait_unrouted,
             ),
             client=self._client(f"system:node:{name}", "system:nodes"),
             runtime=runtime,
@@ -253,6 +254,10 @@ class Cluster:
         self._proxies.append(proxy)
         self._run(f"agent of {name}", agent.run())
         self._run(f"proxy of {name}", proxy.run())
+
+    async def _wait_unrouted(self, ip: str) -> None:
+        """No proxy of the cluster sends new connections to the pod any more: it may be told to end."""
+        await asyncio.gather(*(proxy.wait_unrouted(ip) for proxy in self._proxies))
 
     def _resolv_conf(self, state: Path) -> Path:
         """The node's resolver settings: the machine's in host mode, else the gateway, which refuses at once."""

@@ -76,6 +76,8 @@ class ServiceProxy:
         self._index = ServiceIndex(config, tuple(self._layouts))
         self._wake = asyncio.Event()
         self._stale = True  # nothing is loaded yet
+        self._round = asyncio.Event()  # set, and replaced, when a round is in force
+        self._settled = False  # what the index took is in force
         self._waiting: dict[ObjectKey, float] = {}
         self._due = False
         ours, headless = f"!{SERVICE_PROXY_NAME_LABEL}", f"!{HEADLESS_LABEL}"
@@ -114,6 +116,11 @@ class ServiceProxy:
                 table.close()
             self._tables = {}
 
+    async def wait_unrouted(self, ip: str) -> None:
+        """Returns when no rule in force sends new connections to the address."""
+        while not self._settled or self._index.is_routed(ip):
+            await self._round.wait()
+
     async def remove(self) -> None:
         """Deletes our tables and nothing else, whether or not the proxy ever ran or the namespace is still there."""
         if self._namespace is not None and not netns.exists(self._namespace):
@@ -135,6 +142,7 @@ class ServiceProxy:
         """One round. A failure is logged and the next round loads everything; before the first success it ends us,
         save when others kept changing nftables meanwhile.
         """
+        self._settled = False
         pending = self._index.take()
         self._waiting = {**pending.seen, **self._waiting}  # the first event of a Service dates its change
         whole = self._stale or any(t.mirror.node != self._index.node for t in self._tables.values())
@@ -147,6 +155,9 @@ class ServiceProxy:
             logger.error("rules not applied node=%s error=%s", self._config.name, error)
             return
         self._stale = False
+        self._settled = True
+        self._round.set()
+        self._round = asyncio.Event()
         self._clean_flows(self._all_rules() if whole else _present(pending))
         now = self._clock.time()
         self.applied.extend(Applied(key, seen, now) for key, seen in self._waiting.items())

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from seamark.api.app import Api
-from seamark.api.table import human_duration
 from seamark.client.client import Client
 from seamark.machinery import protobuf
 from seamark.machinery.gvr import CONFIGMAPS
@@ -124,30 +123,3 @@ async def test_yaml(api: Api) -> None:
     assert (made.status, parsed(made.body)["data"]) == (201, {"day": "2024-01-01"})
     bad = await api.handle(Request("POST", PATH, (), headers, b"a: [", Identity("jane")))
     assert bad.status == 400
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (-5, "<invalid>"),
-        (-1, "0s"),
-        (0.9, "0s"),
-        (119, "119s"),
-        (120, "2m"),
-        (190, "3m10s"),
-        (600, "10m"),
-        (10_799, "179m"),
-        (10_800, "3h"),
-        (11_000, "3h3m"),
-        (28_800, "8h"),
-        (172_799, "47h"),
-        (172_800, "2d"),
-        (579_600, "6d17h"),
-        (691_200, "8d"),
-        (63_072_000, "2y"),
-        (63_158_400, "2y1d"),
-        (252_288_000, "8y"),
-    ],
-)
-def test_ages(seconds: float, text: str) -> None:
-    assert human_duration(seconds) == text

@@ -6,13 +6,13 @@ decide when columns go along.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from seamark.api.objects import Obj
-from seamark.machinery.clock import parse_time
 from seamark.machinery.gvr import GVR
 from seamark.machinery.status import bad_request
+from seamark.resources.columns import age_cell, name_cell
 from seamark.resources.registry import Column, Resource
 
 INCLUDE_OBJECT = ("", "None", "Metadata", "Object")
@@ -53,16 +53,13 @@ def render_table(
 def render_rows(
     row: Resource, objects: Iterable[Obj], *, now: float, include: str, version: str
 ) -> list[dict[str, Any]]:
-    return [
-        {"cells": [_cell(c, obj, now) for c in row.columns], "object": _shown(obj, include, version)} for obj in objects
-    ]
+    cells = [_cell_of(column) for column in row.columns]
+    return [{"cells": [cell(obj, now) for cell in cells], "object": _shown(obj, include, version)} for obj in objects]
 
 
-def _cell(column: Column, obj: Obj, now: float) -> Any:
-    if column.cell is not None:
-        return column.cell(obj, now)
-    meta = obj["metadata"]
-    return meta.get("name", "") if column.name == "Name" else age(meta.get("creationTimestamp"), now)
+def _cell_of(column: Column) -> Callable[[Obj, float], Any]:
+    """Name and Age are the same for every kind, so rows leave them out."""
+    return column.cell or (name_cell if column.name == "Name" else age_cell)
 
 
 def _shown(obj: Obj, include: str, version: str) -> Any:
@@ -77,43 +74,3 @@ def render_partial(obj: Obj, version: str) -> dict[str, Any]:
 
 def list_kind(gvr: GVR) -> str:
     return f"{gvr.kind}List"
-
-
-def age(created: str | None, now: float) -> str:
-    """The Age cell: ``5s``, ``3m10s``, ``6d17h``; ``<unknown>`` without a time."""
-    if not created:
-        return "<unknown>"
-    try:
-        return human_duration(now - parse_time(created))
-    except ValueError:
-        return "<invalid>"
-
-
-def human_duration(seconds: float) -> str:
-    """apimachinery's duration.HumanDuration: two units at most, coarser the longer it is."""
-    whole = int(seconds)
-    if whole < -1:
-        return "<invalid>"
-    whole = max(whole, 0)
-    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
-    if whole < 120:
-        return f"{whole}s"
-    if minutes < 10:
-        return _two(minutes, "m", whole % 60, "s")
-    if hours < 3:
-        return f"{minutes}m"
-    if hours < 8:
-        return _two(hours, "h", minutes % 60, "m")
-    if hours < 48:
-        return f"{hours}h"
-    if days < 8:
-        return _two(days, "d", hours % 24, "h")
-    if days < 365 * 2:
-        return f"{days}d"
-    if days < 365 * 8:
-        return _two(days // 365, "y", days % 365, "d")
-    return f"{days // 365}y"
-
-
-def _two(big: int, big_unit: str, small: int, small_unit: str) -> str:
-    return f"{big}{big_unit}{small}{small_unit}" if small else f"{big}{big_unit}"

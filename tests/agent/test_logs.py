@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from seamark.agent.logs import LogOptions, find_tail, parse_options, read_log
+from seamark.agent.logs import LogOptions, parse_options, read_log
 from seamark.machinery.streams import LogRequest
 from seamark.testing.clock import FakeClock, settle
 
@@ -56,8 +56,58 @@ async def test_tail_over_many_blocks(tmp_path: Path) -> None:
     assert len(lines) == 1500 and lines[0].endswith("x3500") and lines[-1].endswith("x4999")
 
 
-def test_missing_log_has_no_tail(tmp_path: Path) -> None:
-    assert find_tail(tmp_path / "nosuch", 5) == 0
+async def test_missing_log_is_empty(tmp_path: Path) -> None:
+    assert await read(tmp_path / "nosuch", LogOptions(tail=5)) == b""
+
+
+def rotate(path: Path) -> None:
+    """As the supervisor does, three files in all."""
+    if path.with_name("0.log.1").exists():
+        path.with_name("0.log.1").replace(path.with_name("0.log.2"))
+    path.replace(path.with_name("0.log.1"))
+    path.touch()
+
+
+async def test_following_goes_on_across_rotations(tmp_path: Path) -> None:
+    path, clock = tmp_path / "0.log", FakeClock()
+
+    def write(*numbers: int) -> None:
+        with path.open("a") as file:
+            file.writelines(f"2023-11-14T22:13:20Z stdout F {n}\n" for n in numbers)
+
+    write(1, 2)
+    over = False
+    got: list[bytes] = []
+
+    async def follow() -> None:
+        async for chunk in read_log(path, LogOptions(follow=True, tail=1), clock=clock, ended=lambda: over):
+            got.append(chunk)  # noqa: PERF401 - what came until now is what the test looks at
+
+    task = asyncio.create_task(follow())
+    await settle()
+    write(3)  # after the last look, before the rotation
+    rotate(path)
+    write(4)
+    rotate(path)  # twice between two looks
+    write(5)
+    await clock.advance(0.1)
+    assert b"".join(got) == b"2\n3\n4\n5\n"
+    for files in range(4):  # faster than anybody can read: the oldest that is left comes next
+        write(10 + files)
+        rotate(path)
+    write(99)
+    over = True
+    await clock.advance(0.1)
+    await task
+    assert b"".join(got)[8:] == b"10\n12\n13\n99\n"
+
+
+async def test_a_reader_begins_with_the_newest_file(tmp_path: Path) -> None:
+    path = tmp_path / "0.log"
+    path.write_text(LINES)
+    rotate(path)
+    path.write_text(LINES.splitlines(keepends=True)[0])
+    assert await read(path, LogOptions()) == b"one\n"
 
 
 async def test_half_written_entry_is_shown_once_it_is_whole(tmp_path: Path) -> None:

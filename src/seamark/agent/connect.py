@@ -15,6 +15,7 @@ from typing import Protocol
 
 from seamark.linux import netns
 
+CHUNK = 64 << 10
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -49,6 +50,28 @@ def _unverified() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+class SocketStream:
+    """A ``machinery.streams.ByteStream`` over a connection of this process."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def read(self) -> bytes:
+        return await self._reader.read(CHUNK)
+
+    async def write(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def end(self) -> None:
+        if self._writer.can_write_eof():  # TLS cannot: its peer then learns of the end by the close
+            self._writer.write_eof()
+
+    def close(self) -> None:
+        self._writer.close()
 
 
 @asynccontextmanager

@@ -31,7 +31,7 @@ from seamark.linux.runtime import Images, Runtime, RuntimeFault, SandboxState
 from seamark.machinery.clock import Clock
 from seamark.machinery.gvr import PODS, SERVICES
 from seamark.machinery.status import StatusError
-from seamark.machinery.streams import ExecIO, ExecRequest, LogRequest
+from seamark.machinery.streams import AttachRequest, ByteStream, ExecIO, ExecRequest, LogRequest
 from seamark.model.meta import ObjectKey
 from seamark.model.service import Service
 
@@ -74,7 +74,9 @@ class NodeAgent:
             connect=NodeConnector(config.netns),
             allocatable=render_allocatable(config, machine),
         )
-        self._streams = PodStreams(config.state_dir, runtime=runtime, clock=clock, find=self._find)
+        self._streams = PodStreams(
+            config.state_dir, runtime=runtime, clock=clock, connect=self._context.connect, find=self._find
+        )
 
     async def run(self) -> None:
         """Pods keep running when this ends."""
@@ -112,6 +114,15 @@ class NodeAgent:
 
     async def exec(self, request: ExecRequest, io: ExecIO) -> int:
         return await self._streams.exec(request, io)
+
+    async def attach(self, request: AttachRequest, io: ExecIO) -> None:
+        await self._streams.attach(request, io)
+
+    async def port_forward(self, namespace: str, pod: str, port: int) -> ByteStream:
+        return await self._streams.port_forward(namespace, pod, port)
+
+    async def dial(self, host: str, port: int, *, tls: bool) -> ByteStream:
+        return await self._streams.dial(host, port, tls=tls)
 
     def _find(self, key: ObjectKey) -> Pod | None:
         """As its worker knows it: what was just written counts before the watch has brought it."""

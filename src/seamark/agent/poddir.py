@@ -3,7 +3,7 @@
     etc-hosts  resolv.conf  hostname      shown in every container below /etc
     volumes/NAME/                         emptyDir and the files from the API
     termination/CONTAINER/ATTEMPT         what a container left at its terminationMessagePath
-    logs/CONTAINER/ATTEMPT.log            its output, in CRI format
+    logs/CONTAINER/ATTEMPT.log            its output, in CRI format; rotated: ATTEMPT.log.1 and so on
 
 Every name is a DNS label that the API validated and that is checked once more here, so no path leaves the directory.
 """
@@ -58,8 +58,8 @@ class PodDir:
         message.parent.mkdir(parents=True, exist_ok=True)
         message.touch()
         message.chmod(0o666)
-        for old in (*log.parent.glob("*.log"), *message.parent.iterdir()):
-            number = old.name.removesuffix(".log")
+        for old in (*log.parent.iterdir(), *message.parent.iterdir()):
+            number = old.name.partition(".")[0]  # 3.log, 3.log.1 (rotated), 3
             if number.isdecimal() and int(number) < attempt - 1:
                 old.unlink(missing_ok=True)
 

@@ -207,6 +207,7 @@ class PodSetup:
             no_new_privileges=security.allow_privilege_escalation is False,
             tty=container.tty,
             stdin=container.stdin,
+            stdin_once=container.stdin_once,
             memory_bytes=int(parse_quantity(limits["memory"])) if "memory" in limits else 0,
             cpu_millis=parse_quantity(limits["cpu"]).millis if "cpu" in limits else 0,
         )

@@ -1,25 +1,29 @@
-"""Logs and exec of the pods of one node (machinery.streams.NodeStreams), with kubelet's words for what cannot be."""
+"""Logs, exec, attach and connections of one node's pods (machinery.streams.NodeStreams), with kubelet's words."""
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from seamark.agent.connect import Connect, SocketStream
 from seamark.agent.logs import parse_options, read_log
 from seamark.agent.poddir import PodDir
 from seamark.agent.podspec import ContainerStatus, Pod
 from seamark.linux.runtime import Runtime, RuntimeFault
 from seamark.machinery.clock import Clock
 from seamark.machinery.status import StatusError, bad_request, internal, not_found
-from seamark.machinery.streams import ExecIO, ExecRequest, LogRequest
+from seamark.machinery.streams import AttachRequest, ByteStream, ExecIO, ExecRequest, LogRequest
 from seamark.model.meta import ObjectKey
 
 FindPod = Callable[[ObjectKey], Pod | None]
 
 
 class PodStreams:
-    def __init__(self, state_dir: Path, *, runtime: Runtime, clock: Clock, find: FindPod) -> None:
+    def __init__(self, state_dir: Path, *, runtime: Runtime, clock: Clock, connect: Connect, find: FindPod) -> None:
         self._state_dir = state_dir
+        self._connect = connect
         self._runtime = runtime
         self._clock = clock
         self._find = find
@@ -49,16 +53,46 @@ class PodStreams:
     async def exec(self, request: ExecRequest, io: ExecIO) -> int:
         pod = self._pod(request.namespace, request.pod)
         container = self._container(pod, request.container)
-        state = await self._runtime.state(pod.uid)
-        running = [c.name for c in state.containers if c.status == "running"] if state else []
-        if container not in running:
-            raise StatusError(404, "NotFound", f'container not found ("{container}")')
+        await self._check_running(pod, container)
         try:
             return await self._runtime.exec(
                 pod.uid, container, request.command, io=io, tty=request.tty, stdin=request.stdin
             )
         except RuntimeFault as fault:
             raise internal(fault.message) from fault
+
+    async def attach(self, request: AttachRequest, io: ExecIO) -> None:
+        pod = self._pod(request.namespace, request.pod)
+        container = self._container(pod, request.container)
+        await self._check_running(pod, container)
+        spec = pod.container(container)
+        assert spec is not None
+        stdin = request.stdin and spec.stdin
+        try:
+            await self._runtime.attach(pod.uid, container, io=io, stdin=stdin, once=spec.stdin_once)
+        except RuntimeFault as fault:
+            raise internal(fault.message) from fault
+
+    async def port_forward(self, namespace: str, name: str, port: int) -> ByteStream:
+        pod = self._pod(namespace, name)
+        where = f"error forwarding port {port} to pod {name}_{namespace}, uid {pod.uid}"
+        try:
+            sock = await self._runtime.connect(pod.uid, port)
+        except RuntimeFault as fault:
+            raise internal(f"{where}: {fault.message}") from fault
+        except OSError as error:
+            why = os.strerror(error.errno).lower() if error.errno else str(error)
+            dial = f"failed to connect to localhost:{port} inside the pod: dial tcp4 127.0.0.1:{port}: connect: {why}"
+            raise internal(f"{where}: {dial}") from error
+        return SocketStream(*await asyncio.open_connection(sock=sock))
+
+    async def dial(self, host: str, port: int, *, tls: bool) -> ByteStream:
+        return SocketStream(*await self._connect(host, port, tls=tls))
+
+    async def _check_running(self, pod: Pod, container: str) -> None:
+        state = await self._runtime.state(pod.uid)
+        if container not in [c.name for c in (state.containers if state else ()) if c.status == "running"]:
+            raise StatusError(404, "NotFound", f'container not found ("{container}")')
 
     def _pod(self, namespace: str, name: str) -> Pod:
         pod = self._find(ObjectKey(namespace, name))

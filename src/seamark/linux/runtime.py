@@ -6,12 +6,14 @@ imitates it in memory. Rules:
 * A sandbox is a pod's network namespace and its supervisor. Both outlive this process (DESIGN §4.8): after a restart
   ``list_sandboxes`` gives everything needed to adopt what runs.
 * Every call is idempotent: creating what exists with the same key, or removing what is gone, succeeds.
-* Container output goes to ``log_path`` in CRI format (``TIME stdout|stderr F|P text``), written by the supervisor.
+* Container output goes to ``log_path`` in CRI format (``TIME stdout|stderr F|P text``), written by the supervisor,
+  which rotates it by size (``log_path.1`` is the newest of the older ones).
 * Failures raise RuntimeFault, whose ``reason`` is what kubectl shows (``CreateContainerError``, …).
 """
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -94,6 +96,7 @@ class ContainerConfig:
     capabilities_drop: tuple[str, ...] = ()
     tty: bool = False
     stdin: bool = False
+    stdin_once: bool = False  # the input ends with the first client that was attached to it
     memory_bytes: int = 0
     cpu_millis: int = 0
 
@@ -143,6 +146,17 @@ class Runtime(Protocol):
     async def exec(
         self, uid: str, name: str, command: tuple[str, ...], *, io: ExecIO, tty: bool, stdin: bool
     ) -> int: ...
+
+    async def attach(self, uid: str, name: str, *, io: ExecIO, stdin: bool, once: bool) -> None:
+        """Joins a running container's input and output until it ends; cancelled, it leaves the container alone.
+
+        ``once``: the end of the client's input is the end of the container's.
+        """
+        ...
+
+    async def connect(self, uid: str, port: int) -> socket.socket:
+        """A connected, non-blocking socket to ``port`` on the pod's own loopback. Raises OSError, RuntimeFault."""
+        ...
 
     async def probe_exec(self, uid: str, name: str, command: tuple[str, ...], *, timeout: float) -> tuple[int, bytes]:
         """Exit code and combined output (at most 10 KiB); raises TimeoutError after ``timeout`` seconds."""

@@ -1,6 +1,7 @@
-"""What the API server asks of a node: logs and exec. The agent implements it, the composition root hands it over.
+"""What the API server asks of a node: logs, exec, attach, connections into its pods.
 
-One process today, an HTTPS kubelet API between machines later: both sides see only this.
+The agent implements it, the composition root hands it over. One process today, an HTTPS kubelet API between machines
+later: both sides see only this.
 """
 
 from __future__ import annotations
@@ -39,6 +40,17 @@ class ExecRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class AttachRequest:
+    namespace: str
+    pod: str
+    container: str
+    stdin: bool = False
+    stdout: bool = True
+    stderr: bool = True
+    tty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TerminalSize:
     width: int
     height: int
@@ -60,6 +72,22 @@ class ExecIO(Protocol):
         ...
 
 
+class ByteStream(Protocol):
+    """A connection. Both directions end by themselves; ConnectionError and OSError say that it broke."""
+
+    async def read(self) -> bytes:
+        """The next bytes; ``b""`` at their end."""
+        ...
+
+    async def write(self, data: bytes) -> None: ...
+
+    async def end(self) -> None:
+        """Nothing more will be written; reading goes on."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class NodeStreams(Protocol):
     """Errors are StatusError: NotFound for a pod or container, BadRequest for one that does not run."""
 
@@ -67,4 +95,19 @@ class NodeStreams(Protocol):
 
     async def exec(self, request: ExecRequest, io: ExecIO) -> int:
         """Runs the command to its end and returns its exit code (128+n for a signal)."""
+        ...
+
+    async def attach(self, request: AttachRequest, io: ExecIO) -> None:
+        """Joins the input and output of a running container until it ends. Cancelled, it leaves the container alone."""
+        ...
+
+    async def port_forward(self, namespace: str, pod: str, port: int) -> ByteStream:
+        """A connection to ``port`` on the loopback of the pod, as kubelet makes it. Raises StatusError."""
+        ...
+
+    async def dial(self, host: str, port: int, *, tls: bool) -> ByteStream:
+        """A connection from the node to an address that it reaches: a pod's, its own. Raises OSError.
+
+        Certificates are not verified, as in Kubernetes' proxy to pods and services.
+        """
         ...

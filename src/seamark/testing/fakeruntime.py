@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -58,6 +59,7 @@ class FakeRuntime:
         self.started: list[ContainerConfig] = []
         self.signals: list[tuple[str, int]] = []  # (container, number)
         self.removed: list[str] = []
+        self.attached: list[tuple[str, bool]] = []  # (container, once)
         self._clock = clock
         self._sandboxes: dict[str, _Sandbox] = {}
         self._listeners: list[asyncio.Queue[str]] = []
@@ -120,6 +122,25 @@ class FakeRuntime:
         code, output = self._answer(command)
         await (io.write_stdout(output) if code == 0 else io.write_stderr(output))
         return code
+
+    async def attach(self, uid: str, name: str, *, io: ExecIO, stdin: bool, once: bool) -> None:
+        """A container that echoes what is typed, until that ends."""
+        if self._running(uid, name) is None:
+            raise RuntimeFault("ContainerNotRunning", f"container {name} is not running")
+        self.attached.append((name, once))
+        while stdin and (data := await io.read_stdin()):
+            await io.write_stdout(data)
+
+    async def connect(self, uid: str, port: int) -> socket.socket:
+        """All pods share this process's loopback."""
+        sock = socket.socket()
+        sock.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
     async def probe_exec(self, uid: str, name: str, command: tuple[str, ...], *, timeout: float) -> tuple[int, bytes]:
         if self._running(uid, name) is None:

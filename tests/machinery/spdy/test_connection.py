@@ -105,11 +105,14 @@ def test_a_stalled_window_opens_when_the_reader_has_read() -> None:
     with pytest.raises(SpdyError, match="more than its window"):
         pair.client.send(one, b"x")
     pair.to_server()
-    pair.server.consumed(one, 1000)
+    half = INITIAL_WINDOW // 2
+    pair.server.consumed(one, half - 1)
+    assert pair.to_client() == []  # given back in portions
+    pair.server.consumed(one, 1)
     assert pair.to_client() == [WindowOpened(), WindowOpened()]
-    assert pair.client.sendable(one) == 1000 == pair.client.sendable(other)
-    pair.client.send(one, b"y" * 1000)
-    assert told(pair.to_server()) == [DataReceived(one, b"y" * 1000)]
+    assert pair.client.sendable(one) == half == pair.client.sendable(other)
+    pair.client.send(one, b"y" * half)
+    assert told(pair.to_server()) == [DataReceived(one, b"y" * half)]
 
 
 def test_windows_are_obeyed_once_the_peer_shows_that_it_has_them() -> None:
@@ -195,7 +198,7 @@ def test_data_that_crosses_a_reset_is_dropped_and_given_back() -> None:
     number = pair.client.open(())
     pair.to_server()
     pair.server.reset(number)
-    pair.client.send(number, b"x" * 100)
+    pair.client.send(number, b"x" * INITIAL_WINDOW)
     assert pair.to_server() == []
     assert pair.to_client() == [StreamReset(number, frames.CANCEL), WindowOpened()]
 

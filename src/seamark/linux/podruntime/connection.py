@@ -77,9 +77,26 @@ class Connection:
 
     def kill_exec(self, number: int) -> None:
         """Nothing waits for it: what is killed reports its exit code, what is gone has."""
+        self._tell("kill-exec", exec=number)
+
+    async def attach(self, key: str, fds: tuple[int, ...], *, stdin: bool) -> tuple[int, int]:
+        """Copies a container's outputs to ``fds``: the number for ``detach``, and its input or terminal, or -1."""
+        number = next(self._serial)
+        try:
+            return number, await self._ask(number, "attach", fds, {"key": key, "stdin": stdin})
+        except asyncio.CancelledError:
+            self.detach(number)
+            raise
+
+    def detach(self, number: int) -> None:
+        self._tell("detach", attach=number)
+
+    def close_stdin(self, key: str) -> None:
+        self._tell("close-stdin", key=key)
+
+    def _tell(self, op: str, **fields: Any) -> None:
         if not self.lost:
-            message = {"id": next(self._serial), "op": "kill-exec", "exec": number}
-            self._sock.send(json.dumps(message).encode())
+            self._sock.send(json.dumps({"id": next(self._serial), "op": op, **fields}).encode())
 
     def _receive(self) -> None:
         try:

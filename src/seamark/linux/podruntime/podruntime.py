@@ -14,16 +14,17 @@ import contextlib
 import json
 import logging
 import shutil
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from seamark.linux import cgroups
+from seamark.linux import cgroups, netns
 from seamark.linux.podruntime import layout, network
 from seamark.linux.podruntime.cleanup import remove_pod
 from seamark.linux.podruntime.connection import Connection, SupervisorError, connect
-from seamark.linux.podruntime.session import describe_failure, run_session
+from seamark.linux.podruntime.session import describe_failure, run_attach, run_session
 from seamark.linux.podruntime.spec import (
     ALL_CAPABILITIES,
     Surroundings,
@@ -141,9 +142,16 @@ class PodRuntime:
             recorded = {}
         return layout.parse_state(config, recorded, alive=False)
 
-    def network_namespace(self, uid: str) -> Path:
-        """The pod's network namespace, for sockets that must live inside it (port-forward)."""
-        return Path(f"/proc/{int(self._alive(uid).state['pid'])}/ns/net")
+    async def connect(self, uid: str, port: int) -> socket.socket:
+        """IPv4 first, as a server on ``localhost`` most often has it, then IPv6."""
+        namespace = Path(f"/proc/{int(self._alive(uid).state['pid'])}/ns/net")
+        try:
+            return await _connect_in(namespace, socket.AF_INET, ("127.0.0.1", port))
+        except OSError as refused:
+            try:
+                return await _connect_in(namespace, socket.AF_INET6, ("::1", port))
+            except OSError:
+                raise refused from None
 
     # ---- containers
 
@@ -174,6 +182,7 @@ class PodRuntime:
                 log_path=config.log_path,
                 tty=config.tty,
                 stdin=config.stdin,
+                stdin_once=config.stdin_once,
             )
         except SupervisorError as error:
             raise RuntimeFault("RunContainerError", describe_failure(str(error))) from None
@@ -219,6 +228,16 @@ class PodRuntime:
             return await run_session(
                 connection, key, render_exec(process, command, tty=tty), io=io, tty=tty, stdin=stdin
             )
+        except ConnectionResetError as error:
+            raise RuntimeFault("ContainerNotRunning", f"container {name}: {error}") from error
+
+    async def attach(self, uid: str, name: str, *, io: ExecIO, stdin: bool, once: bool) -> None:
+        connection = self._alive(uid)
+        key = await self._running(connection, name)
+        if key is None:
+            raise RuntimeFault("ContainerNotRunning", f"container {name} is not running")
+        try:
+            await run_attach(connection, key, io=io, stdin=stdin, once=once)
         except ConnectionResetError as error:
             raise RuntimeFault("ContainerNotRunning", f"container {name}: {error}") from error
 
@@ -312,6 +331,17 @@ class _Collected:
     async def next_resize(self) -> TerminalSize:
         never: asyncio.Future[TerminalSize] = asyncio.get_running_loop().create_future()
         return await never
+
+
+async def _connect_in(namespace: Path, family: int, address: tuple[str, int]) -> socket.socket:
+    sock = netns.open_socket(namespace, family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 async def _start_supervisor(sandbox: Path) -> int:

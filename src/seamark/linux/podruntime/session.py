@@ -1,4 +1,4 @@
-"""One command in a running container, between the client's ExecIO and the pod's supervisor.
+"""One command in a running container, or a client attached to one, between the ExecIO and the pod's supervisor.
 
 Without a terminal the command has three pipes; with one, the terminal that runc made. What the command wrote before it
 ended is always delivered: after its exit the pipes are read until they are empty (not until they are closed, which a
@@ -14,6 +14,7 @@ import os
 import struct
 import termios
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from seamark.linux.podruntime.connection import Connection, SupervisorError
@@ -167,6 +168,57 @@ async def _carry(session: Session, code: asyncio.Future[int], io: ExecIO) -> int
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def run_attach(connection: Connection, key: str, *, io: ExecIO, stdin: bool, once: bool) -> None:
+    """Until the container ends. Raises RuntimeFault ContainerNotRunning.
+
+    When the client's input ends, the container's does only where it is meant for one client (``once``); otherwise
+    the client is let go and the container keeps waiting for the next one.
+    """
+    session = Session(tty=False, stdin=False)
+    try:
+        try:
+            number, given = await connection.attach(key, session.theirs[1:], stdin=stdin)
+        except SupervisorError as error:
+            raise RuntimeFault("ContainerNotRunning", str(error)) from None
+        try:
+            session.started(-1, stdin=False)
+            session.tty = given >= 0 and os.isatty(given)
+            session.input = given
+            if given >= 0:
+                os.set_blocking(given, False)
+            await _carry_attached(
+                session, io, stdin=stdin, close=partial(connection.close_stdin, key) if once else None
+            )
+        finally:
+            connection.detach(number)
+    finally:
+        session.close()
+
+
+async def _carry_attached(session: Session, io: ExecIO, *, stdin: bool, close: Callable[[], None] | None) -> None:
+    writers = (io.write_stdout, io.write_stderr)
+    copies = [_copy(output, write) for (output, _), write in zip(session.outputs, writers, strict=True)]
+    shown = asyncio.gather(*copies)
+    tasks: list[asyncio.Future[Any]] = [shown]
+    if session.tty:
+        tasks.append(asyncio.create_task(_resize(session.input, io)))
+    typed = asyncio.create_task(_feed(session, io)) if stdin and session.input >= 0 else None
+    try:
+        waiting = {*tasks, *((typed,) if typed else ())}
+        while not shown.done():
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for future in done:
+                future.result()
+            if typed in done and not session.tty:
+                if close is None:
+                    return
+                close()
+    finally:
+        for task in (*tasks, *((typed,) if typed else ())):
+            task.cancel()
+        await asyncio.gather(*tasks, *((typed,) if typed else ()), return_exceptions=True)
 
 
 async def _copy(output: Output, write: Callable[[bytes], Awaitable[None]]) -> None:

@@ -9,8 +9,10 @@ itself leaves after each command.
 Rules:
 
 * Requests and answers are JSON, one per SOCK_SEQPACKET message on ``DIRECTORY/socket``; descriptors travel beside.
-  Requests: ``start``, ``signal``, ``exec``, ``kill-exec``, ``stop``. Each has an ``id`` that its answer repeats.
+  Requests: ``start``, ``signal``, ``exec``, ``kill-exec``, ``attach``, ``detach``, ``close-stdin``, ``stop``. Each has
+  an ``id`` that its answer repeats.
 * Whoever connects is told the whole state at once and again after each change; ``state.json`` holds the same.
-* A command run by ``exec`` lives no longer than the connection that asked for it; containers do.
+* A command run by ``exec`` lives no longer than the connection that asked for it, nor does an ``attach``; containers
+  do.
 * It decides nothing: argv, mounts and limits come ready-made in the bundle's ``config.json``.
 """

@@ -32,8 +32,18 @@ class Loop:
         self.watch(woken, lambda: self._reap(woken))
 
     def watch(self, fd: int, ready: Callable[[], object]) -> None:
+        """Calls ``ready`` whenever ``fd`` has something to read; watching it already is no error."""
+        if fd not in self.readers:
+            self.epoll.register(fd, select.EPOLLIN)
         self.readers[fd] = ready
-        self.epoll.register(fd, select.EPOLLIN)
+
+    def watch_writing(self, fd: int, ready: Callable[[], object]) -> None:
+        """Calls ``ready`` when nobody reads the pipe any more, and when it has room, once that is wanted."""
+        self.readers[fd] = ready
+        self.epoll.register(fd, 0)
+
+    def want_room(self, fd: int, *, wanted: bool) -> None:
+        self.epoll.modify(fd, select.EPOLLOUT if wanted else 0)
 
     def forget(self, fd: int) -> None:
         if self.readers.pop(fd, None):

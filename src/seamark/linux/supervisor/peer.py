@@ -1,4 +1,4 @@
-"""One connection to the supervisor: its requests, and the commands that live no longer than it does."""
+"""One connection to the supervisor: its requests, and the commands and attachments that live no longer than it does."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from seamark.linux.supervisor.pod import Pod
+    from seamark.linux.supervisor.output import Tap
+    from seamark.linux.supervisor.pod import Container, Pod
 
 
 class Peer:
     def __init__(self, pod: Pod, sock: socket.socket) -> None:
         self.pod, self.sock = pod, sock
         self.execs: dict[int, int] = {}  # request id → pid, 0 while it starts, -1 once it must die
+        self.attached: dict[int, tuple[Container, list[Tap], bool]] = {}  # and whether it has the input
         sock.setblocking(False)
         pod.loop.watch(sock.fileno(), self.receive)
 
@@ -55,6 +57,26 @@ class Peer:
         self.sock.close()
         for request in list(self.execs):
             self.kill_exec(request)
+        for request in list(self.attached):
+            self.detach(request)
+
+    def attach(self, number: int, container: Container | None, *, stdin: bool, fds: tuple[int, ...]) -> None:
+        """Copies the container's outputs to ``fds`` and hands out its input, or its terminal."""
+        if container is None or container.state["status"] != "running":
+            raise RuntimeError("the container is not running")
+        taps = [stream.tap(os.dup(fd)) for stream, fd in zip(container.streams, fds, strict=False)]
+        given = container.streams[0].fd if container.tty else container.stdin if stdin else -1
+        self.attached[number] = container, taps, stdin and given >= 0
+        self.send({"id": number}, (given,) if given >= 0 else ())
+
+    def detach(self, number: int) -> None:
+        """Leaves the container alone, but for an input that is meant for one client only."""
+        container, taps, stdin = self.attached.pop(number, (None, [], False))
+        for tap in taps:
+            tap.drop()
+            tap.on_room()
+        if container and stdin and container.stdin_once and not container.tty:
+            container.close_stdin()
 
     def kill_exec(self, request: int) -> None:
         """Kills the session of the command (runc gives each its own)."""

@@ -20,7 +20,7 @@ from seamark.linux.supervisor.kernel import (
     write_atomically,
 )
 from seamark.linux.supervisor.loop import Loop
-from seamark.linux.supervisor.output import Console, LogStream, complain
+from seamark.linux.supervisor.output import Console, LogFile, LogStream, complain
 from seamark.linux.supervisor.peer import Peer
 
 TYPE_CHECKING = False
@@ -46,7 +46,10 @@ class Container:
             "image": request["image"],
         }
         self.streams: list[LogStream] = []
-        self.kept: list[int] = []
+        self.log: LogFile | None = None
+        self.tty = bool(request["tty"])
+        self.stdin = -1  # our end; a terminal is its own
+        self.stdin_once = bool(request.get("stdin_once"))
         self.removed = False
 
     @property
@@ -56,9 +59,17 @@ class Container:
     def release(self) -> None:
         for stream in self.streams:
             stream.close()
-        for fd in self.kept:
-            os.close(fd)
-        self.streams, self.kept = [], []
+        self.streams = []
+        if self.log:
+            self.log.close()
+            self.log = None
+        self.close_stdin()
+
+    def close_stdin(self) -> None:
+        """The container reads the end of its input, once no attached client holds it either."""
+        if self.stdin >= 0:
+            os.close(self.stdin)
+            self.stdin = -1
 
 
 class Pod:
@@ -112,6 +123,16 @@ class Pod:
             case "kill-exec":
                 peer.kill_exec(request["exec"])
                 peer.send({"id": number})
+            case "attach":
+                peer.attach(number, self.containers.get(request["key"]), stdin=request["stdin"], fds=fds)
+            case "detach":
+                peer.detach(request["attach"])
+                peer.send({"id": number})
+            case "close-stdin":
+                container = self.containers.get(request["key"])
+                if container:
+                    container.close_stdin()
+                peer.send({"id": number})
             case "signal":
                 container = self.containers.get(request["key"])
                 if container and container.state.get("pid") and container.running:
@@ -153,9 +174,7 @@ class Pod:
             if path not in self.mounted:
                 mount("tmpfs", path, "tmpfs", "mode=1777")
                 self.mounted.append(path)
-        container.kept.append(
-            os.open(request["log_path"], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        )
+        container.log = LogFile(request["log_path"])
         try:
             mount_root(request["layers"], container.directory)
         except OSError:
@@ -189,9 +208,8 @@ class Pod:
         if request["tty"]:
             return {}, (self.null, self.null, self.null)
         stdin = self.null
-        if request["stdin"]:  # nobody attaches yet: an input that stays open, as a client that never types
-            stdin, kept = os.pipe2(os.O_CLOEXEC)
-            container.kept.append(kept)
+        if request["stdin"]:  # stays open while nobody is attached, as a client that never types
+            stdin, container.stdin = os.pipe2(os.O_CLOEXEC)
         out_ours, out = os.pipe2(os.O_CLOEXEC)
         err_ours, err = os.pipe2(os.O_CLOEXEC)
         return {"stdout": out_ours, "stderr": err_ours}, (stdin, out, err)
@@ -207,7 +225,8 @@ class Pod:
             return
         pid = int(read_text(f"{container.key}.pid"))
         self.discard(f"{container.key}.pid")
-        log = container.kept[0]
+        log = container.log
+        assert log is not None
         container.streams = [LogStream(self.loop, fd, log, name) for name, fd in outputs.items()]
         container.state |= {"status": "running", "pid": pid, "start": start_time(pid), "started": time.time()}
         self.changed()

@@ -94,6 +94,7 @@ class _Stream:
     replied: bool = False
     send_window: int = INITIAL_WINDOW
     receive_window: int = INITIAL_WINDOW
+    used: int = 0  # bytes consumed and not yet given back
 
 
 class Connection:
@@ -271,9 +272,12 @@ class Connection:
             self._give_back(stream, number, size)
 
     def _give_back(self, stream: _Stream, number: int, size: int) -> None:
-        if size:
-            stream.receive_window += size
-            self._send(WindowUpdate(number, size))
+        """In large portions: a frame for every few bytes would cost more than it brings."""
+        stream.used += size
+        if stream.used >= INITIAL_WINDOW // 2:
+            stream.receive_window += stream.used
+            self._send(WindowUpdate(number, stream.used))
+            stream.used = 0
 
     def sendable(self, number: int) -> int:
         """How many bytes may be sent on the stream now; WindowOpened tells when to ask again."""

@@ -14,6 +14,7 @@ from seamark.client.client import Client
 from seamark.compile.ruleset import NodeConfig
 from seamark.linux.clock import SystemClock
 from seamark.machinery.gvr import ENDPOINTSLICES, SERVICES
+from seamark.proxy.options import ProxyOptions
 from seamark.proxy.proxy import ServiceProxy
 from seamark.testing.networld import World, make_world
 
@@ -93,9 +94,13 @@ Start = Callable[[], Any]
 @pytest.fixture
 def start_proxy(world: World, client: Client) -> Start:
     @asynccontextmanager
-    async def start(*, remove: bool = True, **config: Any) -> AsyncIterator[Cluster]:
-        node = NodeConfig("node1", (NODE,), ("10.244.0.0/16",), ("10.96.0.0/12",), **config)
-        proxy = ServiceProxy(node, client=client, namespace_pin=world.node_pin, clock=SystemClock())
+    async def start(
+        *, remove: bool = True, options: dict[str, Any] | None = None, **config: Any
+    ) -> AsyncIterator[Cluster]:
+        ranges = {"pod_cidrs": ("10.244.0.0/16",), "service_cidrs": ("10.96.0.0/12",)}
+        node = NodeConfig(name="node1", node_ips=(NODE,), **{**ranges, **config})
+        told = ProxyOptions(**(options or {}))
+        proxy = ServiceProxy(node, client=client, namespace_pin=world.node_pin, clock=SystemClock(), options=told)
         running = asyncio.create_task(proxy.run())
         ready = asyncio.create_task(proxy.ready.wait())
         try:

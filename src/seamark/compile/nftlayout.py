@@ -22,7 +22,6 @@ from seamark.compile.ruleset import Family
 
 Field = Literal["addr", "proto", "port", "class", "index", "verdict", "range"]
 
-MASQUERADE_MARK = 0x4000
 AFFINITY_SIZE = 262144
 EXACT = 64
 """Up to here a pool has a chain of its own size; a larger one repeats its endpoints over a power of two."""

@@ -21,7 +21,6 @@ from seamark.compile.nftlayout import (
     AFFINITY_SIZE,
     EXACT,
     LADDER,
-    MASQUERADE_MARK,
     NFT_TYPES,
     SETS,
     Layout,
@@ -29,7 +28,7 @@ from seamark.compile.nftlayout import (
     affinity_chain,
     remember_chain,
 )
-from seamark.compile.ruleset import NodeConfig, family_of
+from seamark.compile.ruleset import NodeConfig, select_ranges
 
 
 def render_structure(layout: Layout, node: NodeConfig, affinities: Iterable[tuple[int, int]] = ()) -> str:
@@ -93,8 +92,11 @@ def _set_blocks(layout: Layout, node: NodeConfig) -> list[str]:
     affinity = [f"typeof meta priority . {ip} saddr : meta priority", f"size {AFFINITY_SIZE}", "flags dynamic,timeout"]
     blocks.append(_block("map aff", affinity))
     addresses = f"type {layout.address_type}"
-    for name, cidrs in (("podnets", node.pod_cidrs), ("svcnets", node.service_cidrs)):
-        blocks.append(_block(f"set {name}", [addresses, "flags interval", *_elements(layout, cidrs)]))
+    nets = {"podnets": node.pod_cidrs, "svcnets": node.service_cidrs, "nodenets": node.node_port_cidrs}
+    for name, cidrs in nets.items():
+        if cidrs or name != "nodenets":
+            kind = [addresses, "flags interval", "auto-merge"]
+            blocks.append(_block(f"set {name}", [*kind, *_elements(layout, cidrs)]))
     blocks.append(_block("set nodeips", [addresses, *_elements(layout, node.node_ips)]))
     return blocks
 
@@ -109,40 +111,35 @@ def _set(name: str, spec: SetSpec, layout: Layout) -> str:
 
 
 def _elements(layout: Layout, values: Iterable[str]) -> list[str]:
-    ours = [value for value in values if family_of(value.partition("/")[0]) == layout.family]
+    ours = select_ranges(values, layout.family)
     return [f"elements = {{ {', '.join(ours)} }}"] if ours else []
 
 
 def _chain_blocks(layout: Layout, node: NodeConfig) -> list[str]:
     ip = layout.nft_family
-    loopback = "127.0.0.0/8" if ip == "ip" else "::1"
     frontend, port = f"{ip} daddr . meta l4proto . th dport", "meta l4proto . th dport"
     go = "meta priority & ffff:0 vmap @kinds"
-    mark = f"meta mark set meta mark | {MASQUERADE_MARK:#x}"
+    mark = f"meta mark set meta mark | {node.masquerade_mark:#x}"
     transports = "meta l4proto { tcp, udp, sctp }"
-    detects = any(family_of(cidr.partition("/")[0]) == layout.family for cidr in node.pod_cidrs)
-    local = (
-        f"{ip} daddr @nodeips" if node.node_ports_on_node_ips_only else f"fib daddr type local {ip} daddr != {loopback}"
-    )
-    outsiders = [mark] if node.masquerade_all else [f"{ip} saddr != @podnets {mark}"] if detects else []
+    outsiders = [mark] if node.masquerade_all else [f"{rule} {mark}" for rule in _pods(layout, node, negated=True)]
     chains = {
         "dispatch": [
             f"meta priority set {frontend} map @cip goto cluster",
             f"{frontend} @lbguard {frontend} . {ip} saddr != @lbsrc drop",
             f"meta priority set {frontend} map @extl goto extlocal",
             f"meta priority set {frontend} map @ext goto external",
-            f"{local} goto nodeport",
+            f"{_node_addresses(layout, node)} goto nodeport",
             f"{ip} daddr @vips goto refuse",
             f"{ip} daddr @svcnets drop",
         ],
         "cluster": [*outsiders, go, "drop"],
         "external": [mark, go, "drop"],
-        "extlocal": _short_circuit(layout, frontend, "ext", detects=detects),
+        "extlocal": _short_circuit(layout, node, frontend, "ext"),
         "nodeport": [
             f"meta priority set {port} map @npl goto nplocal",
             f"meta priority set {port} map @np goto external",
         ],
-        "nplocal": _short_circuit(layout, port, "np", detects=detects),
+        "nplocal": _short_circuit(layout, node, port, "np"),
         "refuse": ["meta l4proto tcp reject with tcp reset", "reject"],
         "gone": ["drop"],
         "forget": _client_rule(layout, f"delete @aff {{ meta priority & 0:ffff . {ip} saddr : meta priority }}"),
@@ -153,8 +150,8 @@ def _chain_blocks(layout: Layout, node: NodeConfig) -> list[str]:
     chains["post"] = [
         "ct status dnat meta priority set 0",
         f"ct status dnat {ip} saddr . {ip} daddr . meta l4proto . th dport @hairpin masquerade fully-random",
-        f"meta mark & {MASQUERADE_MARK:#x} == 0 return",
-        f"meta mark set meta mark & {0xFFFFFFFF ^ MASQUERADE_MARK:#x}",
+        f"meta mark & {node.masquerade_mark:#x} == 0 return",
+        f"meta mark set meta mark & {0xFFFFFFFF ^ node.masquerade_mark:#x}",
         "masquerade fully-random",
     ]
     hooks = {"prerouting": ("dstnat", "dispatch"), "output": ("-100", "dispatch"), "postrouting": ("srcnat", "post")}
@@ -165,12 +162,36 @@ def _chain_blocks(layout: Layout, node: NodeConfig) -> list[str]:
     ]
 
 
-def _short_circuit(layout: Layout, key: str, name: str, *, detects: bool) -> list[str]:
+def _short_circuit(layout: Layout, node: NodeConfig, key: str, name: str) -> list[str]:
     """Policy Local: pods and the node itself take the cluster list, outsiders the local one, unmasqueraded."""
     go = "meta priority & ffff:0 vmap @kinds"
-    pods = f"{layout.nft_family} saddr @podnets meta priority set {key} map @{name} {go}"
+    pods = [f"{rule} meta priority set {key} map @{name} {go}" for rule in _pods(layout, node, negated=False)]
     own = f"fib saddr type local meta priority set {key} map @{name} goto external"
-    return [*([pods] if detects else []), own, go, "drop"]
+    return [*pods, own, go, "drop"]
+
+
+def _pods(layout: Layout, node: NodeConfig, *, negated: bool) -> list[str]:
+    """The match for what comes from a pod (or does not); none where that cannot be told. The node's own packets come
+    from no interface, so by interface they are no pod's.
+    """
+    if not node.detects_pods(layout.family):
+        return []
+    unlike = "!= " if negated else ""
+    if node.pod_bridge:
+        return [f'iifname {unlike}"{node.pod_bridge}"']
+    if node.pod_interface_prefix:
+        return [f'iifname {unlike}"{node.pod_interface_prefix}*"']
+    return [f"{layout.nft_family} saddr {unlike}@podnets"]
+
+
+def _node_addresses(layout: Layout, node: NodeConfig) -> str:
+    """The match for addresses that serve node ports."""
+    ip = layout.nft_family
+    if node.node_ports_on_node_ips_only:
+        return f"{ip} daddr @nodeips"
+    loopback = "127.0.0.0/8" if ip == "ip" else "::1"
+    within = f" {ip} daddr @nodenets" if select_ranges(node.node_port_cidrs, layout.family) else ""
+    return f"fib daddr type local {ip} daddr != {loopback}{within}"
 
 
 def _chain(name: str, rules: Iterable[str]) -> str:

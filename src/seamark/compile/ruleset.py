@@ -82,7 +82,8 @@ class PortRules:
     ``internal`` serves ClusterIPs; ``external`` serves node ports, external IPs and load-balancer VIPs from
     outside; ``external_short_circuit`` serves the same from pods and the node itself when policy is Local.
     ``affinity_seconds`` 0 = none. Addresses are of one family. ``serving`` (UDP only) are all endpoints (ip, port)
-    whose running flows may live on, whatever the policies say.
+    whose running flows may live on, whatever the policies say. ``health_check_port``: where load balancers ask whether
+    this node has endpoints; 0 where policy is not Local.
     """
 
     key: PortKey
@@ -97,6 +98,7 @@ class PortRules:
     source_ranges: tuple[str, ...] = ()
     affinity_seconds: int = 0
     serving: frozenset[tuple[str, int]] = frozenset()
+    health_check_port: int = 0
     origin: Provenance = UNKNOWN
 
     @property
@@ -115,9 +117,15 @@ class PortRules:
 
 @dataclass(frozen=True, slots=True)
 class NodeConfig:
-    """What a proxy knows of its node. ``pod_cidrs`` is the cluster's pod range: traffic from elsewhere to a
-    ClusterIP is masqueraded. ``node_ips`` are the addresses of the node; node ports are served on all of its local
-    addresses except loopback, or with ``node_ports_on_node_ips_only`` on these alone.
+    """What a proxy knows of its node.
+
+    A source is *local* (a pod's) by ``pod_cidrs``, or by the interface it comes from: the bridge ``pod_bridge``, or
+    one whose name begins with ``pod_interface_prefix``. Traffic from elsewhere to a ClusterIP is masqueraded; with
+    none of the three given, nothing can be told and nobody is.
+
+    ``node_ips`` are the addresses of the node. Node ports are served on all of its local addresses except loopback,
+    with ``node_port_cidrs`` on those within (a list without a range of the family means all of the family), with
+    ``node_ports_on_node_ips_only`` on ``node_ips`` alone. ``masquerade_mark`` is the packet mark's bit.
     """
 
     name: str
@@ -127,6 +135,25 @@ class NodeConfig:
     zone: str = ""
     masquerade_all: bool = False
     node_ports_on_node_ips_only: bool = False
+    node_port_cidrs: tuple[str, ...] = ()
+    pod_bridge: str = ""
+    pod_interface_prefix: str = ""
+    masquerade_mark: int = 0x4000
+
+    def detects_pods(self, family: Family) -> bool:
+        """Whether it can be told who is a pod."""
+        by_interface = bool(self.pod_bridge or self.pod_interface_prefix)
+        return by_interface or bool(select_ranges(self.pod_cidrs, family))
+
+    def serves_node_ports_on(self, ip: str) -> bool:
+        """Whether node ports are served on this address of the node."""
+        family, address = family_of(ip), ip_address(ip)
+        if family is None or address.is_loopback:
+            return False
+        if self.node_ports_on_node_ips_only:
+            return ip in self.node_ips
+        ranges = select_ranges(self.node_port_cidrs, family)
+        return not ranges or any(_within(ip, cidr) for cidr in ranges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +240,13 @@ def _compile_port(
         source_ranges=outside.source_ranges if outside.load_balancer_ips else (),
         affinity_seconds=service.affinity_seconds,
         serving=lists.serving,
+        health_check_port=service.spec.health_check_node_port if external_local and _balanced(service) else 0,
         origin=service.provenance(),
     )
+
+
+def _balanced(service: Service) -> bool:
+    return service.spec.type == "LoadBalancer" and is_port(service.spec.health_check_node_port)
 
 
 def _target(lists: _Lists, *, local_only: bool) -> Target:
@@ -281,6 +313,11 @@ def _within(ip: str, cidr: str) -> bool:
 def select_family(addresses: Iterable[str], family: Family) -> tuple[str, ...]:
     """The addresses of the family, in order, each once; what is no address at all never reaches the kernel."""
     return tuple(dict.fromkeys(ip for ip in addresses if family_of(ip) == family))
+
+
+def select_ranges(cidrs: Iterable[str], family: Family) -> tuple[str, ...]:
+    """The CIDRs of the family."""
+    return tuple(cidr for cidr in cidrs if family_of(cidr.partition("/")[0]) == family)
 
 
 def family_of(ip: str) -> Family | None:

@@ -111,10 +111,12 @@ class Nfnetlink:
         flags = NLM_F_CREATE | NLM_F_APPEND
         self._transact([("add rule", NEWRULE, FAMILIES[family], flags, rule) for rule in rules], generation)
 
-    def delete_table(self, family: str, name: str) -> None:
-        """Deletes the table and all in it; a table that is not there is no error."""
-        if self.has_table(family, name):
-            self._transact([("delete table", DELTABLE, FAMILIES[family], 0, text(1, name))], self.generation())
+    def delete_table(self, family: str, name: str) -> bool:
+        """Deletes the table and all in it; False if it was not there."""
+        if not self.has_table(family, name):
+            return False
+        self._transact([("delete table", DELTABLE, FAMILIES[family], 0, text(1, name))], self.generation())
+        return True
 
     def has_table(self, family: str, name: str) -> bool:
         try:

@@ -94,6 +94,10 @@ class ServiceIndex:
         """All service ports as last taken."""
         return {rules.key: rules for ports in self._rules[family].values() for rules in ports}
 
+    def rules_of(self, family: Family, service: ObjectKey) -> tuple[PortRules, ...]:
+        """The ports of one Service as last taken."""
+        return self._rules[family].get(service, ())
+
     def _compile(self, key: ObjectKey, family: Family) -> tuple[PortRules, ...]:
         service = self._services.get(key)
         if service is None:

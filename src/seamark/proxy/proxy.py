@@ -1,4 +1,4 @@
-"""The service proxy of one node: informers -> index -> compile -> diff -> kernel.
+"""The service proxy of one node: informers -> index -> compile -> diff -> kernel, by whichever backend.
 
 Nothing is written before Services and EndpointSlices are both synced, so a restart never writes an empty state.
 All changes that arrived meanwhile are one transaction. Ending (cancel, or a kill) leaves the rules as they are; only
@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from seamark.client.client import Client
+from seamark.client.events import EventRecorder
 from seamark.client.informer import Informer
 from seamark.compile.nft import CapacityError
-from seamark.compile.nftlayout import Layout
-from seamark.compile.ruleset import Family, NodeConfig, PortRules, family_of
+from seamark.compile.ruleset import Family, NodeConfig, PortRules
 from seamark.linux import netns
-from seamark.linux.conntrack import Conntrack
-from seamark.linux.nfnetlink import Nfnetlink, NfnetlinkError
+from seamark.linux.nfnetlink import NfnetlinkError
 from seamark.linux.nft import NftError
 from seamark.machinery.clock import Clock
 from seamark.machinery.gvr import ENDPOINTSLICES, NODES, SERVICES
@@ -31,16 +29,19 @@ from seamark.model.endpointslice import EndpointSlice
 from seamark.model.meta import HEADLESS_LABEL, SERVICE_PROXY_NAME_LABEL, ObjectKey
 from seamark.model.node import ZONE_LABEL, Node
 from seamark.model.service import Service
-from seamark.proxy.flows import Frontends, select_stale, select_udp
+from seamark.proxy.backend import RuleTable
+from seamark.proxy.flowcleaner import FlowCleaner
+from seamark.proxy.healthports import HealthCheckPorts, select_health_check
 from seamark.proxy.index import Pending, ServiceIndex
-from seamark.proxy.table import KernelTable
+from seamark.proxy.monitor import Monitor
+from seamark.proxy.options import SERVICECIDRS, ProxyError, ProxyOptions, ServiceCIDR, families_of
 
 logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0
-FEW_FRONTENDS = 8
 KEPT = 1024
-ADDRESS_FAMILIES: Mapping[Family, int] = {"IPv4": socket.AF_INET, "IPv6": socket.AF_INET6}
+NODE_PATIENCE = 300.0
+"""Seconds to wait for a Node's pod range where that is what tells pods from others."""
 
 
 class Applied(NamedTuple):
@@ -53,7 +54,7 @@ class Applied(NamedTuple):
 
 class ServiceProxy:
     """``config`` without ``node_ips`` takes those of the Node object. ``namespace_pin`` None = this process's own
-    network. ``table`` is the name of the nft table, ours alone.
+    network.
     """
 
     def __init__(
@@ -63,29 +64,41 @@ class ServiceProxy:
         client: Client,
         namespace_pin: Path | None,
         clock: Clock,
-        table: str = "seamark",
+        options: ProxyOptions | None = None,
     ) -> None:
         self.applied: deque[Applied] = deque(maxlen=KEPT)
         self.ready = asyncio.Event()
         """Set once the rules of every Service known at the start are in force."""
+        self.options = options or ProxyOptions()
+        self.families = self.options.families or families_of(config)
+        backend, period = self.options.backend, self.options.sync_period
+        self.monitor = Monitor(clock, self.families, mode=backend.mode, sync_period=period)
+        self.namespace_pin = namespace_pin
+        self._backend = backend
         self._config = config
-        self._namespace = namespace_pin
         self._clock = clock
-        self._layouts: dict[Family, Layout] = {f: Layout(f, table) for f in families_of(config)}
-        self._tables: dict[Family, KernelTable] = {}
-        self._index = ServiceIndex(config, tuple(self._layouts))
+        self._tables: dict[Family, RuleTable] = {}
+        self._index = ServiceIndex(config, self.families)
         self._wake = asyncio.Event()
         self._stale = True  # nothing is loaded yet
         self._round = asyncio.Event()  # set, and replaced, when a round is in force
         self._settled = False  # what the index took is in force
         self._waiting: dict[ObjectKey, float] = {}
         self._due = False
+        self._node: Node | None = None
+        self._node_known = asyncio.Event()
+        self._recorder = EventRecorder(client, clock=clock, host=config.name)
+        self._checks = HealthCheckPorts(
+            namespace=namespace_pin, healthy=lambda: self.monitor.health.is_healthy, failed=self._on_check_failed
+        )
+        self._cleaner = FlowCleaner(namespace_pin, clock, self.monitor.metrics)
         ours, headless = f"!{SERVICE_PROXY_NAME_LABEL}", f"!{HEADLESS_LABEL}"
         self._services = Informer(
             client, SERVICES, Service, clock=clock, label_selector=ours, field_selector="spec.clusterIP!=None"
         )
         self._slices = Informer(client, ENDPOINTSLICES, EndpointSlice, clock=clock, label_selector=f"{ours},{headless}")
         self._nodes = Informer(client, NODES, Node, clock=clock, field_selector=f"metadata.name={config.name}")
+        self._ranges = Informer(client, SERVICECIDRS, ServiceCIDR, clock=clock)
 
     @property
     def mended(self) -> int:
@@ -94,24 +107,26 @@ class ServiceProxy:
 
     async def run(self) -> None:
         """Until cancelled. Raises only what makes a proxy impossible (no nft, no right to netlink)."""
-        self._services.on_change(self._on_service)
-        self._slices.on_change(self._on_slice)
-        self._nodes.on_change(self._on_node)
+        informers = self._start_informers()
         try:
             async with asyncio.TaskGroup() as group:
-                informers = (self._services, self._slices, self._nodes)
                 for informer in informers:
                     group.create_task(informer.run(), name=f"proxy informer of {informer.gvr.resource}")
+                group.create_task(self._recorder.run(), name="proxy events")
                 for informer in informers:
                     await informer.wait_synced()
+                await self._wait_for_node()
                 group.create_task(self._tick(), name="proxy watch over the table")
                 while True:
                     await self._sync()
+                    if self.options.min_sync_period:
+                        await self._clock.sleep(self.options.min_sync_period)
                     await self._wake.wait()
                     self._wake.clear()
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
+            self._checks.close()
             for table in self._tables.values():
                 table.close()
             self._tables = {}
@@ -122,57 +137,91 @@ class ServiceProxy:
             await self._round.wait()
 
     async def remove(self) -> None:
-        """Deletes our tables and nothing else, whether or not the proxy ever ran or the namespace is still there."""
-        if self._namespace is not None and not netns.exists(self._namespace):
+        """Takes our rules away and nothing else, whether or not the proxy ever ran or the namespace is still there."""
+        if self.namespace_pin is None or netns.exists(self.namespace_pin):
+            await self._backend.remove(self.families, self.namespace_pin)
+
+    def _start_informers(self) -> list[Informer[Any]]:
+        self._services.on_change(self._on_service)
+        self._slices.on_change(self._on_slice)
+        self._nodes.on_change(self._on_node)
+        found: list[Informer[Any]] = [self._services, self._slices, self._nodes]
+        if self.options.service_cidrs_of_api:
+            self._ranges.on_change(self._on_range)
+            found.append(self._ranges)
+        return found
+
+    async def _wait_for_node(self) -> None:
+        """Without its pod range the proxy would take every pod for an outsider."""
+        if not self.options.pod_cidrs_of_node:
             return
-        with Nfnetlink(self._namespace) as netlink:
-            for layout in self._layouts.values():
-                netlink.delete_table(layout.nft_family, layout.table)
+        try:
+            async with asyncio.timeout(NODE_PATIENCE):
+                await self._node_known.wait()
+        except TimeoutError:
+            raise ProxyError(f"Node {self._config.name}: spec.podCIDRs: none within {NODE_PATIENCE:g} s") from None
 
     async def _load(self) -> None:
         """Every table, from the index as it stands."""
-        for family, layout in self._layouts.items():
+        for family in self.families:
+            begun = self._clock.monotonic()
             old = self._tables.pop(family, None)
             if old is not None:
                 old.close()
-            table = self._tables[family] = KernelTable(self._index.node, layout, self._namespace)
+            table = self._tables[family] = self._backend.open(self._index.node, family, self.namespace_pin)
             await table.start(self._index.rules(family))
+            self.monitor.synced(family, self._clock.monotonic() - begun, whole=True)
 
     async def _sync(self) -> None:
         """One round. A failure is logged and the next round loads everything; before the first success it ends us,
         save when others kept changing nftables meanwhile.
         """
         self._settled = False
-        pending = self._index.take()
+        pending, changes = self._index.take(), self.monitor.take()
         self._waiting = {**pending.seen, **self._waiting}  # the first event of a Service dates its change
-        whole = self._stale or any(t.mirror.node != self._index.node for t in self._tables.values())
+        whole = self._stale or any(t.node != self._index.node for t in self._tables.values())
         try:
             await (self._load() if whole else self._apply(pending))
         except (OSError, NftError, CapacityError) as error:
             if not self.ready.is_set() and not isinstance(error, NfnetlinkError):
                 raise
             self._stale = True
+            self.monitor.failed(changes)
             logger.error("rules not applied node=%s error=%s", self._config.name, error)
             return
         self._stale = False
         self._settled = True
         self._round.set()
         self._round = asyncio.Event()
-        self._clean_flows(self._all_rules() if whole else _present(pending))
+        self._cleaner.clean(self._all_rules() if whole else _present(pending), self._index.node)
         now = self._clock.time()
         self.applied.extend(Applied(key, seen, now) for key, seen in self._waiting.items())
+        self.monitor.applied(changes, pending.ports)
+        await self._put_checks(self._waiting)
         self._waiting = {}
         self.ready.set()
 
     async def _apply(self, pending: Pending) -> None:
         for family, table in self._tables.items():
+            begun = self._clock.monotonic()
             await table.apply(pending.ports[family])
+            if pending.ports[family]:
+                self.monitor.synced(family, self._clock.monotonic() - begun, whole=False)
             if self._due:
                 await table.check()
+        if self._due:
+            await self._checks.retry()
         self._due = False
 
+    async def _put_checks(self, services: Iterable[ObjectKey]) -> None:
+        self._checks.node = self._index.node
+        for service in services:
+            for family in self.families:
+                check = select_health_check(self._index.rules_of(family, service), self._index.node)
+                await self._checks.put(family, service, check)
+
     def _all_rules(self) -> Iterable[PortRules]:
-        return (rules for family in self._layouts for rules in self._index.rules(family).values())
+        return (rules for family in self.families for rules in self._index.rules(family).values())
 
     async def _tick(self) -> None:
         """Wakes the loop to look for foreign changes, to sweep, and to retry."""
@@ -181,49 +230,58 @@ class ServiceProxy:
             self._due = True
             self._wake.set()
 
-    def _clean_flows(self, changed: Iterable[PortRules]) -> None:
-        by_family: dict[Family, list[PortRules]] = {}
-        for rules in changed:
-            by_family.setdefault(family_of(rules.cluster_ips[0]) or "IPv4", []).append(rules)
-        for family, ports in by_family.items():
-            frontends = select_udp(ports)
-            if frontends:
-                try:
-                    self._delete_stale(ADDRESS_FAMILIES[family], frontends)
-                except OSError as error:
-                    logger.warning("stale UDP flows not deleted node=%s error=%s", self._config.name, error)
-
-    def _delete_stale(self, family: int, frontends: Frontends) -> None:
-        with Conntrack(self._namespace) as tracker:
-            if len(frontends) > FEW_FRONTENDS:
-                flows = tracker.udp_flows(family)
-            else:
-                flows = [f for ip, port in frontends for f in tracker.udp_flows(family, destination=ip, port=port)]
-            for flow in select_stale(flows, frontends, self._index.node):
-                tracker.delete(family, flow)
-
     def _on_service(self, old: Service | None, new: Service | None, seen: float) -> None:
         self._index.observe_service(old, new, seen)
+        self.monitor.observe_service(_either(old, new).key, seen)
         self._wake.set()
 
     def _on_slice(self, old: EndpointSlice | None, new: EndpointSlice | None, seen: float) -> None:
         self._index.observe_slice(old, new, seen)
+        self.monitor.observe_slice(_either(old, new), seen, gone=new is None)
         self._wake.set()
 
     def _on_node(self, _old: Node | None, new: Node | None, seen: float) -> None:
-        if new is None:
-            return  # a proxy outlives its Node object: traffic goes on
-        zone = new.labels.get(ZONE_LABEL, "") or self._config.zone
-        addresses = self._config.node_ips or new.internal_ips
-        if self._index.observe_node(replace(self._config, zone=zone, node_ips=addresses), seen):
+        self.monitor.observe_node(new)
+        if new is not None:  # a proxy outlives its Node object: traffic goes on
+            self._node = new
+            self._decide_node(seen)
+
+    def _on_range(self, _old: ServiceCIDR | None, _new: ServiceCIDR | None, seen: float) -> None:
+        self._decide_node(seen)
+
+    def _decide_node(self, seen: float) -> None:
+        """The configuration, completed by what the API says of this node and of the service ranges."""
+        config, node = self._config, self._node
+        if self.options.service_cidrs_of_api:
+            ranges = {cidr for item in self._ranges.items.values() for cidr in item.spec.cidrs or []}
+            config = replace(config, service_cidrs=tuple(sorted(ranges)))
+        if node is not None:
+            zone = node.labels.get(ZONE_LABEL, "") or config.zone
+            config = replace(config, zone=zone, node_ips=config.node_ips or node.internal_ips)
+            pods = tuple(node.spec.pod_cidrs or ([node.spec.pod_cidr] if node.spec.pod_cidr else []))
+            if self.options.pod_cidrs_of_node and pods:
+                config = replace(config, pod_cidrs=pods)
+                self._node_known.set()
+        if self._index.observe_node(config, seen):
             self._wake.set()
+
+    def _on_check_failed(self, service: ObjectKey, message: str) -> None:
+        about = self._services.get(service)
+        if about is not None:
+            self._recorder.record(
+                "kube-proxy", SERVICES, about, "FailedToStartServiceHealthcheck", message, warning=True
+            )
+
+
+T = TypeVar("T")
+
+
+def _either(old: T | None, new: T | None) -> T:
+    """An event is about one of the two at least."""
+    found = new if new is not None else old
+    assert found is not None
+    return found
 
 
 def _present(pending: Pending) -> Iterable[PortRules]:
     return (rules for changes in pending.ports.values() for rules in changes.values() if rules is not None)
-
-
-def families_of(config: NodeConfig) -> tuple[Family, ...]:
-    """The families the cluster has Services in; IPv4 where nothing tells."""
-    found = {family_of(cidr.partition("/")[0]) for cidr in (*config.service_cidrs, *config.pod_cidrs)}
-    return tuple(family for family in ADDRESS_FAMILIES if family in found) or ("IPv4",)

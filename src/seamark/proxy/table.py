@@ -55,6 +55,10 @@ class KernelTable:
         self._fingerprint: dict[str, str] | None = None
         self._suspect = False
 
+    @property
+    def node(self) -> NodeConfig:
+        return self.mirror.node
+
     def close(self) -> None:
         self._netlink.close()
 

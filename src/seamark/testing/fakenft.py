@@ -13,7 +13,6 @@ from ipaddress import ip_address
 
 from seamark.compile.diff import Batch
 from seamark.compile.nftlayout import (
-    MASQUERADE_MARK,
     SETS,
     STATIC_KINDS,
     Layout,
@@ -27,7 +26,7 @@ from seamark.compile.nftlayout import (
     render_value,
 )
 from seamark.compile.ruleset import NodeConfig
-from seamark.testing.tracer import PASS, Outcome, Packet, in_any, origin_of, show
+from seamark.testing.tracer import PASS, Outcome, Packet, detects_pods, in_any, origin_of, show
 
 CHAIN = re.compile(r"([an])(\d+)(?:_\d+)?")
 
@@ -73,26 +72,26 @@ class FakeNft:
         if frontend in self.sets["extl"]:
             return self._short_circuit(packet, self.sets["extl"][frontend], self.sets["ext"][frontend])
         if frontend in self.sets["ext"]:
-            return self._go(packet, self.sets["ext"][frontend], mark=MASQUERADE_MARK)
-        if packet.destination in self.node.node_ips:
+            return self._go(packet, self.sets["ext"][frontend], mark=self.node.masquerade_mark)
+        if packet.destination in self.node.node_ips and self.node.serves_node_ports_on(packet.destination):
             if service in self.sets["npl"]:
                 return self._short_circuit(packet, self.sets["npl"][service], self.sets["np"][service])
             return (
-                self._go(packet, self.sets["np"][service], mark=MASQUERADE_MARK) if service in self.sets["np"] else PASS
+                self._go(packet, self.sets["np"][service], mark=self.node.masquerade_mark) if service in self.sets["np"] else PASS
             )
         if address_bytes(packet.destination) in self.sets["vips"]:
             return Outcome("refuse")
         return Outcome("drop") if in_any(packet.destination, self.node.service_cidrs) else PASS
 
     def _cluster(self, packet: Packet, pool: bytes) -> Outcome:
-        outsider = bool(self.node.pod_cidrs) and origin_of(packet.source, self.node) != "pod"
-        return self._go(packet, pool, mark=MASQUERADE_MARK if outsider or self.node.masquerade_all else 0)
+        outsider = detects_pods(self.node) and origin_of(packet, self.node) != "pod"
+        return self._go(packet, pool, mark=self.node.masquerade_mark if outsider or self.node.masquerade_all else 0)
 
     def _short_circuit(self, packet: Packet, local: bytes, cluster: bytes) -> Outcome:
-        origin = origin_of(packet.source, self.node)
+        origin = origin_of(packet, self.node)
         if origin == "outside":
             return self._go(packet, local, mark=0)
-        return self._go(packet, cluster, mark=MASQUERADE_MARK if origin == "node" else 0)
+        return self._go(packet, cluster, mark=self.node.masquerade_mark if origin == "node" else 0)
 
     def _go(self, packet: Packet, pool: bytes, *, mark: int) -> Outcome:
         kind, serial = class_numbers(pool)

@@ -25,6 +25,8 @@ class Packet:
     destination: str
     port: int
     protocol: Protocol = "TCP"
+    interface: str = ""
+    """Where it comes in; empty for the node's own, and where the source address tells who it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,12 @@ def trace(ruleset: Ruleset, packet: Packet) -> Outcome:
     node = ruleset.node
     internal = _find(ruleset, Frontend("internal", packet.destination, packet.protocol, packet.port))
     if internal is not None:
-        marked = node.masquerade_all or (bool(node.pod_cidrs) and origin_of(packet.source, node) != "pod")
+        marked = node.masquerade_all or (detects_pods(node) and origin_of(packet, node) != "pod")
         return _outcome(internal.internal, packet, node, marked=marked)
     external = _find(ruleset, Frontend("external", packet.destination, packet.protocol, packet.port))
     if external is not None:
         return _external(external, packet, node)
-    if packet.destination in node.node_ips:
+    if packet.destination in node.node_ips and node.serves_node_ports_on(packet.destination):
         by_port = _find(ruleset, Frontend("external", "", packet.protocol, packet.port))
         return _external(by_port, packet, node) if by_port is not None else PASS
     if any(packet.destination in rules.cluster_ips for rules in ruleset.ports.values()):
@@ -59,10 +61,22 @@ def trace(ruleset: Ruleset, packet: Packet) -> Outcome:
     return Outcome("drop") if in_any(packet.destination, node.service_cidrs) else PASS
 
 
-def origin_of(source: str, node: NodeConfig) -> Origin:
-    if in_any(source, node.pod_cidrs):
+def detects_pods(node: NodeConfig) -> bool:
+    return node.detects_pods("IPv4") or node.detects_pods("IPv6")
+
+
+def origin_of(packet: Packet, node: NodeConfig) -> Origin:
+    if _is_pod(packet, node):
         return "pod"
-    return "node" if source in node.node_ips else "outside"
+    return "node" if packet.source in node.node_ips else "outside"
+
+
+def _is_pod(packet: Packet, node: NodeConfig) -> bool:
+    if node.pod_bridge:
+        return packet.interface == node.pod_bridge
+    if node.pod_interface_prefix:
+        return packet.interface.startswith(node.pod_interface_prefix)
+    return in_any(packet.source, node.pod_cidrs)
 
 
 def in_any(ip: str, cidrs: Iterable[str]) -> bool:
@@ -82,7 +96,7 @@ def _external(rules: PortRules, packet: Packet, node: NodeConfig) -> Outcome:
     short = rules.external_short_circuit
     if short is None:
         return _outcome(rules.external, packet, node, marked=True)
-    origin = origin_of(packet.source, node)
+    origin = origin_of(packet, node)
     if origin == "outside":
         return _outcome(rules.external, packet, node, marked=False)
     return _outcome(short, packet, node, marked=origin == "node")

@@ -1,0 +1,127 @@
+"""What a proxy tells of itself: metrics and health, fed by the loop at the moments that count.
+
+``take`` hands the changes of one round over; ``applied`` dates them, ``failed`` puts them back, so that a change that
+comes while another is on its way to the kernel is not called in force too early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from seamark.compile.ruleset import Family, PortKey, PortRules
+from seamark.machinery.clock import Clock, parse_time
+from seamark.model.endpointslice import EndpointSlice
+from seamark.model.meta import LAST_CHANGE_TRIGGER_TIME, ObjectKey
+from seamark.model.node import Node
+from seamark.proxy.health import ProxyHealth
+from seamark.proxy.metrics import ProxyMetrics
+
+
+@dataclass(slots=True)
+class Round:
+    """What changed since the last round: when it was seen, and for slices when their cause happened."""
+
+    services: dict[ObjectKey, float] = field(default_factory=dict)
+    slices: dict[ObjectKey, float] = field(default_factory=dict)
+    triggers: dict[ObjectKey, tuple[Family, float]] = field(default_factory=dict)
+
+
+class Monitor:
+    def __init__(self, clock: Clock, families: Iterable[Family], *, mode: str, sync_period: float = 30.0) -> None:
+        self.metrics = ProxyMetrics(mode)
+        self.health = ProxyHealth(clock, families, sync_period=sync_period)
+        self._clock = clock
+        self._families = tuple(families)
+        self._begun = clock.time()
+        self._changes = Round()
+        self._started = False
+        self._no_local: dict[tuple[Family, str], set[PortKey]] = {
+            (family, policy): set() for family in families for policy in ("internal", "external")
+        }
+
+    def observe_service(self, key: ObjectKey, seen: float) -> None:
+        self.metrics.service_changes.inc()
+        self._changes.services.setdefault(key, seen)
+        self._queue()
+
+    def observe_slice(self, piece: EndpointSlice, seen: float, *, gone: bool) -> None:
+        self.metrics.endpoint_changes.inc()
+        self._changes.slices.setdefault(piece.key, seen)
+        trigger = (piece.metadata.annotations or {}).get(LAST_CHANGE_TRIGGER_TIME, "")
+        at = _time(trigger)
+        if at >= self._begun and not gone and piece.address_type in self._families:
+            self._changes.triggers.setdefault(piece.key, ("IPv6" if piece.address_type == "IPv6" else "IPv4", at))
+        self._queue()
+
+    def observe_node(self, node: Node | None) -> None:
+        self.health.observe_node(node)
+
+    def take(self) -> Round:
+        taken, self._changes = self._changes, Round()
+        return taken
+
+    def synced(self, family: Family, seconds: float, *, whole: bool) -> None:
+        """One family's rules are in force."""
+        self.metrics.sync.labels(family).observe(seconds)
+        (self.metrics.sync_full if whole else self.metrics.sync_partial).labels(family).observe(seconds)
+        self.metrics.last_sync.labels(family).set(self._clock.time())
+
+    def applied(self, changes: Round, ports: Mapping[Family, Mapping[PortKey, PortRules | None]]) -> None:
+        """A round is in force. The first load dates nothing: it is no change."""
+        now, metrics = self._clock.time(), self.metrics
+        if self._started:
+            for resource, seen in (("services", changes.services), ("endpointslices", changes.slices)):
+                for at in seen.values():
+                    metrics.propagation.labels(resource).observe(max(0.0, now - at))
+            for family, at in changes.triggers.values():
+                metrics.programming.labels(family).observe(max(0.0, now - at))
+        self._started = True
+        self._count_local(ports)
+        self._show_pending()
+        self.health.updated()
+        if self._changes.services or self._changes.slices:
+            self.health.queued()
+
+    def failed(self, changes: Round) -> None:
+        """The round is to be done again."""
+        for mine, theirs in (
+            (self._changes.services, changes.services),
+            (self._changes.slices, changes.slices),
+        ):
+            mine.update(theirs)
+        self._changes.triggers.update(changes.triggers)
+        for family in self._families:
+            self.metrics.failures.labels(family).inc()
+        self.health.queued()
+        self._show_pending()
+
+    def _queue(self) -> None:
+        self.health.queued()
+        self._show_pending()
+        now = self._clock.time()
+        for family in self._families:
+            self.metrics.last_queued.labels(family).set(now)
+
+    def _show_pending(self) -> None:
+        self.metrics.services_pending.set(len(self._changes.services))
+        self.metrics.endpoints_pending.set(len(self._changes.slices))
+
+    def _count_local(self, ports: Mapping[Family, Mapping[PortKey, PortRules | None]]) -> None:
+        for family, changes in ports.items():
+            for key, rules in changes.items():
+                for policy in ("internal", "external"):
+                    found = self._no_local[family, policy]
+                    if rules is not None and (rules.internal, rules.external)[policy == "external"].action == "drop":
+                        found.add(key)
+                    else:
+                        found.discard(key)
+        for (family, policy), keys in self._no_local.items():
+            self.metrics.no_local.labels(family, policy).set(len(keys))
+
+
+def _time(text: str) -> float:
+    try:
+        return parse_time(text) if text else 0.0
+    except ValueError:
+        return 0.0

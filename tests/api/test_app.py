@@ -64,7 +64,7 @@ class TestCreate:
 
     async def test_twice_already_exists(self, client: Client) -> None:
         await client.create(CONFIGMAPS, config_map("a"))
-        with pytest.raises(StatusError, match='configmaps "a" already exists') as error:
+        with pytest.raises(StatusError, match=r'configmaps "a" already exists') as error:
             await client.create(CONFIGMAPS, config_map("a"))
         assert (error.value.code, error.value.reason) == (409, "AlreadyExists")
 
@@ -102,6 +102,86 @@ class TestCreate:
         assert response.status == code
         status = parsed(response)
         assert status["kind"] == "Status" and text in status["message"], status
+        assert await api.core.store.revision() == before
+
+    @pytest.mark.parametrize(
+        ("metadata", "causes"),
+        [
+            pytest.param(
+                {"name": "a", "finalizers": ["x y", "mine"]},
+                [
+                    ("metadata.finalizers", "name part must consist"),
+                    ("metadata.finalizers[0]", "name is neither a standard finalizer name"),
+                    ("metadata.finalizers[1]", "name is neither a standard finalizer name"),
+                ],
+                id="finalizers",
+            ),
+            pytest.param(
+                {"name": "a", "finalizers": ["orphan", "foregroundDeletion"]},
+                [("metadata.finalizers", "finalizer orphan and foregroundDeletion cannot be both set")],
+                id="both-policies",
+            ),
+            pytest.param(
+                {"generateName": "Web_-"},
+                [("metadata.generateName", 'Invalid value: "Web_-"'), ("metadata.name", 'Invalid value: "Web_-')],
+                id="generate-name",
+            ),
+            pytest.param(
+                {"name": "a", "generateName": "B"}, [("metadata.generateName", "RFC 1123")], id="unused-generate-name"
+            ),
+            pytest.param(
+                {"name": "a", "ownerReferences": [{"kind": "Pod", "name": "p"}]},
+                [
+                    ("metadata.ownerReferences.apiVersion", 'Invalid value: "": version must not be empty'),
+                    ("metadata.ownerReferences.uid", 'Invalid value: "": must not be empty'),
+                ],
+                id="owner",
+            ),
+            pytest.param(
+                {
+                    "name": "a",
+                    "ownerReferences": [
+                        {"apiVersion": "v1", "kind": "Pod", "name": n, "uid": n, "controller": True} for n in "pq"
+                    ],
+                },
+                [("metadata.ownerReferences", 'Found "true" in references for Pod/p and Pod/q')],
+                id="two-controllers",
+            ),
+        ],
+    )
+    async def test_bad_metadata(self, api: Api, metadata: Obj, causes: list[tuple[str, str]]) -> None:
+        response = await ask(api, "POST", "/api/v1/namespaces/default/configmaps", {"metadata": metadata})
+        found = parsed(response)["details"]["causes"]
+        assert response.status == 422 and [c["field"] for c in found] == [field for field, _ in causes]
+        assert all(text in cause["message"] for cause, (_, text) in zip(found, causes, strict=True)), found
+
+    @pytest.mark.parametrize(
+        ("method", "kind"), [("POST", "CreateOptions"), ("PUT", "UpdateOptions"), ("PATCH", "PatchOptions")]
+    )
+    @pytest.mark.parametrize(
+        ("query", "text"),
+        [
+            ("dryRun=Some", 'dryRun: Unsupported value: ["Some"]: supported values: "All"'),
+            (f"fieldManager={'x' * 129}", "fieldManager: Too long: may not be more than 128 bytes"),
+            (
+                "fieldManager=a\x7fb",
+                'fieldManager: Invalid value: "a\\x7fb": should only contain printable characters',
+            ),
+            (
+                "fieldValidation=Some",
+                'fieldValidation: Unsupported value: "Some": supported values: "", "Ignore", "Strict", "Warn"',
+            ),
+        ],
+    )
+    async def test_bad_options_write_nothing(self, api: Api, method: str, kind: str, query: str, text: str) -> None:
+        await ask(api, "POST", "/api/v1/namespaces/default/configmaps", config_map("a"))
+        before = await api.core.store.revision()
+        path = "/api/v1/namespaces/default/configmaps" + ("" if method == "POST" else "/a")
+        body, merge = config_map("b" if method == "POST" else "a", {"k": "v"}), "application/merge-patch+json"
+        response = await ask(
+            api, method, f"{path}?{query}", body, **({"content_type": merge} if method == "PATCH" else {})
+        )
+        assert response.status == 422 and parsed(response)["message"] == f'{kind}.meta.k8s.io "" is invalid: {text}'
         assert await api.core.store.revision() == before
 
     async def test_dry_run_stores_nothing(self, api: Api) -> None:
@@ -188,7 +268,7 @@ class TestUpdate:
         assert (await ask(api, "PUT", path, elsewhere)).status == 400
 
     async def test_missing_is_not_created(self, client: Client) -> None:
-        with pytest.raises(StatusError, match='configmaps "a" not found'):
+        with pytest.raises(StatusError, match=r'configmaps "a" not found'):
             await client.update(CONFIGMAPS, config_map("a"))
 
 
@@ -267,7 +347,9 @@ class TestDelete:
         await client.create(NAMESPACES, {"metadata": {"name": "n"}, "spec": {"finalizers": ["kubernetes"]}})
         marked = await client.delete(NAMESPACES, "n")
         assert marked["status"]["phase"] == "Terminating"
-        with pytest.raises(StatusError, match="because it is being terminated") as error:
+        with pytest.raises(
+            StatusError, match=r'configmaps "a" is forbidden: .* because it is being terminated'
+        ) as error:
             await client.create(CONFIGMAPS, {"metadata": {"name": "a", "namespace": "n"}})
         assert error.value.code == 403
         body = {"metadata": {"name": "n"}, "spec": {"finalizers": []}}
@@ -580,4 +662,4 @@ class TestRefusals:
         assert response.status == 401 and parsed(response)["message"] == "Unauthorized"
         for path in ("/healthz", "/livez", "/readyz", "/version"):
             assert (await api.handle(Request("GET", path))).status == 200
-        assert (await api.handle(Request("GET", "/api"))).status == 401
+        assert (await api.handle(Request("GET", "/api"))).status == 403

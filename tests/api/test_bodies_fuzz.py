@@ -20,7 +20,7 @@ from seamark.store.memory import MemoryStore
 from seamark.testing.clock import FakeClock
 
 STORED = [row for row in build_registry().rows if row.stored]
-WHO = Identity("jane")
+WHO = Identity("jane", ("system:masters",))
 SCALARS: dict[str, list[Any]] = {
     "string": ["", "a", "A_b", "None", "ClientIP", "10.96.0.5", "NodePort", "x" * 300, "80%", "é"],
     "bool": [True, False],
@@ -91,7 +91,8 @@ async def test_no_body_breaks_the_server(row: Resource, seed: int) -> None:
         strategic = {"content-type": "application/strategic-merge-patch+json"}
         for patch in (merge, strategic):
             patched = await api.handle(Request("PATCH", f"{path}/n{number}", (), patch, other, WHO))
-            assert patched.status < 500, (body, other, patched.body)
+            foreseen = b"does not contain declared merge key" in patched.body  # Kubernetes answers 500 to that
+            assert patched.status < 500 or foreseen, (body, other, patched.body)
         if "status" in row.subresources:
             answer = await api.handle(Request("PATCH", f"{path}/n{number}/status", (), merge, other, WHO))
             assert answer.status < 500, (body, other, answer.body)

@@ -15,12 +15,11 @@ from seamark.api.core import Call
 from seamark.api.metadata import check_kind
 from seamark.api.negotiation import JSON, PROTOBUF, YAML, body_media_type
 from seamark.api.objects import Obj
+from seamark.api.options import validation_policy
 from seamark.machinery import protobuf, schema
-from seamark.machinery.status import StatusError, bad_request
+from seamark.machinery.status import bad_request
 from seamark.machinery.strict import conform_object, find_duplicates, strict_error
 from seamark.machinery.wire import Request
-
-_POLICIES = ("Warn", "Strict", "Ignore")
 
 
 class _Loader(yaml.CSafeLoader):
@@ -76,16 +75,6 @@ def _duplicates(body: bytes, kind: str) -> tuple[str, ...]:
         return find_duplicates(body)
     except RecursionError:
         raise bad_request(f"the object provided is unrecognized (must be of type {kind}): nested too deeply") from None
-
-
-def validation_policy(request: Request) -> str:
-    """Raises 422 for a policy that does not exist."""
-    policy = request.param("fieldValidation") or "Warn"
-    if policy not in _POLICIES:
-        listed = ", ".join(f'"{p}"' for p in _POLICIES)
-        message = f'fieldValidation: Unsupported value: "{policy}": supported values: {listed}'
-        raise StatusError(422, "Invalid", f'CreateOptions.meta.k8s.io "" is invalid: {message}')
-    return policy
 
 
 def conform(request: Request, obj: Obj, *, repeated: tuple[str, ...] = ()) -> tuple[Obj, tuple[str, ...]]:

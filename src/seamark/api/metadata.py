@@ -12,7 +12,7 @@ from typing import Any
 from seamark.api.core import Call, Core
 from seamark.api.objects import Obj
 from seamark.machinery.clock import format_time
-from seamark.machinery.fielderrors import forbidden, invalid, required
+from seamark.machinery.fielderrors import forbidden, invalid, quote, required
 from seamark.machinery.names import (
     generate_name,
     name_suffix,
@@ -20,12 +20,14 @@ from seamark.machinery.names import (
     validate_label_value,
     validate_path_segment,
     validate_qualified_name,
+    without_trailing_dash,
 )
 from seamark.machinery.status import Cause, StatusError, bad_request, internal
 from seamark.resources.registry import Resource
 
 _SERVER_OWNED = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds")
 _ANNOTATIONS_MAX = 256 << 10
+_STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 
 
 def check_kind(obj: Any, api_version: str, kind: str) -> Obj:
@@ -100,7 +102,13 @@ def begin_update(core: Core, call: Call, obj: Obj, old: Obj) -> None:
 
 
 def bump_generation(row: Resource, obj: Obj, old: Obj) -> None:
-    if row.has_generation and obj.get("spec") != old.get("spec"):
+    """For a write of the object itself; one of its status never moves the generation."""
+    if not row.has_generation:
+        return
+    moved = obj.get("spec") != old.get("spec")
+    if row.annotations_move_generation:
+        moved |= (obj["metadata"].get("annotations") or {}) != (old["metadata"].get("annotations") or {})
+    if moved:
         obj["metadata"]["generation"] = int(old["metadata"].get("generation", 0)) + 1
 
 
@@ -135,12 +143,15 @@ def parse_revision(text: str) -> int:
 def validate_metadata(row: Resource, obj: Obj) -> list[Cause]:
     """ObjectMeta as every kind shares it; the name by the row's own rule."""
     meta = obj["metadata"]
-    name = meta.get("name")
-    if not isinstance(name, str) or not name:
-        return [required("metadata.name", "name or generateName is required")]
     rule = row.validate_name or validate_dns1123_subdomain
-    causes = [invalid("metadata.name", name, text) for text in (*validate_path_segment(name), *rule(name))]
-    causes += _validate_map(meta, "labels") + _validate_map(meta, "annotations")
+    causes: list[Cause] = []
+    if base := meta.get("generateName"):
+        causes += [invalid("metadata.generateName", base, text) for text in rule(without_trailing_dash(base))]
+    if name := meta.get("name"):
+        causes += [invalid("metadata.name", name, text) for text in (*validate_path_segment(name), *rule(name))]
+    else:
+        causes.append(required("metadata.name", "name or generateName is required"))
+    causes += validate_map(meta, "labels") + validate_map(meta, "annotations")
     causes += _validate_finalizers(meta.get("finalizers"))
     return causes + _validate_owners(meta.get("ownerReferences"))
 
@@ -152,11 +163,12 @@ def validate_metadata_update(obj: Obj, old: Obj) -> list[Cause]:
     added = set(obj["metadata"].get("finalizers") or ()) - set(old["metadata"].get("finalizers") or ())
     if not added:
         return []
-    detail = f"no new finalizers can be added if the object is being deleted, found new finalizers {sorted(added)}"
+    listed = "[]string{" + ", ".join(quote(name) for name in sorted(added)) + "}"  # Go's %#v
+    detail = f"no new finalizers can be added if the object is being deleted, found new finalizers {listed}"
     return [forbidden("metadata.finalizers", detail)]
 
 
-def _validate_map(meta: dict[str, Any], field: str) -> list[Cause]:
+def validate_map(meta: dict[str, Any], field: str) -> list[Cause]:
     found = meta.get(field)
     where = f"metadata.{field}"
     if found is None:
@@ -176,14 +188,16 @@ def _validate_finalizers(found: Any) -> list[Cause]:
         return []
     if not isinstance(found, list) or not all(isinstance(f, str) for f in found):
         return [invalid("metadata.finalizers", found, "must be a list of strings")]
-    causes = [
-        invalid(f"metadata.finalizers[{i}]", f, text)
-        for i, f in enumerate(found)
-        for text in validate_qualified_name(f)
-    ]
+    causes = [invalid("metadata.finalizers", f, text) for f in found for text in validate_qualified_name(f)]
     if "orphan" in found and "foregroundDeletion" in found:
-        causes.append(invalid("metadata.finalizers", found, "orphan and foregroundDeletion cannot both be set"))
-    return causes
+        detail = "finalizer orphan and foregroundDeletion cannot be both set"
+        causes.append(invalid("metadata.finalizers", found, detail))
+    unknown = "name is neither a standard finalizer name nor is it fully qualified"
+    return causes + [
+        invalid(f"metadata.finalizers[{i}]", f, unknown)
+        for i, f in enumerate(found)
+        if "/" not in f and f not in _STANDARD_FINALIZERS
+    ]
 
 
 def _validate_owners(found: Any) -> list[Cause]:
@@ -191,14 +205,18 @@ def _validate_owners(found: Any) -> list[Cause]:
         return []
     if not isinstance(found, list) or not all(isinstance(o, dict) for o in found):
         return [invalid("metadata.ownerReferences", found, "must be a list of objects")]
+    where = "metadata.ownerReferences"  # Kubernetes gives no index here
     causes = [
-        required(f"metadata.ownerReferences[{i}].{field}")
-        for i, owner in enumerate(found)
+        invalid(f"{where}.{field}", "", "version must not be empty" if field == "apiVersion" else "must not be empty")
+        for owner in found
         for field in ("apiVersion", "kind", "name", "uid")
         if not owner.get(field)
     ]
-    controllers = [o.get("name") for o in found if o.get("controller")]
+    controllers = [f"{o.get('kind', '')}/{o.get('name', '')}" for o in found if o.get("controller")]
     if len(controllers) > 1:
-        detail = f"Only one reference can have Controller set to true. Found {len(controllers)}: {controllers}"
-        causes.append(invalid("metadata.ownerReferences", controllers, detail))
+        detail = (
+            "Only one reference can have Controller set to true. "
+            f'Found "true" in references for {controllers[0]} and {controllers[1]}'
+        )
+        causes.append(invalid(where, found, detail))
     return causes

@@ -6,9 +6,11 @@ not stored: the resourceVersion stays, no event goes out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+from seamark.api.authz.admission import admit_create, admit_update
 from seamark.api.core import Call, Core, Target
 from seamark.api.metadata import (
     begin_create,
@@ -18,6 +20,7 @@ from seamark.api.metadata import (
     give_name,
     parse_revision,
     stamp_manager,
+    validate_map,
     validate_metadata,
     validate_metadata_update,
 )
@@ -33,7 +36,7 @@ from seamark.machinery.status import (
     invalid,
     not_found,
 )
-from seamark.resources.registry import Reference, Resource
+from seamark.resources.registry import Resource
 from seamark.store.base import Entry, KeyExistsError, RevisionMismatchError
 
 _NAME_TRIES = 8  # as apiserver since 1.30
@@ -69,11 +72,12 @@ async def create_object(core: Core, call: Call, obj: Obj) -> Written:
     check_place(call, obj)
     begin_create(core, call, obj)
     generated = give_name(core, obj)
-    await check_namespace(core, call.target)
+    await check_namespace(core, call.target, obj["metadata"].get("name") or "")
     if row.default:
         row.default(obj)
     if row.prepare_create:
         row.prepare_create(obj)
+    await admit_create(core, call, obj)
     await _admit(core, row, obj)
     refuse(row, obj, validate_metadata(row, obj) + (row.validate(obj) if row.validate else []))
     warnings = tuple(row.warnings(obj)) if row.warnings else ()
@@ -100,16 +104,6 @@ async def _admit(core: Core, row: Resource, obj: Obj) -> None:
     row.admit(obj, found)
 
 
-async def _look_up(core: Core, references: Sequence[Reference]) -> list[Obj | None]:
-    """What the references name; None for what is not there."""
-    found: list[Obj | None] = []
-    for gvr, namespace, name in references:
-        served = core.registry.find(gvr.group, gvr.version, gvr.resource)
-        entry = await core.store.get(key=served[0].key(namespace, name)) if served else None
-        found.append(unpack_entry(entry) if entry else None)
-    return found
-
-
 async def _insert(core: Core, call: Call, obj: Obj, warnings: tuple[str, ...]) -> Written:
     row, name = call.target.row, obj["metadata"]["name"]
     key = row.key(call.target.namespace, name)
@@ -129,7 +123,7 @@ async def _insert(core: Core, call: Call, obj: Obj, warnings: tuple[str, ...]) -
     return Written(value, entry.revision, created=True, warnings=warnings)
 
 
-async def check_namespace(core: Core, target: Target) -> None:
+async def check_namespace(core: Core, target: Target, name: str) -> None:
     """NamespaceLifecycle: the namespace must exist, and nothing new goes into one that is being deleted."""
     if not target.namespace or target.row.gvr.kind == "Namespace":
         return
@@ -141,7 +135,7 @@ async def check_namespace(core: Core, target: Target) -> None:
     if namespace["metadata"].get("deletionTimestamp"):
         error = forbidden(
             target.row.gvr.resource,
-            target.name,
+            name,
             f"unable to create new content in namespace {target.namespace} because it is being terminated",
             group=target.row.gvr.group,
         )
@@ -194,12 +188,14 @@ async def _replace(core: Core, call: Call, new: Obj, old: Obj, entry: Entry) -> 
     row, target = call.target.row, call.target
     begin_update(core, call, new, old)
     causes = _prepare(call, new, old)
+    await admit_update(core, call, new, old)
     refuse(row, new, causes)
     warnings = tuple(row.warnings(new)) if row.warnings else ()
     with core.pools.reserve(old) as reservation:
         if row.allocate and not target.subresource:
             refuse(row, new, row.allocate(new, old, reservation))
-        bump_generation(row, new, old)
+        if target.subresource != "status":
+            bump_generation(row, new, old)
         new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
         if same(new, old):
             return Written(entry.value, entry.revision, warnings=warnings)
@@ -225,11 +221,13 @@ def _prepare(call: Call, new: Obj, old: Obj) -> list[Cause]:
     """Puts back what this write may not change, fills defaults, and tells what is wrong with the result."""
     row, subresource = call.target.row, call.target.subresource
     if subresource == "status":
+        annotations = new["metadata"].get("annotations")
         for field in (new.keys() | old.keys()) - {"status"}:
             _keep(new, old, field)
+        causes = _keep_status_annotations(new, annotations)
         if row.prepare_status:
             row.prepare_status(new, old)
-        return row.validate_status(new, old) if row.validate_status else []
+        return causes + (row.validate_status(new, old) if row.validate_status else [])
     if subresource not in ("", "scale"):
         return []  # binding and finalize change one field by their own rules
     if "status" in row.subresources:
@@ -241,6 +239,15 @@ def _prepare(call: Call, new: Obj, old: Obj) -> list[Cause]:
     causes = validate_metadata(row, new) + validate_metadata_update(new, old)
     causes += row.validate(new) if row.validate else []
     return causes + (row.validate_update(new, old) if row.validate_update else [])
+
+
+def _keep_status_annotations(new: Obj, annotations: Any) -> list[Cause]:
+    """Annotations alone may be written along with a status: controllers keep notes there (a Deployment's revision)."""
+    new["metadata"].pop("annotations", None)
+    if not annotations:
+        return []
+    new["metadata"]["annotations"] = annotations
+    return validate_map(new["metadata"], "annotations")
 
 
 def _keep(new: Obj, old: Obj, field: str) -> None:

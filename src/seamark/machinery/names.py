@@ -77,13 +77,13 @@ def _size(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
-def _without_trailing_dash(name: str) -> str:
+def without_trailing_dash(name: str) -> str:
     """A generateName ``web-`` is judged as if the last two characters were one letter, as the API does."""
     return f"{name[:-2]}a" if len(name) > 1 and name.endswith("-") else name
 
 
 def validate_dns1123_label(value: str, *, prefix: bool = False) -> list[str]:
-    value = _without_trailing_dash(value) if prefix else value
+    value = without_trailing_dash(value) if prefix else value
     messages = [_too_long(LABEL_MAX)] if _size(value) > LABEL_MAX else []
     if not _LABEL_RE.fullmatch(value):
         dotted = _SUBDOMAIN_RE.fullmatch(value)
@@ -93,7 +93,7 @@ def validate_dns1123_label(value: str, *, prefix: bool = False) -> list[str]:
 
 
 def validate_dns1123_subdomain(value: str, *, prefix: bool = False) -> list[str]:
-    value = _without_trailing_dash(value) if prefix else value
+    value = without_trailing_dash(value) if prefix else value
     messages = [_too_long(SUBDOMAIN_MAX)] if _size(value) > SUBDOMAIN_MAX else []
     if not _SUBDOMAIN_RE.fullmatch(value):
         messages.append(_pattern_message(_SUBDOMAIN_RULE, _SUBDOMAIN, "example.com"))
@@ -108,7 +108,7 @@ def validate_wildcard_subdomain(value: str) -> list[str]:
 
 
 def validate_dns1035_label(value: str, *, prefix: bool = False) -> list[str]:
-    value = _without_trailing_dash(value) if prefix else value
+    value = without_trailing_dash(value) if prefix else value
     messages = [_too_long(LABEL_MAX)] if _size(value) > LABEL_MAX else []
     if not _DNS1035_RE.fullmatch(value):
         messages.append(_pattern_message(_DNS1035_RULE, _DNS1035, "my-name", "abc-123"))

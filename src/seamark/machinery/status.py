@@ -57,6 +57,8 @@ class StatusError(Exception):
             "reason": self.reason,
             "code": self.code,
         }
+        if not self.reason:
+            del status["reason"]
         if self.details:
             status["details"] = self.details
         return status

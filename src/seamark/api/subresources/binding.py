@@ -9,9 +9,9 @@ from seamark.api.body import decode_as
 from seamark.api.core import Call, Core
 from seamark.api.metadata import check_place
 from seamark.api.objects import Obj
+from seamark.api.options import check_write_options
 from seamark.api.respond import respond_json
 from seamark.api.routing import unknown_resource
-from seamark.api.verbs.create import check_dry_run
 from seamark.api.writes import update_object
 from seamark.machinery.clock import format_time
 from seamark.machinery.fielderrors import not_supported, required
@@ -20,7 +20,7 @@ from seamark.machinery.wire import Response
 
 
 async def binding(core: Core, call: Call) -> Response:
-    check_dry_run(call)
+    check_write_options(call.request)
     body, warnings = decode_as(call, "v1", "Binding")
     check_place(call, body)
     call = _of_pod(core, call, body)

@@ -8,8 +8,8 @@ from seamark.api.body import conform, decode_as
 from seamark.api.core import Call, Core
 from seamark.api.metadata import check_kind, check_place
 from seamark.api.objects import Obj, unpack, unpack_entry
+from seamark.api.options import check_write_options
 from seamark.api.respond import representation, respond_encoded
-from seamark.api.verbs.create import check_dry_run
 from seamark.api.verbs.patch import decode_patch, select_patch
 from seamark.api.writes import Written, missing, update_object
 from seamark.machinery.fielderrors import invalid as invalid_cause
@@ -28,7 +28,7 @@ async def get_scale(core: Core, call: Call) -> Response:
 
 
 async def update_scale(core: Core, call: Call) -> Response:
-    check_dry_run(call)
+    check_write_options(call.request)
     body, warnings = decode_as(call, API_VERSION, KIND)
     check_place(call, body)
     written = await update_object(core, call, lambda current: _scaled(current, body), retry=False)
@@ -36,7 +36,7 @@ async def update_scale(core: Core, call: Call) -> Response:
 
 
 async def patch_scale(core: Core, call: Call) -> Response:
-    check_dry_run(call)
+    check_write_options(call.request)
     apply = select_patch(call.request.headers.get("content-type", ""), API_VERSION, KIND)
     patch = decode_patch(call.request.body)
 

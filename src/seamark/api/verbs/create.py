@@ -5,14 +5,14 @@ from __future__ import annotations
 from seamark.api.body import decode_object
 from seamark.api.core import Call, Core
 from seamark.api.objects import unpack
+from seamark.api.options import check_write_options
 from seamark.api.respond import respond_entry, respond_object, served
 from seamark.api.writes import Written, create_object
-from seamark.machinery.status import StatusError
 from seamark.machinery.wire import Response
 
 
 async def create(core: Core, call: Call) -> Response:
-    check_dry_run(call)
+    check_write_options(call.request)
     obj, warnings = decode_object(call)
     written = await create_object(core, call, obj)
     return respond_written(core, call, written, warnings)
@@ -29,11 +29,3 @@ def respond_written(core: Core, call: Call, written: Written, warnings: tuple[st
         response = respond_object(core, call, served(call, obj), status=status)
     response.warnings = (*warnings, *written.warnings)
     return response
-
-
-def check_dry_run(call: Call) -> None:
-    """``dryRun`` is All or absent; anything else must not turn into a real write."""
-    for value in call.request.params("dryRun"):
-        if value != "All":
-            message = f'dryRun: Unsupported value: "{value}": supported values: "All"'
-            raise StatusError(422, "Invalid", f'CreateOptions.meta.k8s.io "" is invalid: {message}', details={})

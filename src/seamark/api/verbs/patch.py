@@ -15,7 +15,8 @@ from seamark.api.body import conform
 from seamark.api.core import Call, Core
 from seamark.api.metadata import check_kind, check_place
 from seamark.api.objects import Obj
-from seamark.api.verbs.create import check_dry_run, respond_written
+from seamark.api.options import check_write_options
+from seamark.api.verbs.create import respond_written
 from seamark.api.writes import update_object
 from seamark.machinery import schema
 from seamark.machinery.patch import apply_json_patch, apply_merge_patch, apply_strategic_merge
@@ -31,7 +32,7 @@ APPLY_PATCH = "application/apply-patch+yaml"
 
 
 async def patch(core: Core, call: Call) -> Response:
-    check_dry_run(call)
+    check_write_options(call.request)
     apply = parse_patch(call)
     warnings: tuple[str, ...] = ()
 

@@ -6,7 +6,8 @@ from seamark.api.body import decode_object
 from seamark.api.core import Call, Core
 from seamark.api.metadata import check_place
 from seamark.api.objects import Obj
-from seamark.api.verbs.create import check_dry_run, respond_written
+from seamark.api.options import check_write_options
+from seamark.api.verbs.create import respond_written
 from seamark.api.writes import create_object, update_object
 from seamark.machinery.jsonvalue import copy_json
 from seamark.machinery.status import StatusError
@@ -14,7 +15,7 @@ from seamark.machinery.wire import Response
 
 
 async def update(core: Core, call: Call) -> Response:
-    check_dry_run(call)
+    check_write_options(call.request)
     body, warnings = decode_object(call)
     check_place(call, body)
 

@@ -82,7 +82,7 @@ class DeploymentController:
                 await caches.delete(REPLICASETS, rs)
             case _:
                 patch = {"metadata": {"annotations": {REVISION: action.revision}}}
-                await caches.patch(DEPLOYMENTS, d.key, patch)
+                await caches.patch(DEPLOYMENTS, d.key, patch, subresource="status")  # moves no generation
 
     async def _create(self, d: Deployment, obj: dict[str, object]) -> None:
         try:

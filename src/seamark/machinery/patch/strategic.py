@@ -19,7 +19,7 @@ from seamark.machinery import schema
 from seamark.machinery.jsonvalue import MAX_DEPTH, copy_json, is_deeper, json_kind
 from seamark.machinery.patch.refusal import unfit_patch
 from seamark.machinery.schema import Field, Message
-from seamark.machinery.status import bad_request
+from seamark.machinery.status import StatusError, bad_request
 
 Obj = dict[str, Any]
 List = list[Any]
@@ -35,6 +35,10 @@ class _BadPatch(Exception):
     """What makes the patch unusable; becomes a 400."""
 
 
+class _NoMergeKeyError(Exception):
+    """An element that cannot be told from others; Kubernetes answers 500 without a reason."""
+
+
 def apply_strategic_merge(obj: Obj, patch: Any, *, kind: Message) -> Obj:
     """The patched object. A malformed patch is a 400, one that does not fit the lists a 422."""
     if not isinstance(patch, dict):
@@ -45,6 +49,8 @@ def apply_strategic_merge(obj: Obj, patch: Any, *, kind: Message) -> Obj:
         return _merge_map(copy_json(obj), patch, kind)
     except _BadPatch as error:
         raise bad_request(str(error)) from None
+    except _NoMergeKeyError as error:
+        raise StatusError(500, "", str(error)) from None
 
 
 def _merge_map(target: Obj, patch: Obj, message: Message | None) -> Obj:
@@ -174,7 +180,7 @@ def _apply_element_directives(present: List, patch: List, key: str) -> tuple[Lis
 
 def _key_of(item: Obj, key: str) -> Any:
     if key not in item:
-        raise _BadPatch(f"map: {_go_map(item)} does not contain declared merge key: {key}")
+        raise _NoMergeKeyError(f"map: {_go_map(item)} does not contain declared merge key: {key}")
     return item[key]
 
 

@@ -109,6 +109,7 @@ DEPLOYMENT = Resource(
     ),
     subresources=("scale", "status"),
     has_generation=True,
+    annotations_move_generation=True,
     default=default_deployment,
     prepare_create=prepare_create,
     prepare_update=prepare_update,

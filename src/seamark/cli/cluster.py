@@ -62,6 +62,21 @@ async def first_of(*tasks: asyncio.Task[None]) -> None:
         task.result()
 
 
+def listen_for_pods(pin: Path | None, address: str, port: int) -> socket.socket:
+    """The API server's socket on the first node's own address, where ``default/kubernetes`` leads pods."""
+    family, kind = socket.AF_INET, socket.SOCK_STREAM
+    listener = netns.open_socket(pin, family, kind) if pin is not None else socket.socket(family, kind)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        raise UserError(f"up: port {port} on {address}: {error.strerror}; end what uses it, or give --port") from None
+    listener.setblocking(False)
+    return listener
+
+
 class Cluster:
     """``start`` raises UserError, or the error of the part that failed; ``stop`` is safe after either."""
 
@@ -85,6 +100,8 @@ class Cluster:
                 made = await asyncio.to_thread(self._build_fabric)
                 said.append(f"network of {settings.nodes} node(s) {'made' if made else 'adopted'}")
         with stages.stage("starting the API server") as said:
+            if settings.nodes and settings.host:
+                self._sockets.append(listen_for_pods(None, self._node_address(0), settings.port))
             pki = self._make_pki()
             await self._start_api(pki)
             write_private(kubeconfig, render_kubeconfig(pki, self._url, token=False).encode())
@@ -145,7 +162,12 @@ class Cluster:
         return None if self._settings.host else self._data.namespace(name)
 
     def _node_address(self, index: int) -> str:
-        return fabric.machine_address() if self._settings.host else self._settings.node_address(index)
+        if not self._settings.host:
+            return self._settings.node_address(index)
+        try:
+            return fabric.machine_address()
+        except OSError as error:
+            raise UserError(f"up: --host: this machine has no address to the outside: {error.strerror}") from None
 
     def _build_fabric(self) -> bool:
         settings = self._settings
@@ -154,17 +176,8 @@ class Cluster:
             for i, name in enumerate(settings.node_names)
         ]
         made = fabric.build_fabric(self._data.namespaces, nodes, cidr=FABRIC_CIDR)
-        self._sockets.append(self._listen_on_node(settings.node_names[0], nodes[0].address))
+        self._sockets.append(listen_for_pods(self._pin(settings.node_names[0]), nodes[0].address, API_PORT_ON_NODE))
         return made
-
-    def _listen_on_node(self, name: str, address: str) -> socket.socket:
-        """The API server's socket inside the first node, where pods reach it through ``default/kubernetes``."""
-        listener = netns.open_socket(self._data.namespace(name), socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((address, API_PORT_ON_NODE))
-        listener.listen(1024)
-        listener.setblocking(False)
-        return listener
 
     def _make_pki(self) -> Pki:
         settings = self._settings

@@ -135,15 +135,9 @@ def shell(
       seamark shell node1
       seamark shell master1 -- curl -s 10.96.0.1:443
     """
-    from seamark.linux import netns
+    from seamark.cli.shell import run_shell
 
-    data = _data(data_dir)
-    pin = data.namespace(node)
-    if not netns.exists(pin):
-        found = sorted(p.name for p in data.namespaces.iterdir()) if data.namespaces.is_dir() else []
-        raise UserError(f"shell: no node {node} runs in {data.root}; there are: {', '.join(found) or 'none'}")
-    argv = netns.command(pin, *(command or [os.environ.get("SHELL", "/bin/sh")]))
-    os.execvp(argv[0], argv)
+    run_shell(_data(data_dir), node, command or [os.environ.get("SHELL", "/bin/sh")])
 
 
 @app.command()

@@ -39,6 +39,7 @@ class Node:
         self.clock = clock
         self.state_dir = state_dir
         self.runtime = FakeRuntime(clock)
+        self.guarded = False  # asked before a pod is told to end; counts from the next ``restart``
         self.asked_to_leave: list[str] = []  # addresses of which the agent asked whether connections still come
         self.may_leave = asyncio.Event()
         self.may_leave.set()
@@ -60,7 +61,7 @@ class Node:
             cluster_dns=("10.96.0.10",),
             resolv_conf=resolv,
             hosts=hosts,
-            unrouted=self._unrouted,
+            unrouted=self._unrouted if self.guarded else None,
         )
         return NodeAgent(
             config,

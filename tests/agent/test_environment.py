@@ -19,6 +19,7 @@ CONFIGS = {
     Ref("ConfigMap", "conf"): codec.convert({"data": {"k": "v", "a=b": "x"}}, ConfigMap),
     Ref("Secret", "secret"): codec.convert({"data": {"token": "aGk="}}, Secret),
     Ref("ConfigMap", "gone"): None,
+    Ref("ConfigMap", "pictures"): codec.convert({"data": {"title": "x"}, "binaryData": {"icon": "AAEC"}}, ConfigMap),
 }
 SERVICES = {"WEB_SERVICE_HOST": "10.96.0.7", "OTHER_SERVICE_HOST": "10.96.0.8"}
 
@@ -81,6 +82,12 @@ class TestOrder:
         found = plan(body)
         assert dict(found.variables)["k"] == "own"
         assert found.skipped == ("ConfigMap shop/conf key 'a=b'",)
+
+    def test_binary_data_is_for_files_alone(self) -> None:
+        found = dict(plan({"envFrom": [{"configMapRef": {"name": "pictures"}}]}).variables)
+        assert (found["title"], "icon" in found) == ("x", False)
+        with pytest.raises(ConfigError, match="couldn't find key icon in ConfigMap shop/pictures"):
+            env(ref(configMapKeyRef={"name": "pictures", "key": "icon"}))
 
     def test_prefix(self) -> None:
         body = {"envFrom": [{"secretRef": {"name": "secret"}, "prefix": "S_"}]}

@@ -5,7 +5,15 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+import pytest
+
 from seamark.agent.worker import LEAVE_LINGER, LEAVE_PATIENCE
+
+
+@pytest.fixture(autouse=True)
+async def _guarded(node: Any) -> None:
+    node.guarded = True
+    await node.restart()
 
 
 async def test_sigterm_waits_until_no_rule_leads_to_the_pod(node: Any) -> None:

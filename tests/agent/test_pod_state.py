@@ -170,9 +170,19 @@ class TestEnded:
         assert only(status)["state"]["terminated"]["reason"] == "ContainerStatusUnknown"
 
     def test_deadline(self) -> None:
-        late = pod(activeDeadlineSeconds=1, status={"startTime": "2023-11-14T22:13:00Z"})
-        status = compute_status(look(late, running()))
+        late = pod(activeDeadlineSeconds=1, status={"startTime": "2023-11-14T22:13:00Z", "phase": "Running"})
+        status = compute_status(look(late, ended(137)))
         assert (status["phase"], status["reason"]) == ("Failed", "DeadlineExceeded")
+
+    def test_the_end_is_shown_when_nothing_runs_any_more(self) -> None:
+        late = pod(activeDeadlineSeconds=1, status={"startTime": "2023-11-14T22:13:00Z", "phase": "Running"})
+        status = compute_status(look(late, running()))
+        assert (status["phase"], "reason" in status) == ("Running", False)
+        assert condition(status, "Ready")["status"] == "False"
+        sidecar = [{"name": "proxy", "image": "web:1", "restartPolicy": "Always"}]
+        served = pod(inits=sidecar, restartPolicy="Never", status={"phase": "Running"})
+        assert compute_status(look(served, ended(0), running("proxy")))["phase"] == "Running"
+        assert compute_status(look(served, ended(0), ended(0, "proxy")))["phase"] == "Succeeded"
 
 
 class TestReadiness:

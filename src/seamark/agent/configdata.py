@@ -18,7 +18,12 @@ class ConfigMap(Object, frozen=True):
 
     @property
     def entries(self) -> dict[str, bytes]:
-        return {**{k: v.encode() for k, v in (self.data or {}).items()}, **(self.binary_data or {})}
+        return {**self.texts, **(self.binary_data or {})}
+
+    @property
+    def texts(self) -> dict[str, bytes]:
+        """What may become variables: ``binaryData`` is for files alone."""
+        return {k: v.encode() for k, v in (self.data or {}).items()}
 
 
 class Secret(Object, frozen=True):
@@ -27,6 +32,10 @@ class Secret(Object, frozen=True):
     @property
     def entries(self) -> dict[str, bytes]:
         return self.data or {}
+
+    @property
+    def texts(self) -> dict[str, bytes]:
+        return self.entries
 
 
 class Ref(NamedTuple):

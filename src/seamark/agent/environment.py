@@ -121,11 +121,11 @@ def _key(ref: Ref, wanted: KeyRef, namespace: str, configs: Configs) -> str | No
         if wanted.optional:
             return None
         raise ConfigError(missing(ref))
-    if wanted.key not in found.entries:
+    if wanted.key not in found.texts:
         if wanted.optional:
             return None
         raise ConfigError(f"couldn't find key {wanted.key} in {ref.kind} {namespace}/{ref.name}")
-    return found.entries[wanted.key].decode("utf-8", "replace")
+    return found.texts[wanted.key].decode("utf-8", "replace")
 
 
 def missing(ref: Ref) -> str:
@@ -143,7 +143,7 @@ def _imported(source: EnvFrom, pod: Pod, configs: Configs) -> tuple[dict[str, st
         if named.optional:
             return {}, []
         raise ConfigError(missing(ref))
-    pairs = [(source.prefix + key, value.decode("utf-8", "replace")) for key, value in sorted(found.entries.items())]
+    pairs = [(source.prefix + key, value.decode("utf-8", "replace")) for key, value in sorted(found.texts.items())]
     good = {key: value for key, value in pairs if _is_variable_name(key)}
     bad = [f"{ref.kind} {pod.metadata.namespace}/{ref.name} key {key!r}" for key, _ in pairs if key not in good]
     return good, bad

@@ -20,7 +20,7 @@ from seamark.agent.look import (
     select_attempts,
     select_current,
 )
-from seamark.agent.phase import DEADLINE_EXCEEDED, compute_phase, is_past_deadline
+from seamark.agent.phase import DEADLINE_EXCEEDED, compute_phase, is_any_running, is_past_deadline
 from seamark.agent.podplan import SHOW_PULL_ERROR, backoff_text
 from seamark.agent.podspec import Container, ContainerStatus, Pod, State
 from seamark.agent.refusals import REASON
@@ -36,8 +36,9 @@ Obj = dict[str, Any]
 def compute_status(look: Look) -> Obj:
     """The status this node answers for; keys it leaves out are not its own."""
     pod, phase = look.pod, compute_phase(look)
+    shown = _shown_phase(look, phase)
     status: Obj = {
-        "phase": phase,
+        "phase": shown,
         "conditions": compute_conditions(look, phase),
         "hostIP": look.host_ip,
         "hostIPs": [{"ip": look.host_ip}],
@@ -52,10 +53,17 @@ def compute_status(look: Look) -> Obj:
     ip = look.ip or (pod.status.pod_ip if phase in ("Succeeded", "Failed") else "")
     if ip:
         status |= {"podIP": ip, "podIPs": [{"ip": ip}]}
-    if phase == "Failed" and is_past_deadline(look) and not pod.is_finished:
+    if shown == "Failed" and is_past_deadline(look) and not pod.is_finished:
         status["reason"] = DEADLINE_EXCEEDED
         status["message"] = "Pod was active on the node longer than the specified deadline"
     return status
+
+
+def _shown_phase(look: Look, phase: str) -> str:
+    """A pod reaches its end only when nothing runs in it any more: whoever waits for that may take its place."""
+    if phase in ("Succeeded", "Failed") and is_any_running(look):
+        return look.pod.status.phase or "Pending"
+    return phase
 
 
 def container_id(uid: str, name: str, attempt: int) -> str:

@@ -18,7 +18,7 @@ def read_message(directory: PodDir, container: Container, ended: ContainerState)
     path = directory.log(container.name, ended.attempt)
     try:
         with path.open("rb") as file:
-            file.seek(find_tail(path, FALLBACK_LINES))
+            file.seek(find_tail(file.fileno(), FALLBACK_LINES))
             entries = file.read().split(b"\n")
     except OSError:
         return ""

@@ -24,7 +24,7 @@ def _pod_replaced(t: Tutorial) -> None:
     gone = t.set("VICTIM_IP", "kubectl get pod $VICTIM -o jsonpath='{.status.podIP}'")
     t.run(
         "seamark shell node2 --data-dir $DATA -- sh -c "
-        '"for i in \\$(seq 150); do curl -s --max-time 2 $CLUSTER_IP || echo failed \\$?; sleep 0.02; done" > $WORK/curling & CURLING=$!'
+        '"for i in \\$(seq 100); do curl -s --max-time 2 $CLUSTER_IP || echo failed \\$?; sleep 0.02; done" > $WORK/curling & CURLING=$!'
     )
     t.run("kubectl delete pod $VICTIM", rf'pod "{victim}" deleted')
     t.run("kubectl rollout status deployment my-nginx --timeout=30s", r"successfully rolled out")
@@ -35,7 +35,7 @@ def _pod_replaced(t: Tutorial) -> None:
         within=5,
     )
     t.run("kubectl get endpoints service-test", rf"{MORE}", within=10)
-    t.run("wait $CURLING; grep -c kubernetes $WORK/curling", r"^150$", why="150 requests meanwhile, 150 answers")
+    t.run("wait $CURLING; grep -c kubernetes $WORK/curling", r"^100$", why="100 requests meanwhile, 100 answers")
     t.run("grep failed $WORK/curling", status=1, why="no error")
 
 

@@ -41,6 +41,18 @@ async def test_but_not_for_ever(node: Any) -> None:
     await node.until_gone()
 
 
+async def test_nor_when_nobody_can_tell(node: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(ip: str) -> None:
+        raise RuntimeError("no proxy")
+
+    monkeypatch.setattr(node.may_leave, "wait", lambda: fail(""))
+    await node.create()
+    await node.until_running()
+    await node.delete()
+    await node.until_gone()
+    assert node.runtime.signals == [("web", signal.SIGTERM)]
+
+
 async def test_a_pod_deleted_without_grace_does_not_wait(node: Any) -> None:
     await node.create()
     await node.until_running()

@@ -49,6 +49,15 @@ def test_the_outside_is_refused_at_once(tmp_path: Path) -> None:
         fabric.remove_fabric(tmp_path)
 
 
+def test_an_address_that_no_pod_has_is_refused_at_once(tmp_path: Path) -> None:
+    try:
+        fabric.build_fabric(tmp_path, NODES, cidr=CIDR)
+        answer = inside(tmp_path / "master1", "ping", "-c1", "-W2", "10.244.1.9")
+        assert "Host Unreachable" in answer.stdout
+    finally:
+        fabric.remove_fabric(tmp_path)
+
+
 def test_a_standing_fabric_is_adopted(tmp_path: Path) -> None:
     try:
         assert fabric.build_fabric(tmp_path, NODES, cidr=CIDR)

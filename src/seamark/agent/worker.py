@@ -8,7 +8,6 @@ a container started or ended, a probe has a verdict, a ConfigMap changed, or the
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 from collections.abc import Coroutine
@@ -182,13 +181,17 @@ class PodWorker:
             self._leave = asyncio.create_task(self._wait_unrouted(look.ip), name=f"leave {self.pod.key}")
 
     async def _wait_unrouted(self, ip: str) -> None:
-        unrouted = self._context.config.unrouted
-        if unrouted is not None:
-            clock = self._context.clock
-            with contextlib.suppress(TimeoutError):
+        unrouted, clock = self._context.config.unrouted, self._context.clock
+        try:
+            if unrouted is not None:
                 await within(clock, LEAVE_PATIENCE, unrouted(ip))
                 await clock.sleep(LEAVE_LINGER)
-        self.wake()
+        except TimeoutError:
+            logger.info("still routed, ended all the same pod=%s", self.pod.key)
+        except Exception:  # whoever is asked may fail; the pod has to end nevertheless
+            logger.exception("cannot tell whether connections still come pod=%s", self.pod.key)
+        finally:
+            self.wake()
 
     async def _write_status(self, look: Look) -> None:
         written = await self._status.write(self.pod, lambda pod: compute_status(replace(look, pod=pod)))

@@ -73,9 +73,12 @@ def _build(directory: Path, nodes: Sequence[FabricNode], network: ipaddress.IPv4
     netns.run_in(fabric, lambda: _sysctl("net.ipv4.ip_forward", "1"))
     for node in nodes:
         _join(directory, node, network)
+    # so that its refusals reach pods as well
+    _ip(fabric, [f"route add {n.pod_cidr} via {n.address} dev {BRIDGE}" for n in nodes])
     for node in nodes:
         routes = [f"route add {n.pod_cidr} via {n.address} dev eth0" for n in nodes if n.name != node.name]
-        _ip(directory / node.name, [f"route add default via {address} dev eth0", *routes])
+        nobody = f"route add unreachable {node.pod_cidr}"  # an address that no pod has: said at once, sent nowhere
+        _ip(directory / node.name, [f"route add default via {address} dev eth0", nobody, *routes])
 
 
 def _join(directory: Path, node: FabricNode, network: ipaddress.IPv4Network) -> None:

@@ -18,16 +18,17 @@ from urllib.parse import parse_qsl
 
 import httptools
 
-from seamark.api.httprender import render_head, render_response
+from seamark.api.httprender import render_head, render_response, render_switch
 from seamark.api.objects import encode
 from seamark.api.respond import close_stream
+from seamark.api.streaming.channel import ByteChannel, RawUpgrade
 from seamark.api.websocket import Upgrade, WebSocket, render_handshake
 from seamark.machinery.status import StatusError
 from seamark.machinery.wire import Request, Response
 
 _log = logging.getLogger(__name__)
 
-Serve = Callable[[Request, bytes | None], Awaitable[Response | Upgrade]]
+Serve = Callable[[Request, bytes | None], Awaitable[Response | Upgrade | RawUpgrade]]
 """The request without identity, and the client's certificate (DER) where it showed one."""
 
 _LAST_ANSWER = 2.0  # seconds that a request under way has when the server closes
@@ -62,7 +63,7 @@ class HttpProtocol(asyncio.Protocol):
         self._deadline: float | None = None
         self._writable = asyncio.Event()
         self._writable.set()
-        self._socket: WebSocket | None = None
+        self._socket: WebSocket | ByteChannel | None = None  # once HTTP is over
         self._closing = False
         self._streaming = False
         self._reset()
@@ -163,11 +164,12 @@ class HttpProtocol(asyncio.Protocol):
         self._in_body = False
         url = httptools.parse_url(self._url)
         path = (url.path or b"/").decode("latin-1")
-        query = parse_qsl((url.query or b"").decode("latin-1"), keep_blank_values=True)
+        raw_query = (url.query or b"").decode("latin-1")
+        query = parse_qsl(raw_query, keep_blank_values=True)
         if not self._parser.should_keep_alive() or self._parser.get_http_version() == "1.0":
             self._headers["connection"] = self._headers.get("connection", "close")
         method = self._parser.get_method().decode("latin-1")
-        request = Request(method, path, tuple(query), self._headers, b"".join(self._body))
+        request = Request(method, path, tuple(query), self._headers, b"".join(self._body), raw_query=raw_query)
         self._waiting.append((request, self._parser.get_http_version() != "1.0"))
         if self._parser.should_upgrade():
             return  # HttpParserUpgrade follows
@@ -196,13 +198,13 @@ class HttpProtocol(asyncio.Protocol):
         keep = "close" not in request.headers.get("connection", "").lower()
         try:
             response = await self._serve(request, self._certificate)
-            if isinstance(response, Upgrade):
+            if isinstance(response, (Upgrade, RawUpgrade)):
                 response = _not_upgraded()
             if response.stream is None:
                 await self._write(render_response(request, response, keep=keep))
             else:
+                keep = keep and (chunked or "content-length" in response.headers)
                 await self._write_stream(response, chunked=chunked, keep=keep)
-                keep = keep and chunked
         except asyncio.CancelledError:
             raise
         except ConnectionError:
@@ -227,9 +229,11 @@ class HttpProtocol(asyncio.Protocol):
         """The head goes out at once: clients of a watch wait for it before anything happens."""
         assert response.stream is not None
         self._streaming = True
+        sized = "content-length" in response.headers  # passed on from elsewhere, byte by byte
+        chunked = chunked and not sized
         if chunked:
             response.headers["transfer-encoding"] = "chunked"
-        await self._write(render_head(response, keep=keep and chunked))
+        await self._write(render_head(response, keep=keep))
         try:
             async for chunk in response.stream:
                 if chunk:
@@ -239,6 +243,13 @@ class HttpProtocol(asyncio.Protocol):
         if chunked:
             await self._write(b"0\r\n\r\n")
         self._streaming = False
+
+    async def _write_patiently(self, data: bytes) -> None:
+        """Raises ConnectionError when the client is gone; a person may leave a terminal or a download for hours."""
+        if self._transport is None or self._transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+        self._transport.write(data)
+        await self._writable.wait()
 
     async def _write(self, data: bytes) -> None:
         """Raises ConnectionError when the client is gone or reads nothing for too long."""
@@ -263,18 +274,20 @@ class HttpProtocol(asyncio.Protocol):
         self._disarm()
         self._streaming = True
         request, _ = self._waiting.popleft()
-        socket = WebSocket(self._write, self._transport)
-        socket.feed(early)
-        self._socket = socket
-        self._task = asyncio.get_running_loop().create_task(self._run_upgrade(request, socket))
+        channel = self._socket = ByteChannel(self._write_patiently, self._transport)
+        channel.feed(early)
+        self._task = asyncio.get_running_loop().create_task(self._run_upgrade(request, channel))
 
-    async def _run_upgrade(self, request: Request, socket: WebSocket) -> None:
+    async def _run_upgrade(self, request: Request, channel: ByteChannel) -> None:
         """An answer instead of an upgrade is an ordinary response; the connection ends after either."""
         try:
             found = await self._serve(request, self._certificate)
             if isinstance(found, Upgrade):
                 await self._write(render_handshake(request, found.subprotocol))
-                await found.run(socket)
+                await found.run(self._speak_websocket(channel))
+            elif isinstance(found, RawUpgrade):
+                await self._write(render_switch(found.headers))
+                await found.run(channel)
             elif found.stream is None:
                 await self._write(render_response(request, found, keep=False))
             else:
@@ -284,6 +297,14 @@ class HttpProtocol(asyncio.Protocol):
         except Exception:
             _log.exception("upgraded connection failed path=%s", request.path)
         self._end(keep=False)
+
+    def _speak_websocket(self, channel: ByteChannel) -> WebSocket:
+        assert self._transport is not None
+        socket = self._socket = WebSocket(self._write_patiently, self._transport)
+        socket.feed(channel.take())
+        if channel.over:
+            socket.lost()
+        return socket
 
     # -- limits --------------------------------------------------------------------------------------------------
 

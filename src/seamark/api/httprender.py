@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import time
+from collections.abc import Mapping
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -28,10 +29,17 @@ def render_head(response: Response, *, keep: bool, length: int | None = None) ->
     lines = [f"HTTP/1.1 {response.status} {_reason(response.status)}", f"date: {_date(int(time.time()))}"]
     lines += [f"{name}: {_clean(value)}" for name, value in response.headers.items()]
     lines += [f'warning: 299 - "{_quoted(text)}"' for text in response.warnings]
-    if length is not None and response.status not in (204, 304):
+    lines += [f"set-cookie: {_clean(cookie)}" for cookie in response.cookies]
+    if length is not None and response.status not in (204, 304) and "content-length" not in response.headers:
         lines.append(f"content-length: {length}")
     if not keep:
         lines.append("connection: close")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "replace")
+
+
+def render_switch(headers: Mapping[str, str]) -> bytes:
+    """The head of a 101: what follows is no HTTP."""
+    lines = ["HTTP/1.1 101 Switching Protocols", *(f"{name}: {_clean(value)}" for name, value in headers.items())]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "replace")
 
 

@@ -18,7 +18,8 @@ from seamark.api.app import Api
 from seamark.api.authn import Credentials
 from seamark.api.http1 import HttpProtocol, Limits
 from seamark.api.respond import respond_status
-from seamark.api.websocket import Upgrade, wants_websocket
+from seamark.api.streaming.channel import RawUpgrade
+from seamark.api.websocket import Upgrade, wants_upgrade
 from seamark.machinery.status import StatusError
 from seamark.machinery.wire import Identity, Request, Response
 
@@ -62,7 +63,7 @@ async def serve_api(
     tune_malloc()
     connections: set[HttpProtocol] = set()
 
-    async def serve(request: Request, certificate: bytes | None) -> Response | Upgrade:
+    async def serve(request: Request, certificate: bytes | None) -> Response | Upgrade | RawUpgrade:
         return await answer(api, authenticate, request, certificate)
 
     loop = asyncio.get_running_loop()
@@ -81,13 +82,13 @@ async def serve_api(
 
 async def answer(
     api: Api, authenticate: Authenticate, request: Request, certificate: bytes | None
-) -> Response | Upgrade:
+) -> Response | Upgrade | RawUpgrade:
     try:
         identity = await authenticate(Credentials(certificate, request.headers.get("authorization", "")))
     except StatusError as refused:
         return respond_status(refused)
     request = replace(request, identity=identity)
-    if wants_websocket(request):
+    if wants_upgrade(request):
         return await api.connect(request)
     return await api.handle(request)
 

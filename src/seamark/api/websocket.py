@@ -48,6 +48,17 @@ def wants_websocket(request: Request) -> bool:
     return "websocket" in headers.get("upgrade", "").lower() and "upgrade" in headers.get("connection", "").lower()
 
 
+def wants_spdy(request: Request) -> bool:
+    headers = request.headers
+    return "spdy/3.1" in headers.get("upgrade", "").lower() and "upgrade" in headers.get("connection", "").lower()
+
+
+def wants_upgrade(request: Request) -> bool:
+    """Whether the client would go on with some other protocol."""
+    headers = request.headers
+    return bool(headers.get("upgrade")) and "upgrade" in headers.get("connection", "").lower()
+
+
 def offered_subprotocols(request: Request) -> tuple[str, ...]:
     offered = request.headers.get("sec-websocket-protocol", "")
     return tuple(p.strip() for p in offered.split(",") if p.strip())

@@ -19,6 +19,7 @@ class ScriptedNode:
 
     def __init__(self) -> None:
         self.logged: list[LogRequest] = []
+        self.started = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.more = asyncio.Event()
         self.attached: list[AttachRequest] = []
@@ -52,6 +53,7 @@ class ScriptedNode:
             case "crash":
                 raise RuntimeError("boom")
             case "sleep":
+                self.started.set()
                 try:
                     await asyncio.Event().wait()
                 finally:

@@ -1,172 +1,153 @@
-"""pods/NAME/exec over a WebSocket: the subprotocols v5.channel.k8s.io and v4.channel.k8s.io.
+"""pods/NAME/exec and pods/NAME/attach: over a WebSocket, or over SPDY for kubectl up to 1.29.
 
-Every message begins with a channel byte: 0 stdin, 1 stdout, 2 stderr, 3 the final Status, 4 terminal sizes; v5 adds
-255, which closes the channel named by the next byte, so that ``kubectl exec -i`` can end its input. The exit code
-travels as a Status on channel 3. SPDY, which kubectl up to 1.29 speaks, is refused with a word on what to do.
+Everything that can be refused is refused before the connection is upgraded; what goes wrong later travels as the final
+Status of the streams.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from typing import Any
-
-import msgspec
 
 from seamark.api.containers import find_node, find_pod, select_container
 from seamark.api.core import Call, Core
-from seamark.api.objects import encode
-from seamark.api.websocket import Duplex, Upgrade, offered_subprotocols
-from seamark.machinery.status import StatusError, bad_request, internal
-from seamark.machinery.streams import ExecRequest, NodeStreams, TerminalSize
-from seamark.machinery.wire import Response
+from seamark.api.streaming.channel import RawUpgrade
+from seamark.api.streaming.command import (
+    SPDY_PROTOCOLS,
+    SUCCESS,
+    WEBSOCKET_PROTOCOLS,
+    SpdyCommand,
+    Wanted,
+    WebSocketCommand,
+    Work,
+    render_exit,
+)
+from seamark.api.websocket import Duplex, Upgrade, offered_subprotocols, wants_spdy, wants_websocket
+from seamark.machinery.status import bad_request
+from seamark.machinery.streams import AttachRequest, ByteStream, ExecIO, ExecRequest
+from seamark.machinery.wire import Request, Response
 
-_log = logging.getLogger(__name__)
-
-SUBPROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
-STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
-_CHUNK = 32 << 10
+Switch = Response | Upgrade | RawUpgrade
 
 
 async def refuse_plain_exec(core: Core, call: Call) -> Response:
-    """A request without a WebSocket handshake.
+    """A request without an upgrade.
 
     kubectl sends one after any refused handshake too, so what was wrong with that is said first.
     """
     pod = await find_pod(core, call)
     parse_exec_request(call, pod)
     find_node(core, pod)
-    if "spdy" in call.request.headers.get("upgrade", "").lower():
-        message = "SPDY streams are not supported by this server yet: use kubectl 1.30 or newer, which speaks WebSocket"
-        raise StatusError(501, "NotImplemented", message)
     raise bad_request("Upgrade request required")
 
 
-async def refuse_attach(core: Core, call: Call) -> Response:
-    await find_pod(core, call)
-    raise StatusError(501, "NotImplemented", "attach is not supported by this server yet: use exec or logs")
+async def refuse_plain_attach(core: Core, call: Call) -> Response:
+    pod = await find_pod(core, call)
+    parse_attach_request(call, pod)
+    find_node(core, pod)
+    raise bad_request("Upgrade request required")
 
 
-async def open_exec(core: Core, call: Call) -> Upgrade:
-    """Everything that can be refused is refused here, before the connection is upgraded."""
-    offered = offered_subprotocols(call.request)
-    chosen = next((p for p in SUBPROTOCOLS if p in offered), None)
-    if chosen is None:
-        raise bad_request(f"none of the subprotocols {list(offered)} is supported: offer one of {list(SUBPROTOCOLS)}")
+async def open_exec(core: Core, call: Call) -> Switch | None:
+    """None for an upgrade to something else."""
     pod = await find_pod(core, call)
     request = parse_exec_request(call, pod)
     node = find_node(core, pod)
 
-    async def run(socket: Duplex) -> None:
-        await ExecSession(socket, request).run(node)
+    async def work(io: ExecIO) -> dict[str, Any]:
+        return render_exit(await node.exec(request, io))
 
-    return Upgrade(chosen, run)
+    return switch(call.request, Wanted(request.stdin, request.stdout, request.stderr, request.tty), work)
+
+
+async def open_attach(core: Core, call: Call) -> Switch | None:
+    """None for an upgrade to something else."""
+    pod = await find_pod(core, call)
+    request = parse_attach_request(call, pod)
+    node = find_node(core, pod)
+
+    async def work(io: ExecIO) -> dict[str, Any]:
+        await node.attach(request, io)
+        return SUCCESS
+
+    return switch(call.request, Wanted(request.stdin, request.stdout, request.stderr, request.tty), work)
+
+
+def switch(request: Request, wanted: Wanted, work: Work) -> Switch | None:
+    """The upgrade that the client asks for, with ``work`` on its streams. Raises 400 for unknown subprotocols."""
+    if wants_websocket(request):
+        offered = offered_subprotocols(request)
+        chosen = next((p for p in WEBSOCKET_PROTOCOLS if p in offered), None)
+        if chosen is None:
+            known = list(WEBSOCKET_PROTOCOLS)
+            raise bad_request(f"none of the subprotocols {list(offered)} is supported: offer one of {known}")
+
+        async def run(socket: Duplex) -> None:
+            await WebSocketCommand(socket, wanted).run(work)
+
+        return Upgrade(chosen, run)
+    if not wants_spdy(request):
+        return None
+    protocol = select_spdy_protocol(request, SPDY_PROTOCOLS)
+    if isinstance(protocol, Response):
+        return protocol
+
+    async def run_spdy(channel: ByteStream) -> None:
+        await SpdyCommand(channel, wanted, protocol).run(work)
+
+    return RawUpgrade(render_spdy_switch(protocol), run_spdy)
+
+
+def select_spdy_protocol(request: Request, known: tuple[str, ...]) -> str | Response:
+    """The client's first that is known; the last known for a client that names none; else the 403 that says so."""
+    named = request.headers.get("x-stream-protocol-version", "")
+    offered = [p.strip() for p in named.split(",") if p.strip()]
+    if not offered:
+        return known[-1]
+    chosen = next((p for p in offered if p in known), None)
+    if chosen is not None:
+        return chosen
+    text = f"unable to upgrade: unable to negotiate protocol: client supports {offered}, server accepts {list(known)}"
+    headers = {"content-type": "text/plain; charset=utf-8", "x-accepted-stream-protocol-versions": ", ".join(known)}
+    return Response(403, text.encode(), headers)
+
+
+def render_spdy_switch(protocol: str) -> dict[str, str]:
+    return {"connection": "Upgrade", "upgrade": "SPDY/3.1", "x-stream-protocol-version": protocol}
 
 
 def parse_exec_request(call: Call, pod: dict[str, Any]) -> ExecRequest:
-    asked, name = call.request, pod["metadata"]["name"]
-    phase = (pod.get("status") or {}).get("phase", "")
-    if phase in ("Succeeded", "Failed"):
-        raise bad_request(f"cannot exec into a container in a completed pod; current phase is {phase}")
-    if not (pod.get("spec") or {}).get("nodeName"):
-        raise bad_request(f"pod {name} does not have a host assigned")
-    command = asked.params("command")
+    name = check_pod(pod, "exec into")
+    command = call.request.params("command")
     if not command:
         raise bad_request("you must specify at least 1 command for the container")
-    streams = {stream: asked.flag(stream) for stream in ("stdin", "stdout", "stderr", "tty")}
-    if not (streams["stdin"] or streams["stdout"] or streams["stderr"]):
-        raise bad_request("you must specify at least 1 of stdin, stdout, stderr")
-    container = select_container(pod, asked.param("container"))
+    streams = parse_streams(call.request)
+    container = select_container(pod, call.request.param("container"))
     return ExecRequest(call.target.namespace, name, container, command, **streams)
 
 
-class ExecSession:
-    """A ``machinery.streams.ExecIO`` over a WebSocket."""
-
-    def __init__(self, socket: Duplex, request: ExecRequest) -> None:
-        self._socket = socket
-        self._request = request
-        self._stdin: asyncio.Queue[bytes] = asyncio.Queue(maxsize=16)
-        self._sizes: asyncio.Queue[TerminalSize] = asyncio.Queue()
-        self._stdin_over = not request.stdin
-
-    async def run(self, node: NodeStreams) -> None:
-        """Runs the command while messages are read; a client that goes away ends the command."""
-        reading = asyncio.create_task(self._read())
-        running = asyncio.create_task(node.exec(self._request, self))
-        try:
-            await asyncio.wait({reading, running}, return_when=asyncio.FIRST_COMPLETED)
-            if running.done():
-                await self._socket.send(bytes([ERROR]) + encode(_outcome(running)))
-                await self._socket.close()
-        finally:
-            for task in (reading, running):
-                task.cancel()
-            await asyncio.gather(reading, running, return_exceptions=True)
-
-    async def _read(self) -> None:
-        while (message := await self._socket.receive()) is not None:
-            if not message:
-                continue
-            channel, data = message[0], message[1:]
-            if channel == STDIN and data and not self._stdin_over:
-                await self._stdin.put(data)
-            elif channel == CLOSE and data[:1] == bytes([STDIN]) and not self._stdin_over:
-                await self._stdin.put(b"")
-            elif channel == RESIZE and (size := parse_size(data)) is not None:
-                self._sizes.put_nowait(size)
-
-    async def read_stdin(self) -> bytes:
-        if self._stdin_over:
-            return b""
-        data = await self._stdin.get()
-        self._stdin_over = not data
-        return data
-
-    async def write_stdout(self, data: bytes) -> None:
-        if self._request.stdout:
-            await self._send(STDOUT, data)
-
-    async def write_stderr(self, data: bytes) -> None:
-        if self._request.stderr:
-            await self._send(STDERR, data)
-
-    async def next_resize(self) -> TerminalSize:
-        return await self._sizes.get()
-
-    async def _send(self, channel: int, data: bytes) -> None:
-        for start in range(0, len(data), _CHUNK):
-            await self._socket.send(bytes([channel]) + data[start : start + _CHUNK])
+def parse_attach_request(call: Call, pod: dict[str, Any]) -> AttachRequest:
+    name = check_pod(pod, "attach to")
+    streams = parse_streams(call.request)
+    container = select_container(pod, call.request.param("container"))
+    return AttachRequest(call.target.namespace, name, container, **streams)
 
 
-def parse_size(data: bytes) -> TerminalSize | None:
-    """None for what is no ``{"Width":…,"Height":…}``."""
-    try:
-        found = msgspec.json.decode(data)
-        width, height = int(found["Width"]), int(found["Height"])
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError):
-        return None
-    return TerminalSize(width, height) if 0 < width <= 0xFFFF and 0 < height <= 0xFFFF else None
+def check_pod(pod: dict[str, Any], what: str) -> str:
+    """The pod's name, if its containers can be reached at all. Raises 400."""
+    name: str = pod["metadata"]["name"]
+    phase = (pod.get("status") or {}).get("phase", "")
+    if phase in ("Succeeded", "Failed"):
+        raise bad_request(f"cannot {what} a container in a completed pod; current phase is {phase}")
+    if not (pod.get("spec") or {}).get("nodeName"):
+        raise bad_request(f"pod {name} does not have a host assigned")
+    return name
 
 
-def _outcome(running: asyncio.Task[int]) -> dict[str, Any]:
-    """The Status of channel 3."""
-    error = running.exception()
-    if isinstance(error, StatusError):
-        return error.as_dict()
-    if error is not None:
-        _log.error("exec failed error=%r", error)
-        return internal(f"error executing command in container: {error}").as_dict()
-    return render_exit(running.result())
-
-
-def render_exit(code: int) -> dict[str, Any]:
-    if code == 0:
-        return {"metadata": {}, "status": "Success"}
-    return {
-        "metadata": {},
-        "status": "Failure",
-        "message": f"command terminated with non-zero exit code: exit status {code}",
-        "reason": "NonZeroExitCode",
-        "details": {"causes": [{"reason": "ExitCode", "message": str(code)}]},
-    }
+def parse_streams(request: Request) -> dict[str, bool]:
+    """A terminal has one output: stderr is not asked for beside it."""
+    streams = {stream: request.flag(stream) for stream in ("stdin", "stdout", "stderr", "tty")}
+    if streams["tty"]:
+        streams["stderr"] = False
+    if not (streams["stdin"] or streams["stdout"] or streams["stderr"]):
+        raise bad_request("you must specify at least 1 of stdin, stdout, stderr")
+    return streams

@@ -639,7 +639,7 @@ class TestRefusals:
             ("GET", "/api/v1/namespaces/default/configmaps/%2e%2e", 400, "may not be '..'"),
             ("GET", "/api/v1/namespaces/default/configmaps/a%2fb", 400, "may not contain '/'"),
             ("GET", "/api/v1/namespaces/default/configmaps//a", 400, "may not be ''"),
-            ("POST", "/api/v1/namespaces/default/pods/p/portforward", 501, "portforward is not supported"),
+            ("POST", "/api/v1/namespaces/default/pods/p/resize", 501, "resize is not supported"),
             ("POST", "/api/v1/configmaps", 405, "does not allow this method"),
             ("HEAD", "/api/v1/namespaces/default/configmaps", 405, "does not allow this method"),
             ("OPTIONS", "/api/v1/namespaces/default/configmaps/a", 405, "does not allow this method"),

@@ -659,7 +659,10 @@ class TestRefusals:
 
     async def test_without_identity(self, api: Api) -> None:
         response = await api.handle(Request("GET", "/api/v1/pods"))
-        assert response.status == 401 and parsed(response)["message"] == "Unauthorized"
+        assert response.status == 403
+        assert parsed(response)["message"] == (
+            'pods is forbidden: User "system:anonymous" cannot list resource "pods" in API group "" at the cluster scope'
+        )
         for path in ("/healthz", "/livez", "/readyz", "/version"):
             assert (await api.handle(Request("GET", path))).status == 200
         assert (await api.handle(Request("GET", "/api"))).status == 403

@@ -21,7 +21,7 @@ ACCEPT = (
 
 async def ask(api: Api, path: str, **headers: str) -> Response:
     sent = {k.replace("_", "-"): v for k, v in headers.items()}
-    return await api.handle(Request("GET", path, (), sent, b"", Identity("jane")))
+    return await api.handle(Request("GET", path, (), sent, b"", Identity("jane", ("system:masters",))))
 
 
 async def test_aggregated_has_its_exact_type(api: Api) -> None:

@@ -24,7 +24,9 @@ BINDING = {"metadata": {"name": "p", "namespace": "default"}, "target": {"kind":
 
 
 async def post(api: Api, path: str, body: Obj) -> Response:
-    return await api.handle(Request("POST", path, (), {}, json.dumps(body).encode(), Identity("jane", ("devs",))))
+    return await api.handle(
+        Request("POST", path, (), {}, json.dumps(body).encode(), Identity("jane", ("devs", "system:masters")))
+    )
 
 
 def parsed(response: Response) -> Obj:
@@ -197,7 +199,7 @@ class TestReviews:
     async def test_who_am_i(self, api: Api) -> None:
         response = await post(api, "/apis/authentication.k8s.io/v1/selfsubjectreviews", {})
         assert response.status == 201
-        assert parsed(response)["status"]["userInfo"] == {"username": "jane", "groups": ["devs"]}
+        assert parsed(response)["status"]["userInfo"] == {"username": "jane", "groups": ["devs", "system:masters"]}
 
     async def test_may_i(self, api: Api) -> None:
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"

@@ -27,7 +27,9 @@ async def two(client: Client) -> None:
 
 
 async def ask(api: Api, path: str, accept: str, **query: str) -> Response:
-    return await api.handle(Request("GET", path, tuple(query.items()), {"accept": accept}, b"", Identity("jane")))
+    return await api.handle(
+        Request("GET", path, tuple(query.items()), {"accept": accept}, b"", Identity("jane", ("system:masters",)))
+    )
 
 
 def parsed(data: bytes) -> dict[str, Any]:
@@ -106,10 +108,14 @@ async def test_protobuf_for_those_who_take_nothing_else(api: Api, client: Client
     body = protobuf.encode_body(
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "p"}, "data": {"x": "y"}}
     )
-    made = await api.handle(Request("POST", PATH, (), {"content-type": only}, body, Identity("jane")))
+    made = await api.handle(
+        Request("POST", PATH, (), {"content-type": only}, body, Identity("jane", ("system:masters",)))
+    )
     assert (made.status, parsed(made.body)["data"]) == (201, {"x": "y"})
     for wrong in (b"k8s\0\xff", b"{}", body[:20]):
-        refused = await api.handle(Request("POST", PATH, (), {"content-type": only}, wrong, Identity("jane")))
+        refused = await api.handle(
+            Request("POST", PATH, (), {"content-type": only}, wrong, Identity("jane", ("system:masters",)))
+        )
         assert refused.status == 400, refused.body
 
 
@@ -119,7 +125,7 @@ async def test_yaml(api: Api) -> None:
     assert response.body.startswith(b"apiVersion: v1\n")
     body = b"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: y\ndata:\n  day: '2024-01-01'\n"
     headers = {"content-type": "application/yaml"}
-    made = await api.handle(Request("POST", PATH, (), headers, body, Identity("jane")))
+    made = await api.handle(Request("POST", PATH, (), headers, body, Identity("jane", ("system:masters",))))
     assert (made.status, parsed(made.body)["data"]) == (201, {"day": "2024-01-01"})
-    bad = await api.handle(Request("POST", PATH, (), headers, b"a: [", Identity("jane")))
+    bad = await api.handle(Request("POST", PATH, (), headers, b"a: [", Identity("jane", ("system:masters",))))
     assert bad.status == 400

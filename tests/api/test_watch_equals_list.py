@@ -20,7 +20,7 @@ from seamark.resources.table import build_registry
 from seamark.store.memory import MemoryStore
 from seamark.testing.clock import FakeClock, settle
 
-WHO = Identity("jane")
+WHO = Identity("jane", ("system:masters",))
 PATH = "/api/v1/namespaces/default/configmaps"
 STEP = st.tuples(
     st.sampled_from(["a", "b", "c"]), st.sampled_from(["put", "touch", "delete"]), st.sampled_from(["x", "y"])

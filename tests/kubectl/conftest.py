@@ -102,7 +102,10 @@ async def kubectl(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     if request.param is None:
         pytest.skip("no kubectl: set KUBECTL, or run tools/fetch-kubectl")
     authority = trustme.CA()
-    server, admin = authority.issue_cert("127.0.0.1"), authority.issue_cert(common_name="admin")
+    server, admin = (
+        authority.issue_cert("127.0.0.1"),
+        authority.issue_cert(common_name="admin", organization_name="system:masters"),
+    )
     paths = {name: tmp_path / f"{name}.pem" for name in ("ca", "server", "admin")}
     authority.cert_pem.write_to_path(paths["ca"])
     server.private_key_and_cert_chain_pem.write_to_path(paths["server"])
@@ -110,12 +113,12 @@ async def kubectl(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     key = ec.generate_private_key(ec.SECP256R1()).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    config = ApiConfig(service_account_key=key, tokens={TOKEN: Identity("token-user", ("testers",))})
+    config = ApiConfig(service_account_key=key, tokens={TOKEN: Identity("token-user", ("testers", "system:masters"))})
     store, clock = MemoryStore(), SystemClock()
     nodes: Nodes = {}
     api = Api(store=store, registry=build_registry(), clock=clock, config=config, nodes=nodes.get)
     await api.start()
-    client = Client(InProcessTransport(api.handle), identity=Identity("setup"))
+    client = Client(InProcessTransport(api.handle), identity=Identity("setup", ("system:masters",)))
     for name in ("default", "kube-system"):
         await client.create(NAMESPACES, {"metadata": {"name": name}})
     await client.create(SERVICEACCOUNTS, {"metadata": {"name": "default", "namespace": "default"}})

@@ -30,9 +30,16 @@ apps/v1 statefulsets statefulset sts all true
 discovery.k8s.io/v1 endpointslices endpointslice - - true
 coordination.k8s.io/v1 leases lease - - true
 events.k8s.io/v1 events event ev - true
+authorization.k8s.io/v1 localsubjectaccessreviews localsubjectaccessreview - - true
 authorization.k8s.io/v1 selfsubjectaccessreviews selfsubjectaccessreview - - false
+authorization.k8s.io/v1 selfsubjectrulesreviews selfsubjectrulesreview - - false
+authorization.k8s.io/v1 subjectaccessreviews subjectaccessreview - - false
 authentication.k8s.io/v1 selfsubjectreviews selfsubjectreview - - false
 authentication.k8s.io/v1 tokenreviews tokenreview - - false
+rbac.authorization.k8s.io/v1 clusterrolebindings clusterrolebinding - - false
+rbac.authorization.k8s.io/v1 clusterroles clusterrole - - false
+rbac.authorization.k8s.io/v1 rolebindings rolebinding - - true
+rbac.authorization.k8s.io/v1 roles role - - true
 """.strip().splitlines()
 
 

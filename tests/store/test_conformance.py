@@ -236,3 +236,15 @@ async def test_history_is_the_state_that_was(steps: list[tuple[str, str]], asked
             rebuilt[event.key] = event.value
     assert rebuilt == state
     watch.close()
+
+
+async def test_what_has_come_can_be_taken_without_waiting(store: Store) -> None:
+    watch = store.watch(prefix="/a/", after=await store.revision())
+    assert watch.take() == ()
+    made = await store.create(key="/a/x", value=b"1")
+    await store.create(key="/b/x", value=b"1")
+    assert [(e.key, e.revision) for e in watch.take()] == [("/a/x", made.revision)]
+    assert watch.take() == ()
+    await store.delete(key="/a/x", expected=made.revision)
+    assert [(e.key, e.value) for e in watch.take()] == [("/a/x", None)]
+    watch.close()

@@ -1,8 +1,8 @@
 """The API application: a Request in, a Response out, no sockets.
 
 ``Api.handle`` is a ``machinery.wire.Handler``: the HTTP server calls it for what comes over TLS, the in-process
-transport for Seamark's own parts. The identity is already set; a request without one gets 401 save on the health
-paths. Whatever fails becomes a Status; an exception nobody foresaw is logged and becomes a 500.
+transport for Seamark's own parts. The identity is already set; a request without one is system:anonymous, who may
+ask for health and version. Whatever fails becomes a Status; an exception nobody foresaw is logged and becomes a 500.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ import random
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 
-from seamark.api.authn import unauthorized
+from seamark.api.authz.attributes import is_resource_path, path_attributes, target_attributes, unserved_attributes
+from seamark.api.authz.authorizer import Authorizer
+from seamark.api.authz.bootstrap import write_defaults
+from seamark.api.authz.impersonation import impersonate, is_impersonation
 from seamark.api.config import ApiConfig
 from seamark.api.core import Call, Core, NodeLookup, no_nodes
 from seamark.api.discovery import Discovery
 from seamark.api.documents import openapi
-from seamark.api.health import health, is_open
+from seamark.api.health import health
 from seamark.api.objects import unpack_entry
 from seamark.api.respond import respond_status, respond_text
 from seamark.api.routing import UnknownPathError, method_not_allowed, parse_target, parse_verb
-from seamark.api.subresources.exec import Switch
 from seamark.api.subresources.table import QUESTIONS, SUBRESOURCES, UPGRADES
 from seamark.api.verbs.create import create
 from seamark.api.verbs.delete import delete
@@ -31,14 +33,17 @@ from seamark.api.verbs.list import list_collection
 from seamark.api.verbs.patch import patch
 from seamark.api.verbs.update import update
 from seamark.api.verbs.watch import watch
+from seamark.api.websocket import Upgrade
 from seamark.machinery.clock import Clock
 from seamark.machinery.status import StatusError, internal
-from seamark.machinery.wire import Request, Response
+from seamark.machinery.wire import ANONYMOUS, UNAUTHENTICATED, Identity, Request, Response
 from seamark.resources.core.allocators import ServicePools
 from seamark.resources.registry import Registry
 from seamark.store.base import Store, StoreWriteError
 
 _log = logging.getLogger(__name__)
+
+_NOBODY = Identity(ANONYMOUS, (UNAUTHENTICATED,))
 
 Verb = Callable[[Core, Call], Awaitable[Response]]
 
@@ -71,11 +76,14 @@ class Api:
         pools = ServicePools(
             config.service_cidrs, config.node_port_range, choose=choose, held_back=config.held_back_ips
         )
-        self.core = Core(store, registry, clock, config, pools, nodes)
+        authorizer = Authorizer(store, registry)
+        self.core = Core(store, registry, clock, config, pools, authorizer, nodes)
         self._discovery = Discovery(registry, config)
 
     async def start(self) -> list[str]:
-        """What is wrong with what the stored Services hold (taken twice, foreign), for the caller to report."""
+        """Writes the default roles. Answers what is wrong with what the stored Services hold (taken twice, foreign)."""
+        await write_defaults(self.core)
+        await self.core.authorizer.start()
         problems: list[str] = []
         for row in self.core.registry.rows:
             if not row.allocate:
@@ -96,39 +104,63 @@ class Api:
         response.headers.setdefault("audit-id", str(uuid.uuid4()))
         return response
 
-    async def connect(self, request: Request) -> Switch:
-        """The same for a request with an upgrade: what it becomes, or the answer that refuses it."""
+    async def connect(self, request: Request) -> Response | Upgrade:
+        """The same for a request with a WebSocket handshake: what it becomes, or the answer that refuses it."""
         try:
-            call = self._call(request)
-            found = UPGRADES.get(call.target.subresource)
-            if found is not None and request.method in ("GET", "POST"):
-                switch = await found(self.core, call)
-                if switch is not None:
-                    return switch
+            found = await self._upgrade(request)
+            if found is not None:
+                return found
         except Exception as error:
             return _respond_failure(request, error)
         return await self.handle(request)
 
+    async def _upgrade(self, request: Request) -> Upgrade | None:
+        if not is_resource_path(request.path):
+            return None
+        who = await self._who(request)
+        call = await self._call(request, who)
+        found = UPGRADES.get(call.target.subresource)
+        if found is None or request.method not in ("GET", "POST"):
+            return None
+        # A WebSocket can only be opened by GET; what comes through it is as good as a POST's.
+        await self.core.authorizer.check(who, target_attributes(call.target, request)._replace(verb="create"))
+        return await found(self.core, call)
+
     async def _dispatch(self, request: Request) -> Response:
-        identity = request.identity
-        if identity is None and not is_open(request.path):
-            raise unauthorized()
-        found = await health(self.core, request) or self._discovery.respond(request)
-        if found is not None:
-            return found
-        found = await openapi(self.core.registry, request)
-        if found is not None:
-            return found
-        call = self._call(request)
+        who = await self._who(request)
+        if not is_resource_path(request.path):
+            await self.core.authorizer.check(who, path_attributes(request))
+            return await self._document(request)
+        call = await self._call(request, who)
         response = await self._verb(call)(self.core, call)
         if call.target.row.deprecated:
             response.warnings = (call.target.row.deprecated, *response.warnings)
         return response
 
-    def _call(self, request: Request) -> Call:
-        if request.identity is None:
-            raise unauthorized()
-        return Call(request, parse_target(self.core.registry, request.path), request.identity)
+    async def _document(self, request: Request) -> Response:
+        """What is no resource: health and version, discovery, OpenAPI."""
+        found = await health(self.core, request) or self._discovery.respond(request)
+        found = found or await openapi(self.core.registry, request)
+        if found is None:
+            raise UnknownPathError(request.path)
+        return found
+
+    async def _who(self, request: Request) -> Identity:
+        """Who asks, or whom they act as. Raises 403 where they may not act so."""
+        who = request.identity or _NOBODY
+        if is_impersonation(request.headers):
+            return await impersonate(self.core.authorizer, who, request.headers)
+        return who
+
+    async def _call(self, request: Request, who: Identity) -> Call:
+        """Raises 403 before it is told whether there is such a resource."""
+        try:
+            target = parse_target(self.core.registry, request.path)
+        except (UnknownPathError, StatusError):
+            await self.core.authorizer.check(who, unserved_attributes(request))
+            raise
+        await self.core.authorizer.check(who, target_attributes(target, request))
+        return Call(request, target, who)
 
     def _verb(self, call: Call) -> Verb:
         target, method = call.target, call.request.method

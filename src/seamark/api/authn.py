@@ -17,9 +17,8 @@ from seamark.api.core import Core
 from seamark.api.objects import unpack_entry
 from seamark.api.tokens import Claims, TokenError, verify_token
 from seamark.machinery.status import StatusError
-from seamark.machinery.wire import Identity
+from seamark.machinery.wire import AUTHENTICATED, Identity
 
-AUTHENTICATED = "system:authenticated"
 SERVICE_ACCOUNTS = "system:serviceaccounts"
 _CERTIFICATES_MAX = 256
 

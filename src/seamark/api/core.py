@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from seamark.api.authz.authorizer import Authorizer
 from seamark.api.config import ApiConfig
 from seamark.machinery.clock import Clock
 from seamark.machinery.gvr import GVR
@@ -29,6 +30,7 @@ class Core:
     clock: Clock
     config: ApiConfig
     pools: ServicePools
+    authorizer: Authorizer
     nodes: NodeLookup = no_nodes
     random: random.Random = field(default_factory=random.SystemRandom)
 

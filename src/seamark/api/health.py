@@ -11,15 +11,8 @@ from seamark.api.respond import respond_json, respond_text
 from seamark.api.routing import method_not_allowed
 from seamark.machinery.wire import Request, Response
 
-OPEN_PATHS = ("/healthz", "/livez", "/readyz", "/version")
 CHECKED = ("healthz", "livez", "readyz")
 CHECKS = ("ping", "store")
-
-
-def is_open(path: str) -> bool:
-    """Whether anybody may ask for ``path``: the four paths and the single checks below the first three."""
-    head = "/" + path.split("/", 2)[1] if path.startswith("/") else path
-    return path.removesuffix("/") in OPEN_PATHS or (head in OPEN_PATHS[:3] and path.count("/") == 2)
 
 
 def render_version() -> dict[str, Any]:

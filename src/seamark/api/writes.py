@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from seamark.api.authz.admission import admit_create, admit_update
 from seamark.api.core import Call, Core, Target
 from seamark.api.metadata import (
     begin_create,
@@ -76,6 +77,7 @@ async def create_object(core: Core, call: Call, obj: Obj) -> Written:
         row.default(obj)
     if row.prepare_create:
         row.prepare_create(obj)
+    await admit_create(core, call, obj)
     await _admit(core, row, obj)
     refuse(row, obj, validate_metadata(row, obj) + (row.validate(obj) if row.validate else []))
     warnings = tuple(row.warnings(obj)) if row.warnings else ()
@@ -186,6 +188,7 @@ async def _replace(core: Core, call: Call, new: Obj, old: Obj, entry: Entry) -> 
     row, target = call.target.row, call.target
     begin_update(core, call, new, old)
     causes = _prepare(call, new, old)
+    await admit_update(core, call, new, old)
     refuse(row, new, causes)
     warnings = tuple(row.warnings(new)) if row.warnings else ()
     with core.pools.reserve(old) as reservation:

@@ -58,3 +58,9 @@ SELFSUBJECTACCESSREVIEWS = GVR(
 LEASES = GVR("coordination.k8s.io", "v1", "leases", "Lease")
 ENDPOINTSLICES = GVR("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 EVENTS = GVR("events.k8s.io", "v1", "events", "Event")
+CLUSTERROLEBINDINGS = GVR(
+    "rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False
+)
+CLUSTERROLES = GVR("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False)
+ROLEBINDINGS = GVR("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
+ROLES = GVR("rbac.authorization.k8s.io", "v1", "roles", "Role")

@@ -9,7 +9,10 @@ from seamark.resources.apps.replicaset import REPLICASET
 from seamark.resources.apps.statefulset import STATEFULSET
 from seamark.resources.authentication.selfsubjectreview import SELFSUBJECTREVIEW
 from seamark.resources.authentication.tokenreview import TOKENREVIEW
+from seamark.resources.authorization.localsubjectaccessreview import LOCALSUBJECTACCESSREVIEW
 from seamark.resources.authorization.selfsubjectaccessreview import SELFSUBJECTACCESSREVIEW
+from seamark.resources.authorization.selfsubjectrulesreview import SELFSUBJECTRULESREVIEW
+from seamark.resources.authorization.subjectaccessreview import SUBJECTACCESSREVIEW
 from seamark.resources.coordination.lease import LEASE
 from seamark.resources.core.binding import BINDING
 from seamark.resources.core.configmap import CONFIGMAP
@@ -23,6 +26,10 @@ from seamark.resources.core.secret import SECRET
 from seamark.resources.core.service import SERVICE
 from seamark.resources.core.serviceaccount import SERVICEACCOUNT
 from seamark.resources.discovery.endpointslice import ENDPOINTSLICE
+from seamark.resources.rbac.clusterrole import CLUSTERROLE
+from seamark.resources.rbac.clusterrolebinding import CLUSTERROLEBINDING
+from seamark.resources.rbac.role import ROLE
+from seamark.resources.rbac.rolebinding import ROLEBINDING
 from seamark.resources.registry import Registry, Resource
 
 ROWS: tuple[Resource, ...] = (
@@ -44,9 +51,16 @@ ROWS: tuple[Resource, ...] = (
     STATEFULSET,
     ENDPOINTSLICE,
     LEASE,
+    LOCALSUBJECTACCESSREVIEW,
     SELFSUBJECTACCESSREVIEW,
+    SELFSUBJECTRULESREVIEW,
+    SUBJECTACCESSREVIEW,
     SELFSUBJECTREVIEW,
     TOKENREVIEW,
+    CLUSTERROLE,
+    CLUSTERROLEBINDING,
+    ROLE,
+    ROLEBINDING,
 )
 
 

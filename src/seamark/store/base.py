@@ -94,6 +94,13 @@ class Watch(Protocol):
 
     def __aiter__(self) -> AsyncIterator[tuple[Event, ...]]: ...
 
+    def take(self) -> tuple[Event, ...]:
+        """What has come and nobody has read, without waiting; empty = nothing new. Raises CompactedError.
+
+        For a reader that is asked things rather than told: it looks here first, and misses no write that has returned.
+        """
+        ...
+
     def close(self) -> None: ...
 
 

@@ -78,6 +78,7 @@ class LogWatch:
         self._wake = asyncio.Event()
         self._closed = False
         self._lagging = False
+        self._last = 0
 
     def push(self, events: Sequence[Event]) -> None:
         if len(self._queue) + len(events) > WATCH_BUFFER:
@@ -92,19 +93,24 @@ class LogWatch:
         self._log.forget(self)
         self._wake.set()
 
-    async def __aiter__(self) -> AsyncIterator[tuple[Event, ...]]:
-        last = 0
-        while not self._closed:
+    def take(self) -> tuple[Event, ...]:
+        if not self._queue:
             if self._lagging:
-                raise CompactedError(last, self._log.floor)
-            if not self._queue:
+                raise CompactedError(self._last, self._log.floor)
+            return ()
+        batch = tuple(self._queue)
+        self._queue.clear()
+        self._last = batch[-1].revision
+        return batch
+
+    async def __aiter__(self) -> AsyncIterator[tuple[Event, ...]]:
+        while not self._closed:
+            batch = self.take()
+            if batch:
+                yield batch
+            else:
                 self._wake.clear()
                 await self._wake.wait()
-                continue
-            batch = tuple(self._queue)
-            self._queue.clear()
-            last = batch[-1].revision
-            yield batch
 
 
 class StateLog:

@@ -1,1 +1,1 @@
-"""authorization.k8s.io/v1: SelfSubjectAccessReview."""
+"""authorization.k8s.io/v1: the questions about who may do what."""

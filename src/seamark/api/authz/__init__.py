@@ -1,0 +1,1 @@
+"""Who may do what: RBAC over an index of its own, the node authoriser, impersonation, the default roles."""

@@ -22,7 +22,7 @@ from wsproto.events import (
 from wsproto.events import Request as Handshake
 
 from seamark.api.app import Api
-from seamark.api.subresources.exec import parse_size
+from seamark.api.streaming.command import parse_size
 from seamark.client.client import Client
 from seamark.machinery.gvr import PODS
 from seamark.machinery.streams import LogRequest, TerminalSize
@@ -208,13 +208,12 @@ class TestExec:
 
     async def test_without_an_upgrade(self, node: ScriptedNode, serve: Any) -> None:
         _, connect = await serve()
-        spdy = "Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\n"
-        answer = await (await connect()).ask("POST", f"{POD_PATH}/exec?command=x&stdout=1", headers=AUTH + spdy)
-        assert answer.status == 501 and "kubectl 1.30" in json.loads(answer.body)["message"]
-        answer = await (await connect()).ask("GET", f"{POD_PATH}/exec?command=x&stdout=1", headers=AUTH)
-        assert (answer.status, json.loads(answer.body)["message"]) == (400, "Upgrade request required")
-        answer = await (await connect()).ask("GET", f"{POD_PATH}/attach", headers=AUTH)
-        assert answer.status == 501
+        for name in ("exec?command=x&stdout=1", "attach?stdout=1", "portforward"):
+            answer = await (await connect()).ask("GET", f"{POD_PATH}/{name}", headers=AUTH)
+            assert (answer.status, json.loads(answer.body)["message"]) == (400, "Upgrade request required")
+            other = "Connection: Upgrade\r\nUpgrade: h2c\r\n"
+            answer = await (await connect()).ask("POST", f"{POD_PATH}/{name}", headers=AUTH + other)
+            assert (answer.status, json.loads(answer.body)["message"]) == (400, "Upgrade request required")
         upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n"
         answer = await (await connect()).ask("GET", f"{POD_PATH}/exec?command=x&stdout=1", headers=upgrade)
         assert answer.status == 403

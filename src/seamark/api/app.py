@@ -24,6 +24,7 @@ from seamark.api.health import health
 from seamark.api.objects import unpack_entry
 from seamark.api.respond import respond_status, respond_text
 from seamark.api.routing import UnknownPathError, method_not_allowed, parse_target, parse_verb
+from seamark.api.subresources.exec import Switch
 from seamark.api.subresources.table import QUESTIONS, SUBRESOURCES, UPGRADES
 from seamark.api.verbs.create import create
 from seamark.api.verbs.delete import delete
@@ -33,7 +34,6 @@ from seamark.api.verbs.list import list_collection
 from seamark.api.verbs.patch import patch
 from seamark.api.verbs.update import update
 from seamark.api.verbs.watch import watch
-from seamark.api.websocket import Upgrade
 from seamark.machinery.clock import Clock
 from seamark.machinery.status import StatusError, internal
 from seamark.machinery.wire import ANONYMOUS, UNAUTHENTICATED, Identity, Request, Response
@@ -104,8 +104,8 @@ class Api:
         response.headers.setdefault("audit-id", str(uuid.uuid4()))
         return response
 
-    async def connect(self, request: Request) -> Response | Upgrade:
-        """The same for a request with a WebSocket handshake: what it becomes, or the answer that refuses it."""
+    async def connect(self, request: Request) -> Switch:
+        """The same for a request with an upgrade: what it becomes, or the answer that refuses it."""
         try:
             found = await self._upgrade(request)
             if found is not None:
@@ -114,7 +114,7 @@ class Api:
             return _respond_failure(request, error)
         return await self.handle(request)
 
-    async def _upgrade(self, request: Request) -> Upgrade | None:
+    async def _upgrade(self, request: Request) -> Switch | None:
         if not is_resource_path(request.path):
             return None
         who = await self._who(request)

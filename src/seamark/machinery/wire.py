@@ -36,6 +36,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     identity: Identity | None = None
+    raw_query: str = ""  # as it stood behind the "?", for what passes it on
 
     def param(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""
@@ -59,6 +60,7 @@ class Response:
     headers: dict[str, str] = field(default_factory=dict)
     stream: AsyncIterator[bytes] | None = None
     warnings: tuple[str, ...] = ()
+    cookies: tuple[str, ...] = ()  # set-cookie, which cannot be joined to one header
 
     @property
     def ok(self) -> bool:

@@ -7,27 +7,29 @@ from collections.abc import Awaitable, Callable, Mapping
 from seamark.api.core import Call, Core
 from seamark.api.subresources.binding import binding
 from seamark.api.subresources.eviction import eviction
-from seamark.api.subresources.exec import open_exec, refuse_attach, refuse_plain_exec
+from seamark.api.subresources.exec import Switch, open_attach, open_exec, refuse_plain_attach, refuse_plain_exec
 from seamark.api.subresources.finalize import finalize
 from seamark.api.subresources.log import log
+from seamark.api.subresources.portforward import open_portforward, refuse_plain_portforward
 from seamark.api.subresources.review import review_access, review_own_access, review_own_rules, review_self
 from seamark.api.subresources.scale import get_scale, patch_scale, update_scale
 from seamark.api.subresources.status import get_status, patch_status, update_status
 from seamark.api.subresources.token import request_token, review_token
-from seamark.api.websocket import Upgrade
 from seamark.machinery.wire import Response
 
 Serve = Callable[[Core, Call], Awaitable[Response]]
 
 SUBRESOURCES: Mapping[tuple[str, str], Serve] = {
-    ("attach", "GET"): refuse_attach,
-    ("attach", "POST"): refuse_attach,
+    ("attach", "GET"): refuse_plain_attach,
+    ("attach", "POST"): refuse_plain_attach,
     ("binding", "POST"): binding,
     ("eviction", "POST"): eviction,
     ("exec", "GET"): refuse_plain_exec,
     ("exec", "POST"): refuse_plain_exec,
     ("finalize", "PUT"): finalize,
     ("log", "GET"): log,
+    ("portforward", "GET"): refuse_plain_portforward,
+    ("portforward", "POST"): refuse_plain_portforward,
     ("scale", "GET"): get_scale,
     ("scale", "PATCH"): patch_scale,
     ("scale", "PUT"): update_scale,
@@ -48,5 +50,9 @@ QUESTIONS: Mapping[str, Serve] = {
 }
 """Kinds that are posted, answered and not stored."""
 
-UPGRADES: Mapping[str, Callable[[Core, Call], Awaitable[Upgrade]]] = {"exec": open_exec}
-"""Subresources that turn the connection into a WebSocket."""
+UPGRADES: Mapping[str, Callable[[Core, Call], Awaitable[Switch | None]]] = {
+    "attach": open_attach,
+    "exec": open_exec,
+    "portforward": open_portforward,
+}
+"""Subresources that turn the connection into another protocol; None where it is one that they do not speak."""

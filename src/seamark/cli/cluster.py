@@ -40,7 +40,9 @@ from seamark.machinery.wire import ADMIN_GROUP, Identity
 from seamark.model import codec
 from seamark.model.node import Node
 from seamark.model.pod import Pod
+from seamark.proxy.config import Address
 from seamark.proxy.proxy import ServiceProxy
+from seamark.proxy.serving import run_ports
 from seamark.resources.table import build_registry
 from seamark.scheduler.controller import run_scheduler
 from seamark.store.sqlite import SqliteStore
@@ -267,6 +269,9 @@ class Cluster:
         self._proxies.append(proxy)
         self._run(f"agent of {name}", agent.run())
         self._run(f"proxy of {name}", proxy.run())
+        outward = "127.0.0.1" if settings.host else "0.0.0.0"  # a machine's own addresses are not ours to open
+        ports = {"healthz": Address(outward, 10256), "metrics": Address("127.0.0.1", 10249)}
+        self._run(f"health of proxy of {name}", run_ports(proxy, **ports))
 
     async def _wait_unrouted(self, ip: str) -> None:
         """No proxy of the cluster sends new connections to the pod any more: it may be told to end."""

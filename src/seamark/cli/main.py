@@ -1,6 +1,7 @@
 """The command line: ``seamark COMMAND``. Options are declared here; each command's work lies in its own module.
 
-``seamark dns`` is dispatched before anything else is imported: its flags are CoreDNS's, and every DNS pod starts it.
+``seamark dns`` and ``seamark proxy`` are dispatched before anything is parsed: their flags are CoreDNS's and
+kube-proxy's.
 """
 
 from __future__ import annotations
@@ -183,6 +184,10 @@ def main() -> None:
         from seamark.cli.dns import main as dns_main
 
         sys.exit(dns_main(sys.argv[2:]))
+    if sys.argv[1:2] == ["proxy"]:
+        from seamark.cli.proxy import main as proxy_main
+
+        sys.exit(proxy_main(sys.argv[2:]))
     try:
         app()
     except UserError as error:

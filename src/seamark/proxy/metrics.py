@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 SYNC = tuple(0.001 * 2**n for n in range(15))
@@ -20,6 +20,7 @@ class ProxyMetrics:
     """Every metric of one proxy. ``mode`` is the proxy mode: some metrics are of one mode alone."""
 
     def __init__(self, mode: str) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # kube-proxy has none
         self.registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self.registry)
         family = ["ip_family"]

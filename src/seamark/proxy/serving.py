@@ -1,0 +1,81 @@
+"""The two HTTP ports of a proxy, as kube-proxy has them: health for whoever asks, metrics for this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from seamark.linux.listener import open_listener
+from seamark.proxy.config import Address
+from seamark.proxy.metrics import CONTENT_TYPE
+from seamark.proxy.monitor import Monitor
+from seamark.proxy.proxy import ServiceProxy
+from seamark.proxy.webserver import NOT_FOUND, Answer, Handler, WebServer, json_answer
+
+logger = logging.getLogger(__name__)
+
+
+def health_handler(monitor: Monitor) -> Handler:
+    """``/healthz`` (is this node good for traffic) and ``/livez`` (does the proxy do its work)."""
+
+    def answer(path: str, _address: str) -> Answer:
+        if path not in ("/healthz", "/livez"):
+            return NOT_FOUND
+        node = path == "/healthz"
+        status, found = monitor.health.report(node=node)
+        (monitor.metrics.healthz if node else monitor.metrics.livez).labels(str(status)).inc()
+        return json_answer(found, status)
+
+    return answer
+
+
+def metrics_handler(monitor: Monitor, mode: str, configz: Callable[[], object] | None = None) -> Handler:
+    """``/metrics``, ``/proxyMode``, ``/configz``, and ``/healthz`` as ``ok``."""
+
+    def answer(path: str, _address: str) -> Answer:
+        if path == "/metrics":
+            return Answer(200, monitor.metrics.render(), CONTENT_TYPE)
+        if path == "/proxyMode":
+            return Answer(200, mode.encode())
+        if path == "/configz" and configz is not None:
+            return json_answer(configz())
+        return Answer(200, b"ok") if path == "/healthz" else NOT_FOUND
+
+    return answer
+
+
+Ports = Iterable[tuple[Address | None, Handler]]
+
+
+@asynccontextmanager
+async def open_ports(ports: Ports, *, namespace: Path | None = None, hard_fail: bool = False) -> AsyncIterator[None]:
+    """Serves inside the block. What cannot be opened is logged, or with ``hard_fail`` raises OSError."""
+    servers: list[WebServer] = []
+    try:
+        for address, handler in ports:
+            if address is None:
+                continue
+            try:
+                servers.append(WebServer(open_listener(namespace, address.host, address.port), handler))
+                await servers[-1].start()
+            except OSError as error:
+                if hard_fail:
+                    raise
+                logger.error("%s; going on without", error.strerror)
+        yield
+    finally:
+        for server in servers:
+            server.close()
+
+
+async def run_ports(proxy: ServiceProxy, *, healthz: Address, metrics: Address) -> None:
+    """Serves the ports of a proxy of this process, in the proxy's namespace, until cancelled."""
+    ports = (
+        (healthz, health_handler(proxy.monitor)),
+        (metrics, metrics_handler(proxy.monitor, proxy.options.backend.mode)),
+    )
+    async with open_ports(ports, namespace=proxy.namespace_pin):
+        await asyncio.get_running_loop().create_future()

@@ -1,0 +1,226 @@
+"""``seamark proxy`` as a process on a node of its own, against the API server over TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import socket
+import ssl
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trustme
+import yaml
+
+from seamark.api.app import Api
+from seamark.api.authn import Authenticator
+from seamark.api.server import serve_api
+from seamark.cli.proxy import main
+from seamark.client.client import Client
+from seamark.linux import netns
+from seamark.machinery.gvr import ENDPOINTSLICES, NODES, SERVICES
+from seamark.proxy.configdocument import API_VERSION
+from seamark.testing.builders import make_node, to_create
+from seamark.testing.networld import OUTSIDE, World, make_world
+
+NODE, VIP = "172.30.0.11", "10.96.7.9"
+A, B = "10.244.1.2", "10.244.1.3"
+
+
+def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(f"apiVersion: {API_VERSION}\nkind: KubeProxyConfiguration\nclusterCidr: x\n")
+    assert main(["--config", str(file)]) == 1
+    assert capsys.readouterr().err == (f"seamark proxy: {file}: Object contains unknown field `clusterCidr`\n")
+    assert main(["--config", str(file), "--cluster-cidr", "10.0.0.0/8"]) == 1
+    assert "--cluster-cidr has no effect beside --config" in capsys.readouterr().err
+    assert main(["--kubeconfig", str(tmp_path / "none")]) == 1
+    assert "none: No such file or directory" in capsys.readouterr().err
+    assert main(["--version"]) == 0
+
+
+@dataclass
+class Attached:
+    """A node whose proxy is a process, and the client that fills the API."""
+
+    world: World
+    client: Client
+    argv: list[str]
+    process: asyncio.subprocess.Process
+
+    async def get(self, path: str, port: int, address: str = "127.0.0.1") -> tuple[int, str]:
+        with netns.open_socket(self.world.node_pin, socket.AF_INET, socket.SOCK_STREAM) as asking:
+            asking.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(asking, (address, port))
+            await loop.sock_sendall(asking, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            data = b""
+            while piece := await loop.sock_recv(asking, 65536):
+                data += piece
+        head, _, body = data.decode().partition("\r\n\r\n")
+        return int(head.split(" ")[1]), body
+
+    async def until(self, path: str, status: int, port: int = 10256) -> str:
+        async with asyncio.timeout(15):
+            while True:
+                try:
+                    found, body = await self.get(path, port)
+                    if found == status:
+                        return body
+                except ConnectionRefusedError:
+                    pass
+                await asyncio.sleep(0.05)
+
+    async def answers(self, source: str, destination: str, port: int, client: str) -> None:
+        async with asyncio.timeout(5):
+            while (await self.world.ask(source, destination, port)).client != client:  # noqa: ASYNC110 - the kernel
+                await asyncio.sleep(0.02)
+
+
+def kubeconfig(port: int, authority: trustme.CA) -> str:
+    issued = authority.issue_cert(common_name="system:kube-proxy", organization_name="system:masters")
+
+    def inline(pem: bytes) -> str:
+        return base64.b64encode(pem).decode()
+
+    cluster = {"server": f"https://127.0.0.1:{port}", "certificate-authority-data": inline(authority.cert_pem.bytes())}
+    user = {
+        "client-certificate-data": inline(issued.cert_chain_pems[0].bytes()),
+        "client-key-data": inline(issued.private_key_pem.bytes()),
+    }
+    return yaml.safe_dump(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "x",
+            "clusters": [{"name": "x", "cluster": cluster}],
+            "users": [{"name": "x", "user": user}],
+            "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+        }
+    )
+
+
+Attach = Callable[..., AbstractAsyncContextManager[Attached]]
+
+
+@pytest.fixture
+async def attach(api: Api, client: Client, tmp_path: Path) -> AsyncIterator[Attach]:
+    """The API server listens inside the node's namespace, where the proxy's process is."""
+    authority = trustme.CA()
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    authority.configure_trust(tls)
+    tls.verify_mode = ssl.CERT_OPTIONAL
+    with make_world(tmp_path / "netns", node=NODE, pods=(A, B)) as world:
+        listener = netns.open_socket(world.node_pin, socket.AF_INET, socket.SOCK_STREAM)
+        listener.bind(("127.0.0.1", 0))
+        listener.setblocking(False)
+        server = await serve_api(api, sockets=[listener], tls=tls, authenticate=Authenticator(api.core))
+        access = tmp_path / "kubeconfig"
+        access.write_text(kubeconfig(listener.getsockname()[1], authority))
+
+        @asynccontextmanager
+        async def start(*flags: str) -> AsyncIterator[Attached]:
+            told = [flag.replace("KUBECONFIG", str(access)) for flag in flags]
+            argv = [*netns.command(world.node_pin), sys.executable, "-c", RUN, "proxy", *told]
+            process = await asyncio.create_subprocess_exec(*argv)
+            try:
+                yield Attached(world, client, argv, process)
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                await process.wait()
+
+        try:
+            yield start
+        finally:
+            await server.close()
+            listener.close()
+
+
+RUN = "from seamark.cli.main import main; main()"
+
+
+async def fill(client: Client) -> None:
+    node = to_create(make_node("node1", podCIDR="10.244.1.0/24", podCIDRs=["10.244.1.0/24"]))
+    created = await client.create(NODES, node)
+    created["status"]["addresses"] = [{"type": "InternalIP", "address": NODE}]
+    await client.update_status(NODES, created)
+    ports = [{"name": "http", "port": 80, "nodePort": 30080}]
+    meta = {"name": "web", "namespace": "default"}
+    await client.create(SERVICES, {"metadata": meta, "spec": {"type": "NodePort", "clusterIP": VIP, "ports": ports}})
+    piece = {
+        "metadata": {"name": "web-x", "namespace": "default", "labels": {"kubernetes.io/service-name": "web"}},
+        "addressType": "IPv4",
+        "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+        "endpoints": [{"addresses": [B], "nodeName": "node1"}],
+    }
+    await client.create(ENDPOINTSLICES, piece)
+
+
+@pytest.mark.net
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+async def test_a_proxy_from_a_configuration_file(attach: Attach, client: Client, tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    document = {
+        "apiVersion": API_VERSION,
+        "kind": "KubeProxyConfiguration",
+        "clientConnection": {"kubeconfig": str(tmp_path / "kubeconfig")},
+        "detectLocalMode": "NodeCIDR",
+    }
+    file.write_text(yaml.safe_dump(document))
+    await fill(client)
+    async with attach("--config", str(file), "--hostname-override", "node1") as node:
+        await node.world.serve(B, 8080)
+        found = json.loads(await node.until("/healthz", 200))
+        assert found["nodeEligible"] is True
+        assert set(found["status"]) == {"IPv4", "IPv6"}
+        assert await node.until("/proxyMode", 200, 10249) == "nftables"
+        assert json.loads(await node.until("/configz", 200, 10249))["kubeproxy.config.k8s.io"]["mode"] == "nftables"
+        await node.answers(A, VIP, 80, A)
+        await node.answers(OUTSIDE, VIP, 80, NODE)
+        await node.answers(OUTSIDE, NODE, 30080, NODE)
+        await client.patch(
+            NODES, "node1", {"spec": {"taints": [{"key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule"}]}}
+        )
+        assert json.loads(await node.until("/healthz", 503))["nodeEligible"] is False
+        assert (await node.get("/livez", 10256))[0] == 200
+        metrics = await node.until("/metrics", 200, 10249)
+        for line in (
+            'kubeproxy_sync_full_proxy_rules_duration_seconds_count{ip_family="IPv4"}',
+            'kubeproxy_sync_proxy_rules_last_timestamp_seconds{ip_family="IPv6"}',
+            "kubeproxy_sync_proxy_rules_endpoint_changes_total 1.0",
+            "kubeproxy_sync_proxy_rules_service_changes_total",
+            'kubeproxy_proxy_healthz_total{code="503"}',
+            "process_resident_memory_bytes",
+        ):
+            assert line in metrics
+        assert (await node.get("/other", 10249))[0] == 404
+        file.write_text(yaml.safe_dump({**document, "clusterCIDR": "10.244.0.0/16"}))
+        assert await asyncio.wait_for(node.process.wait(), 10) == 1, "ends, to be started anew"
+        await node.answers(A, VIP, 80, A)
+
+
+@pytest.mark.net
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+async def test_a_proxy_from_flags_ends_and_leaves_its_rules_until_cleanup(attach: Attach, client: Client) -> None:
+    await fill(client)
+    flags = ("--kubeconfig", "KUBECONFIG", "--hostname-override", "node1", "--cluster-cidr", "10.244.0.0/16")
+    more = ("--healthz-bind-address", "127.0.0.1:20256", "--metrics-bind-address", "127.0.0.1:0", "--masquerade-all")
+    async with attach(*flags, *more) as node:
+        await node.world.serve(B, 8080)
+        await node.until("/livez", 200, 20256)
+        await node.answers(A, VIP, 80, NODE)
+        node.process.terminate()
+        assert await asyncio.wait_for(node.process.wait(), 5) == 0
+        await node.answers(A, VIP, 80, NODE)
+        theirs = "add table ip theirs\n"
+        node.world.run_on_node("nft", theirs)
+        node.world.run_on_node(sys.executable, "-c", RUN, "proxy", "--cleanup")
+        assert node.world.run_on_node("nft", "list", "ruleset") == "table ip theirs {\n}\n"

@@ -1,0 +1,161 @@
+"""KubeProxyConfiguration: every field is honoured, refused or warned of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from seamark.proxy.config import Address, ProxySettings, compile_settings, render_configz
+from seamark.proxy.configdocument import API_VERSION, ConfigError, parse_configuration, parse_duration
+
+KUBEADM = """
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+bindAddress: 0.0.0.0
+bindAddressHardFail: false
+clientConnection: {acceptContentTypes: "", burst: 0, contentType: "", qps: 0,
+  kubeconfig: /var/lib/kube-proxy/kubeconfig.conf}
+clusterCIDR: 10.244.0.0/16
+configSyncPeriod: 0s
+conntrack: {maxPerCore: null, min: null, tcpBeLiberal: false, tcpCloseWaitTimeout: null, tcpEstablishedTimeout: null,
+  udpStreamTimeout: 0s, udpTimeout: 0s}
+detectLocal: {bridgeInterface: "", interfaceNamePrefix: ""}
+detectLocalMode: ""
+enableProfiling: false
+healthzBindAddress: ""
+hostnameOverride: ""
+iptables: {localhostNodePorts: null, masqueradeAll: false, masqueradeBit: null, minSyncPeriod: 0s, syncPeriod: 0s}
+ipvs: {excludeCIDRs: null, minSyncPeriod: 0s, scheduler: "", strictARP: false, syncPeriod: 0s, tcpFinTimeout: 0s,
+  tcpTimeout: 0s, udpTimeout: 0s}
+kind: KubeProxyConfiguration
+logging: {flushFrequency: 0, options: {json: {infoBufferSize: "0"}, text: {infoBufferSize: "0"}}, verbosity: 0}
+metricsBindAddress: ""
+mode: ""
+nftables: {masqueradeAll: false, masqueradeBit: null, minSyncPeriod: 0s, syncPeriod: 0s}
+nodePortAddresses: null
+oomScoreAdj: null
+portRange: ""
+showHiddenMetricsForVersion: ""
+winkernel: {enableDSR: false, forwardHealthCheckVip: false, networkName: "", rootHnsEndpointName: "", sourceVip: ""}
+"""
+
+
+def settings(**fields: Any) -> ProxySettings:
+    document = {"apiVersion": API_VERSION, "kind": "KubeProxyConfiguration", **fields}
+    return compile_settings(parse_configuration(yaml.safe_dump(document)))
+
+
+def test_the_file_kubeadm_writes() -> None:
+    found = compile_settings(parse_configuration(KUBEADM))
+    assert found.warnings == ("logging: vmodule and options are not supported",)
+    assert found.document.client_connection.kubeconfig == "/var/lib/kube-proxy/kubeconfig.conf"
+    assert found.node.pod_cidrs == ("10.244.0.0/16",)
+    assert found.node.node_ports_on_node_ips_only
+    assert found.options.backend.mode == "nftables"
+    assert (found.options.sync_period, found.options.min_sync_period) == (30.0, 0.0)
+    assert (found.healthz, found.metrics) == (Address("0.0.0.0", 10256), Address("127.0.0.1", 10249))
+    shown: Any = render_configz(found)["kubeproxy.config.k8s.io"]
+    assert shown["clusterCIDR"] == "10.244.0.0/16"
+    assert shown["mode"] == "nftables"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        pytest.param({"clusterCidr": "10.0.0.0/8"}, "unknown field `clusterCidr`", id="unknown field"),
+        pytest.param({"conntrack": {"max": 1}}, "unknown field `max` - at `conntrack`", id="unknown field inside"),
+        pytest.param(
+            {"bindAddressHardFail": "yes"}, "Expected `bool`, got `str` - at `bindAddressHardFail`", id="type"
+        ),
+        pytest.param({"mode": "kernelspace"}, "mode: 'kernelspace' is not supported", id="mode"),
+        pytest.param({"kind": "Config"}, "must be kubeproxy.config.k8s.io/v1alpha1 KubeProxy", id="kind"),
+        pytest.param({"clusterCIDR": "10.244.0.0/33"}, "clusterCIDR: '10.244.0.0/33'", id="range"),
+        pytest.param({"nodePortAddresses": ["eth0"]}, "nodePortAddresses: 'eth0'", id="node port address"),
+        pytest.param({"nodePortAddresses": ["primary", "10.0.0.0/8"]}, "cannot be combined", id="primary and more"),
+        pytest.param({"detectLocalMode": "Guess"}, "detectLocalMode: 'Guess'", id="detect mode"),
+        pytest.param({"detectLocalMode": "BridgeInterface"}, "detectLocal.bridgeInterface: ''", id="no bridge"),
+        pytest.param(
+            {"detectLocalMode": "InterfaceNamePrefix", "detectLocal": {"interfaceNamePrefix": 'x" drop #'}},
+            "detectLocal.interfaceNamePrefix",
+            id="not an interface",
+        ),
+        pytest.param({"nftables": {"syncPeriod": "often"}}, "nftables.syncPeriod: 'often'", id="duration"),
+        pytest.param({"nftables": {"masqueradeBit": 32}}, "masqueradeBit: 32: must be 0 to 31", id="bit"),
+        pytest.param({"bindAddress": "node1"}, "bindAddress: 'node1' is not an address", id="bind address"),
+        pytest.param({"healthzBindAddress": "1.2.3.4:70000"}, "there is no port 70000", id="port"),
+        pytest.param({"metricsBindAddress": "localhost:1"}, "metricsBindAddress: 'localhost:1'", id="a name"),
+        pytest.param({"logging": {"format": "json"}}, "logging.format: 'json' is not supported", id="log format"),
+    ],
+)
+def test_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        settings(**fields)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "warning"),
+    [
+        pytest.param({"conntrack": {"maxPerCore": 1000}}, "net.netfilter.nf_conntrack_max", id="conntrack"),
+        pytest.param(
+            {"conntrack": {"tcpCloseWaitTimeout": "1h"}}, "nf_conntrack_tcp_close_wait_timeout", id="timeouts"
+        ),
+        pytest.param({"featureGates": {"X": True}}, "featureGates: there are none: X", id="feature gates"),
+        pytest.param({"clientConnection": {"qps": 5}}, "qps and burst", id="client limits"),
+        pytest.param({"iptables": {"masqueradeAll": True}}, "masqueradeAll: counts in", id="the other mode"),
+        pytest.param({"winkernel": {"sourceVip": "1.2.3.4"}}, "winkernel", id="winkernel"),
+        pytest.param({"enableProfiling": True}, "enableProfiling", id="profiling"),
+        pytest.param({"configSyncPeriod": "1m"}, "configSyncPeriod", id="resync"),
+    ],
+)
+def test_warned_of(fields: dict[str, Any], warning: str) -> None:
+    (found,) = settings(**fields).warnings
+    assert warning in found
+
+
+def test_who_is_local() -> None:
+    assert settings(clusterCIDR="10.1.0.0/16,fd00::/64").node.pod_cidrs == ("10.1.0.0/16", "fd00::/64")
+    by_node = settings(detectLocalMode="NodeCIDR", clusterCIDR="10.1.0.0/16")
+    assert by_node.options.pod_cidrs_of_node
+    assert by_node.node.pod_cidrs == ()
+    bridge = settings(detectLocalMode="BridgeInterface", detectLocal={"bridgeInterface": "cni0"})
+    assert bridge.node.pod_bridge == "cni0"
+    prefix = settings(detectLocalMode="InterfaceNamePrefix", detectLocal={"interfaceNamePrefix": "veth"})
+    assert prefix.node.pod_interface_prefix == "veth"
+
+
+def test_node_port_addresses() -> None:
+    given = settings(nodePortAddresses=["10.0.0.0/8", "fd00::/8"]).node
+    assert given.node_port_cidrs == ("10.0.0.0/8", "fd00::/8")
+    assert not given.node_ports_on_node_ips_only
+    every = settings(nodePortAddresses=["0.0.0.0/0", "10.0.0.0/8", "fd00::/8"]).node
+    assert every.node_port_cidrs == ("fd00::/8",)
+    assert settings(nodePortAddresses=["primary"]).node.node_ports_on_node_ips_only
+
+
+def test_node_and_rules() -> None:
+    found = settings(
+        hostnameOverride=" Node1 ",
+        bindAddress="192.0.2.1",
+        nftables={"masqueradeAll": True, "masqueradeBit": 3, "minSyncPeriod": "1.5s", "syncPeriod": "1m0s"},
+        healthzBindAddress="[::1]:0",
+        metricsBindAddress="9999",
+    )
+    assert (found.node.name, found.node.node_ips) == ("node1", ("192.0.2.1",))
+    assert (found.node.masquerade_all, found.node.masquerade_mark) == (True, 8)
+    assert (found.options.min_sync_period, found.options.sync_period) == (1.5, 60.0)
+    assert (found.healthz, found.metrics) == (None, Address("127.0.0.1", 9999))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("1h0m0.5s", 3600.5), ("15m", 900), ("100ms", 0.1), (0, 0), (None, 0), ("0s", 0)]
+)
+def test_duration(text: Any, seconds: float) -> None:
+    assert parse_duration(text, "x") == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["1", "1 s", "s", "-1s", "1h5"])
+def test_no_duration(text: str) -> None:
+    with pytest.raises(ConfigError, match="is not a duration"):
+        parse_duration(text, "x")

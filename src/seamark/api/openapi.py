@@ -1,8 +1,7 @@
 """OpenAPI v3 (one document per group version, and their index) and v2, rendered from registry and schema table.
 
 kubectl asks them before ``apply``, ``create`` and ``explain``. A document is rendered at its first request and kept
-as bytes; the index names each with the hash of its content, so that a client may cache it for ever. The gnostic
-protobuf form of v2, which kubectl ≤ 1.28 wants, is not made here.
+as bytes; the index names each with the hash of its content, so that a client may cache it for ever.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import Any
 import msgspec
 
 from seamark import __version__
+from seamark.api.openapi_gnostic import encode_document
 from seamark.api.openapi_paths import list_kind, list_served, render_path, served_rows
 from seamark.api.openapi_schemas import V2, V3, Dialect, render_schemas
 from seamark.machinery.status import StatusError
@@ -41,6 +41,12 @@ def render_openapi_v3(registry: Registry, group: str, version: str) -> bytes:
 def render_openapi_v2(registry: Registry) -> bytes:
     """``/openapi/v2`` as JSON."""
     return _swagger(registry)
+
+
+@lru_cache(maxsize=4)
+def render_openapi_v2_protobuf(registry: Registry) -> bytes:
+    """The same as gnostic's openapi.v2.Document."""
+    return encode_document(msgspec.json.decode(_swagger(registry)))
 
 
 @lru_cache(maxsize=4)

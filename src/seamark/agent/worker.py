@@ -53,7 +53,7 @@ RETRY = 1.0
 LEAVE_PATIENCE = 1.0
 LEAVE_LINGER = 0.05
 """Seconds for the connections that were on their way when the last rule changed."""
-SHUTDOWN_PATIENCE = 2.0
+SHUTDOWN_PATIENCE = 1.0
 KILL_PATIENCE = 1.0
 
 

@@ -45,6 +45,8 @@ POD = {
 async def node(kubectl: Any) -> ScriptedNode:
     node = kubectl.nodes["node1"] = ScriptedNode()
     await kubectl.client.create(PODS, POD)
+    running = {"status": {"phase": "Running"}}
+    await kubectl.client.patch(PODS, "p", running, namespace="default", subresource="status")
     return node
 
 

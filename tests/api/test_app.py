@@ -294,11 +294,6 @@ class TestPatch:
             await client.patch(CONFIGMAPS, "a", {"metadata": {"resourceVersion": "1"}}, namespace="default")
         assert error.value.reason == "Conflict"
 
-    async def test_apply_is_refused(self, api: Api) -> None:
-        path = "/api/v1/namespaces/default/configmaps/a"
-        response = await ask(api, "PATCH", path, {}, content_type="application/apply-patch+yaml")
-        assert response.status == 415 and "server-side apply" in parsed(response)["message"]
-
 
 class TestDelete:
     async def test_answers_a_status_with_the_uid(self, client: Client) -> None:

@@ -143,11 +143,6 @@ async def test_dry_run_and_diff(kubectl: Any) -> None:
     assert diff.code == 1 and "port: 81" in diff.out
 
 
-async def test_server_side_apply_is_refused_plainly(kubectl: Any) -> None:
-    refused = await kubectl("apply", "--server-side", "-f", "-", stdin=service(), fails=True)
-    assert "server-side apply is not supported" in refused.err
-
-
 async def test_delete(kubectl: Any) -> None:
     await kubectl("apply", "-f", "-", stdin=service())
     await kubectl("run", "p", "--image=x")

@@ -1,7 +1,7 @@
 """What the server itself writes into metadata, and what it demands of the rest.
 
-Names and namespaces must agree with the URL; uid, creationTimestamp, generation, deletion marks and managedFields are
-the server's own, whatever a client sends. managedFields are minimal: who wrote last by which operation, no field sets.
+Names and namespaces must agree with the URL; uid, creationTimestamp, generation and deletion marks are the server's
+own, whatever a client sends. managedFields have a module of their own (``ownership``).
 """
 
 from __future__ import annotations
@@ -70,13 +70,12 @@ def begin_create(core: Core, call: Call, obj: Obj) -> None:
     meta = obj["metadata"]
     if meta.get("resourceVersion"):
         raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
-    for field in (*_SERVER_OWNED, "selfLink", "resourceVersion", "managedFields"):
+    for field in (*_SERVER_OWNED, "selfLink", "resourceVersion"):
         meta.pop(field, None)
     meta["uid"] = str(uuid.uuid4())
     meta["creationTimestamp"] = format_time(core.clock.time())
     if call.target.row.has_generation:
         meta["generation"] = 1
-    stamp_manager(core, call, obj)
 
 
 def give_name(core: Core, obj: Obj) -> bool:
@@ -92,9 +91,9 @@ def give_name(core: Core, obj: Obj) -> bool:
 def begin_update(core: Core, call: Call, obj: Obj, old: Obj) -> None:
     """Keeps what is the server's own. Raises Conflict where the client expects another uid."""
     meta, kept = obj["metadata"], old["metadata"]
-    for field in ("selfLink", "managedFields", *_SERVER_OWNED):
+    for field in ("selfLink", *_SERVER_OWNED):
         meta.pop(field, None)
-    for field in (*_SERVER_OWNED, "managedFields"):
+    for field in _SERVER_OWNED:
         if field in kept:
             meta[field] = kept[field]
     if not meta.get("generateName") and "generateName" in kept:
@@ -110,25 +109,6 @@ def bump_generation(row: Resource, obj: Obj, old: Obj) -> None:
         moved |= (obj["metadata"].get("annotations") or {}) != (old["metadata"].get("annotations") or {})
     if moved:
         obj["metadata"]["generation"] = int(old["metadata"].get("generation", 0)) + 1
-
-
-def stamp_manager(core: Core, call: Call, obj: Obj) -> None:
-    """Notes the writer in managedFields; one entry per manager, subresource and version."""
-    entry = {
-        "manager": call.manager,
-        "operation": "Update",
-        "apiVersion": call.target.gvr.api_version,
-        "time": format_time(core.clock.time()),
-        "fieldsType": "FieldsV1",
-        "fieldsV1": {},
-    }
-    if call.target.subresource:
-        entry["subresource"] = call.target.subresource
-    same = ("manager", "operation", "apiVersion", "subresource")
-    kept = [
-        e for e in obj["metadata"].get("managedFields") or () if any(e.get(field) != entry.get(field) for field in same)
-    ]
-    obj["metadata"]["managedFields"] = [*kept, entry]
 
 
 def parse_revision(text: str) -> int:

@@ -19,12 +19,12 @@ from seamark.api.metadata import (
     check_place,
     give_name,
     parse_revision,
-    stamp_manager,
     validate_map,
     validate_metadata,
     validate_metadata_update,
 )
-from seamark.api.objects import Obj, pack, same, unpack_entry
+from seamark.api.objects import Obj, pack, unpack_entry
+from seamark.api.ownership import changes_nothing, entries_of, own_fields, set_entries
 from seamark.machinery.fielderrors import invalid as invalid_cause
 from seamark.machinery.jsonvalue import copy_json
 from seamark.machinery.status import (
@@ -75,6 +75,7 @@ async def create_object(core: Core, call: Call, obj: Obj) -> Written:
     await check_namespace(core, call.target, obj["metadata"].get("name") or "")
     if row.default:
         row.default(obj)
+    own_fields(core, call, obj, None)
     if row.prepare_create:
         row.prepare_create(obj)
     await admit_create(core, call, obj)
@@ -187,7 +188,7 @@ async def _replace(core: Core, call: Call, new: Obj, old: Obj, entry: Entry) -> 
     """Stores ``new`` over ``entry``; None when somebody else did meanwhile."""
     row, target = call.target.row, call.target
     begin_update(core, call, new, old)
-    causes = _prepare(call, new, old)
+    causes = _prepare(core, call, new, old)
     await admit_update(core, call, new, old)
     refuse(row, new, causes)
     warnings = tuple(row.warnings(new)) if row.warnings else ()
@@ -197,9 +198,8 @@ async def _replace(core: Core, call: Call, new: Obj, old: Obj, entry: Entry) -> 
         if target.subresource != "status":
             bump_generation(row, new, old)
         new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
-        if same(new, old):
+        if changes_nothing(new, old):
             return Written(entry.value, entry.revision, warnings=warnings)
-        stamp_manager(core, call, new)
         value = pack(new)
         if call.dry_run:
             return Written(value, entry.revision, warnings=warnings)
@@ -217,23 +217,27 @@ async def _replace(core: Core, call: Call, new: Obj, old: Obj, entry: Entry) -> 
     return Written(value, revision, warnings=warnings)
 
 
-def _prepare(call: Call, new: Obj, old: Obj) -> list[Cause]:
+def _prepare(core: Core, call: Call, new: Obj, old: Obj) -> list[Cause]:
     """Puts back what this write may not change, fills defaults, and tells what is wrong with the result."""
     row, subresource = call.target.row, call.target.subresource
     if subresource == "status":
-        annotations = new["metadata"].get("annotations")
+        sent = new["metadata"]
         for field in (new.keys() | old.keys()) - {"status"}:
             _keep(new, old, field)
-        causes = _keep_status_annotations(new, annotations)
+        set_entries(new, entries_of({"metadata": sent}))
+        causes = _keep_status_annotations(new, sent.get("annotations"))
+        own_fields(core, call, new, old)
         if row.prepare_status:
             row.prepare_status(new, old)
         return causes + (row.validate_status(new, old) if row.validate_status else [])
     if subresource not in ("", "scale"):
+        own_fields(core, call, new, old)
         return []  # binding and finalize change one field by their own rules
     if "status" in row.subresources:
         _keep(new, old, "status")
     if row.default:
         row.default(new)
+    own_fields(core, call, new, old)
     if row.prepare_update:
         row.prepare_update(new, old)
     causes = validate_metadata(row, new) + validate_metadata_update(new, old)

@@ -10,8 +10,9 @@ import asyncio
 
 from seamark.api.authz.defaults import default_objects, must_remake, plan_default
 from seamark.api.core import Call, Core, Target
-from seamark.api.metadata import begin_create, stamp_manager
+from seamark.api.metadata import begin_create
 from seamark.api.objects import Obj, pack, unpack_entry
+from seamark.api.ownership import own_fields
 from seamark.machinery.wire import ADMIN_GROUP, Identity, Request
 from seamark.resources.rbac.rules import GROUP
 from seamark.store.base import Entry, KeyExistsError, RevisionMismatchError
@@ -35,6 +36,7 @@ async def _write(core: Core, wanted: Obj) -> None:
     try:
         if entry is None:
             begin_create(core, call, wanted)
+            own_fields(core, call, wanted, None)
             await core.store.create(key=call.target.key, value=pack(wanted))
         else:
             await _bring_up_to_date(core, call, entry, wanted)
@@ -47,9 +49,10 @@ async def _bring_up_to_date(core: Core, call: Call, entry: Entry, wanted: Obj) -
     if "roleRef" in wanted and must_remake(existing, wanted):
         await core.store.delete(key=key, expected=entry.revision)
         begin_create(core, call, wanted)
+        own_fields(core, call, wanted, None)
         await core.store.create(key=key, value=pack(wanted))
         return
     new = plan_default(existing, wanted)
     if new is not None:
-        stamp_manager(core, call, new)
+        own_fields(core, call, new, existing)
         await core.store.update(key=key, value=pack(new), expected=entry.revision)

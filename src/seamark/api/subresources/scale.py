@@ -9,10 +9,15 @@ from seamark.api.core import Call, Core
 from seamark.api.metadata import check_kind, check_place
 from seamark.api.objects import Obj, unpack, unpack_entry
 from seamark.api.options import check_write_options
+from seamark.api.ownership import entries_of, is_apply, set_entries
 from seamark.api.respond import representation, respond_encoded
-from seamark.api.verbs.patch import decode_patch, select_patch
+from seamark.api.verbs.apply import check_apply_options, decode_config, run_apply
+from seamark.api.verbs.patch import check_patch_options, decode_patch, select_patch
 from seamark.api.writes import Written, missing, update_object
+from seamark.machinery.apply import Views
+from seamark.machinery.apply.scaling import parent_entries, scale_entries
 from seamark.machinery.fielderrors import invalid as invalid_cause
+from seamark.machinery.fieldset import make_set
 from seamark.machinery.selectors import selector_from
 from seamark.machinery.status import invalid
 from seamark.machinery.wire import Response
@@ -36,7 +41,9 @@ async def update_scale(core: Core, call: Call) -> Response:
 
 
 async def patch_scale(core: Core, call: Call) -> Response:
-    check_write_options(call.request)
+    if is_apply(call.request):
+        return await _apply_scale(core, call)
+    check_patch_options(call.request)
     apply = select_patch(call.request.headers.get("content-type", ""), API_VERSION, KIND)
     patch = decode_patch(call.request.body)
 
@@ -49,6 +56,24 @@ async def patch_scale(core: Core, call: Call) -> Response:
 
     written = await update_object(core, call, change, retry=True)
     return _respond(call, written, warnings)
+
+
+async def _apply_scale(core: Core, call: Call) -> Response:
+    check_apply_options(call.request)
+    config, warnings = decode_config(call.request, API_VERSION, KIND)
+    views = Views(KIND, API_VERSION, ignored=make_set(("f:status",)))
+
+    def change(current: Obj) -> Obj:
+        entries = entries_of(current)
+        live = render_scale(current)
+        applied = run_apply(core, call, live, scale_entries(entries), config=config, views=views)
+        scale, _ = conform(call.request, applied.obj)
+        check_place(call, scale)
+        scaled = _scaled(current, scale)
+        set_entries(scaled, parent_entries(entries, applied.entries, call.target.row.gvr.api_version))
+        return scaled
+
+    return _respond(call, await update_object(core, call, change, retry=True), warnings)
 
 
 def _respond(call: Call, written: Written, warnings: tuple[str, ...]) -> Response:

@@ -126,22 +126,25 @@ def apply_config(
 
 
 def _apply(live: Obj, entries: Sequence[Entry], config: Obj, *, views: Views, writer: Writer, force: bool) -> Applied:
+    """Judged by the live object as Go writes it; what comes out keeps what Go would add or omit as it is stored."""
     shape = views.shape(writer.api_version)
-    live = as_written(live, shape)
     last = next((entry for entry in entries if writer.is_of(entry)), None)
     others = [entry for entry in entries if entry is not last]
     fields = without_branches(extract_fields(config, shape), views.ignored)
-    mine = writer.entry(fields)
-    new = merge(live, config, shape)
-    if last is not None and last["fieldsV1"]:
-        new = _prune(new, [*others, mine], last, views, writer.api_version)
-    changes_at = cache(partial(views.changes, live, new, as_they_stand=True))
+    owners = [*others, writer.entry(fields)]
+
+    def lay_over(base: Obj) -> Obj:
+        merged = merge(base, config, shape)
+        return _prune(merged, owners, last, views, writer.api_version) if last is not None else merged
+
+    written = as_written(live, shape)
+    changes_at = cache(partial(views.changes, written, lay_over(written), as_they_stand=True))
     conflicts = _find_conflicts(others, changes_at)
     if conflicts and not force:
         raise ApplyConflictError(conflicts)
     kept = reduce_entries(others, changes_at)
     fields = strip_fields(fields)
-    return Applied(new, sort_entries([*kept, writer.entry(fields)] if fields else kept))
+    return Applied(lay_over(live), sort_entries([*kept, writer.entry(fields)] if fields else kept))
 
 
 def _find_conflicts(entries: Sequence[Entry], changes_at: Callable[[str], Changes | None]) -> list[Conflict]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -86,7 +86,7 @@ def respond_object(core: Core, call: Call, obj: Obj, *, status: int = 200) -> Re
     if wanted.transform == "Table":
         meta = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
         shown = render_table(
-            rows_of(core, call, [obj], wanted), columns=columns_of(call), version=wanted.version, metadata=meta
+            list(rows_of(core, call, [obj], wanted)), columns=columns_of(call), version=wanted.version, metadata=meta
         )
     elif wanted.transform == "PartialObjectMetadata":
         shown = render_partial(obj, wanted.version)
@@ -99,7 +99,7 @@ def columns_of(call: Call) -> list[dict[str, Any]]:
     return render_columns(call.target.row)
 
 
-def rows_of(core: Core, call: Call, objects: Sequence[Obj], wanted: Representation) -> list[dict[str, Any]]:
+def rows_of(core: Core, call: Call, objects: Iterable[Obj], wanted: Representation) -> Iterator[dict[str, Any]]:
     include = parse_include(call.request.param("includeObject"))
     return render_rows(call.target.row, objects, now=core.clock.time(), include=include, version=wanted.version)
 
@@ -108,28 +108,33 @@ def respond_list(core: Core, call: Call, entries: Sequence[tuple[bytes, int]], m
     """A list of stored objects, each with its revision."""
     wanted = representation(call)
     gvr = call.target.gvr
+    shell: Obj = {"kind": list_kind(gvr), "apiVersion": gvr.api_version, "metadata": meta, "items": []}
     if wanted.media_type == JSON and not wanted.transform:
-        head = encode({"kind": list_kind(gvr), "apiVersion": gvr.api_version, "metadata": meta})
-        items = b",".join(_served_items(call, entries))
-        body = head[:-1] + b',"items":[' + items + b"]}"
-        return Response(200, body, {"content-type": JSON, "cache-control": _NO_CACHE})
-    objects = [served(call, unpack(value, revision)) for value, revision in entries]
-    shown: dict[str, Any]
+        return _respond_items(shell, _served_items(call, entries))
+    items: Iterator[Any] = (served(call, unpack(value, revision)) for value, revision in entries)
     if wanted.transform == "Table":
-        rows = rows_of(core, call, objects, wanted)
-        shown = render_table(rows, columns=columns_of(call), version=wanted.version, metadata=meta)
+        items = rows_of(core, call, items, wanted)
+        shell = render_table([], columns=columns_of(call), version=wanted.version, metadata=meta)
     elif wanted.transform == "PartialObjectMetadataList":
-        shown = {
-            "kind": wanted.transform,
-            "apiVersion": f"meta.k8s.io/{wanted.version}",
-            "metadata": meta,
-            "items": [render_partial(obj, wanted.version) for obj in objects],
-        }
+        items = (render_partial(obj, wanted.version) for obj in items)
+        shell |= {"kind": wanted.transform, "apiVersion": f"meta.k8s.io/{wanted.version}"}
     elif wanted.transform:
         raise not_a_list(wanted)
+    if wanted.media_type == JSON:
+        return _respond_items(shell, [encode(item) for item in items])
+    return respond_encoded({**shell, list(shell)[-1]: list(items)}, wanted.media_type)
+
+
+def _respond_items(shell: Obj, items: list[bytes]) -> Response:
+    """``shell`` with the items in the empty list that is its last field; the bytes are copied once."""
+    head = encode(shell)[: -len(b"]}")]
+    if items:
+        items[0] = head + items[0]
+        items[-1] += b"]}"
+        body = b",".join(items)
     else:
-        shown = {"kind": list_kind(gvr), "apiVersion": gvr.api_version, "metadata": meta, "items": objects}
-    return respond_encoded(shown, wanted.media_type)
+        body = head + b"]}"
+    return Response(200, body, {"content-type": JSON, "cache-control": _NO_CACHE})
 
 
 def _served_items(call: Call, entries: Sequence[tuple[bytes, int]]) -> list[bytes]:

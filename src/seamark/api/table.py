@@ -6,7 +6,7 @@ decide when columns go along.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from seamark.api.objects import Obj
@@ -52,9 +52,11 @@ def render_table(
 
 def render_rows(
     row: Resource, objects: Iterable[Obj], *, now: float, include: str, version: str
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
+    """One row for each object, made when it is asked for: a large table never has all its objects alive."""
     cells = [_cell_of(column) for column in row.columns]
-    return [{"cells": [cell(obj, now) for cell in cells], "object": _shown(obj, include, version)} for obj in objects]
+    for obj in objects:
+        yield {"cells": [cell(obj, now) for cell in cells], "object": _shown(obj, include, version)}
 
 
 def _cell_of(column: Column) -> Callable[[Obj, float], Any]:

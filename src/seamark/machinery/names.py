@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 
 LABEL_MAX = 63
 SUBDOMAIN_MAX = 253
@@ -67,6 +68,7 @@ def _too_long(maximum: int, unit: str = "characters") -> str:
     return f"must be no more than {maximum} {unit}"
 
 
+@cache
 def _pattern_message(rule: str, pattern: str, *examples: str) -> str:
     """``RULE (e.g. 'a',  or 'b', regex used for validation is 'P')``: the odd commas are Kubernetes'."""
     listed = " or ".join(f"'{example}', " for example in examples)

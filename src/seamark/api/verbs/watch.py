@@ -199,7 +199,7 @@ class WatchStream:
         columns = None if self._columns_sent else columns_of(self._call)
         self._columns_sent = True
         meta = {"resourceVersion": obj["metadata"]["resourceVersion"]}
-        rows = rows_of(self._core, self._call, [obj], self._wanted)
+        rows = list(rows_of(self._core, self._call, [obj], self._wanted))
         return render_table(rows, columns=columns, version=self._wanted.version, metadata=meta)
 
     def _bookmark(self, revision: int, *, initial_end: bool = False) -> bytes:

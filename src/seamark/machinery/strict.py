@@ -65,10 +65,11 @@ def strict_error(message: Message, findings: tuple[str, ...]) -> StatusError:
 
 def find_duplicates(body: bytes | str) -> tuple[str, ...]:
     """``duplicate field "spec.type"`` for every key that stands more than once in its object. The JSON is valid."""
+    text = body if isinstance(body, str) else body.decode("utf-8")
     try:
-        json.loads(body, object_pairs_hook=_refuse_repeated, parse_int=str, parse_float=str)
+        _CHECKER.decode(text)
     except _RepeatedKeyError:
-        return _list_duplicates(body)
+        return _list_duplicates(text)
     return ()
 
 
@@ -82,8 +83,11 @@ def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
         raise _RepeatedKeyError
 
 
-def _list_duplicates(body: bytes | str) -> tuple[str, ...]:
-    root = json.loads(body, object_pairs_hook=_Pairs, parse_int=str, parse_float=str)
+_CHECKER = json.JSONDecoder(object_pairs_hook=_refuse_repeated, parse_int=str, parse_float=str)
+
+
+def _list_duplicates(text: str) -> tuple[str, ...]:
+    root = json.loads(text, object_pairs_hook=_Pairs, parse_int=str, parse_float=str)
     found: list[str] = []
     waiting: list[tuple[Any, str]] = [(root, "")]
     while waiting:

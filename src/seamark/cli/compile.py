@@ -1,4 +1,4 @@
-"""``seamark compile env|dns|nft``: the products of the pure compilers for given objects, no cluster needed."""
+"""``seamark compile env|dns|nft|iptables``: the products of the pure compilers for given objects, no cluster needed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from seamark.cli.errors import UserError
 from seamark.compile.diff import compile_nft
 from seamark.compile.dnstable import DnsOptions, compile_dnstable
 from seamark.compile.env import compile_env
+from seamark.compile.iptables import compile_iptables
+from seamark.compile.iptablestext import render_restore, select_missing_hooks
 from seamark.compile.manifest import ManifestError, parse_manifest
 from seamark.compile.nftlayout import Layout
 from seamark.compile.nftstructure import render_structure
@@ -104,12 +106,36 @@ def nft(
     print(render_explained(mirror, everything=structure), end="")
 
 
+@app.command()
+def iptables(
+    file: FileOption,
+    node: Annotated[
+        str | None, typer.Option(help="The node whose rules to print (default: the first by name).")
+    ] = None,
+    pod_cidr: Annotated[str, typer.Option(help="Addresses of pods, comma separated.")] = "10.244.0.0/16",
+    service_cidr: Annotated[str, typer.Option(help="Addresses of Services, comma separated.")] = "10.96.0.0/12",
+    ipv6: Annotated[bool, typer.Option("--ipv6", help="The IPv6 tables instead of the IPv4 ones.")] = False,
+) -> None:
+    """Print what proxy mode iptables gives iptables-restore on one node.
+
+    \b
+    Examples:
+      seamark compile iptables -f objects.yaml --node node1
+    """
+    snapshot = read_snapshot(file)
+    config = _node_config(snapshot, node, pod_cidr.split(","), service_cidr.split(","))
+    family: Family = "IPv6" if ipv6 else "IPv4"
+    chains = compile_iptables(compile_ruleset(snapshot, config, family=family), family)
+    print(render_restore({}, chains, select_missing_hooks({})), end="")
+
+
 def read_snapshot(file: Path) -> Snapshot:
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text()
         manifest = parse_manifest(text)
     except (OSError, UnicodeDecodeError, ManifestError) as error:
-        raise UserError(f"compile: {file}: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"compile: {file}: {why}") from error
     for what in manifest.ignored:
         print(f"seamark compile: {file}: {what}: not used by any compiler", file=sys.stderr)
     return manifest.snapshot

@@ -220,7 +220,7 @@ class Cluster:
 
     def _client(self, user: str, *groups: str) -> Client:
         assert self._api is not None
-        return Client(InProcessTransport(self._api.handle), agent=f"seamark/{user}", identity=Identity(user, groups))
+        return Client(InProcessTransport(self._api.handle), agent=_agent(user), identity=Identity(user, groups))
 
     def _start_control(self, pki: Pki) -> None:
         settings = self._settings
@@ -335,3 +335,9 @@ class Cluster:
                 await work
         except Exception:
             log.exception("stopping: a part did not end cleanly")
+
+
+def _agent(user: str) -> str:
+    """The user agent by which managedFields know a part: that of Kubernetes' own program."""
+    program = "kubelet" if user.startswith("system:node:") else user.removeprefix("system:")
+    return f"{program}/seamark"

@@ -13,13 +13,16 @@ from typing import Any
 
 import pytest
 
+from seamark.api.app import Api
 from seamark.client.client import Client
 from seamark.client.informer import Informer
+from seamark.client.inprocess import InProcessTransport
 from seamark.controllers.manager import run_controllers
 from seamark.controllers.settings import ControllerSettings
 from seamark.machinery.clock import format_micro_time, format_time
 from seamark.machinery.gvr import LEASES, NODES, PODS
 from seamark.machinery.status import StatusError
+from seamark.machinery.wire import Identity
 from seamark.model.meta import ObjectKey
 from seamark.model.pod import Pod
 from seamark.scheduler.controller import run_scheduler
@@ -111,7 +114,8 @@ class HollowNode:
 
 
 class Cluster:
-    def __init__(self, client: Client, clock: FakeClock) -> None:
+    def __init__(self, api: Api, client: Client, clock: FakeClock) -> None:
+        self.api = api
         self.client = client
         self.clock = clock
         self.nodes: dict[str, HollowNode] = {}
@@ -119,9 +123,14 @@ class Cluster:
         self.eventually = eventually
 
     def start(self, settings: ControllerSettings) -> None:
-        work = run_controllers(self.client, clock=self.clock, settings=settings, rng=random.Random(1))
+        """Both with the rights that they have in a real cluster, and no more."""
+        manager, scheduler = (
+            Client(InProcessTransport(self.api.handle), identity=Identity(user, ("system:authenticated",)))
+            for user in ("system:kube-controller-manager", "system:kube-scheduler")
+        )
+        work = run_controllers(manager, clock=self.clock, settings=settings, rng=random.Random(1))
         self.tasks.append(asyncio.create_task(work))
-        self.tasks.append(asyncio.create_task(run_scheduler(self.client, clock=self.clock)))
+        self.tasks.append(asyncio.create_task(run_scheduler(scheduler, clock=self.clock)))
 
     async def add_node(self, name: str) -> HollowNode:
         async def lease_namespace() -> bool:
@@ -176,9 +185,9 @@ class Cluster:
 
 
 @pytest.fixture
-async def bare(client: Client, clock: FakeClock) -> AsyncIterator[Cluster]:
+async def bare(api: Api, client: Client, clock: FakeClock) -> AsyncIterator[Cluster]:
     """Nothing runs yet: for tests that need to be first."""
-    found = Cluster(client, clock)
+    found = Cluster(api, client, clock)
     yield found
     await found.stop()
 

@@ -53,7 +53,7 @@ async def kubectl(tmp_path: Path, make_cluster: Any) -> AsyncIterator[Kubectl]:
     listener.setblocking(False)
     server = await serve_api(api, sockets=[listener], tls=None, authenticate=anybody)
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    cluster = make_cluster(Client(InProcessTransport(api.handle), identity=ADMIN), clock)
+    cluster = make_cluster(api, Client(InProcessTransport(api.handle), identity=ADMIN), clock)
     cluster.start(ControllerSettings(api_endpoint=("10.0.0.1", 6443), ca_pem="CA"))
     for name in ("master1", "node1", "node2"):
         await cluster.add_node(name)

@@ -36,7 +36,7 @@ from seamark.linux.clock import SystemClock
 from seamark.linux.podruntime.podruntime import PodRuntime
 from seamark.machinery.gvr import CONFIGMAPS, NODES, PODS, SERVICEACCOUNTS, SERVICES
 from seamark.machinery.streams import NodeStreams
-from seamark.machinery.wire import ADMIN_GROUP, Identity
+from seamark.machinery.wire import ADMIN_GROUP, AUTHENTICATED, Identity
 from seamark.model import codec
 from seamark.model.node import Node
 from seamark.model.pod import Pod
@@ -220,7 +220,8 @@ class Cluster:
 
     def _client(self, user: str, *groups: str) -> Client:
         assert self._api is not None
-        return Client(InProcessTransport(self._api.handle), agent=_agent(user), identity=Identity(user, groups))
+        identity = Identity(user, (*groups, AUTHENTICATED))
+        return Client(InProcessTransport(self._api.handle), agent=_agent(user), identity=identity)
 
     def _start_control(self, pki: Pki) -> None:
         settings = self._settings
@@ -232,9 +233,9 @@ class Cluster:
             api_endpoint=endpoint if settings.nodes else None,
             ca_pem=pki.ca_pem,
         )
-        manager = self._client("system:kube-controller-manager", ADMIN_GROUP)
+        manager = self._client("system:kube-controller-manager")
         self._run("controllers", run_controllers(manager, clock=self._clock, settings=control, rng=random.Random()))
-        scheduler = self._client("system:kube-scheduler", ADMIN_GROUP)
+        scheduler = self._client("system:kube-scheduler")
         self._run("scheduler", run_scheduler(scheduler, clock=self._clock))
 
     def _start_node(self, index: int, name: str) -> None:
@@ -304,14 +305,14 @@ class Cluster:
 
     async def _default_namespace(self) -> None:
         """Everything a pod in ``default`` needs is there: nobody's first command meets a cluster that is half made."""
-        client = self._client("system:kube-controller-manager", ADMIN_GROUP)
+        client = self._client("system:kube-controller-manager")
         needed = ((SERVICEACCOUNTS, "default"), (CONFIGMAPS, "kube-root-ca.crt"), (SERVICES, "kubernetes"))
         for gvr, name in needed[: 3 if self._settings.nodes else 2]:
             while not await client.list(gvr, namespace="default", query={"fieldSelector": f"metadata.name={name}"}):
                 await self._clock.sleep(0.01)
 
     async def _nodes_ready(self) -> None:
-        client = self._client("system:kube-controller-manager", ADMIN_GROUP)
+        client = self._client("system:kube-controller-manager")
         wanted = set(self._settings.node_names)
         while wanted:
             for obj in await client.list(NODES):
@@ -321,7 +322,7 @@ class Cluster:
             await self._clock.sleep(0.02)
 
     async def _dns_ready(self) -> None:
-        client = self._client("system:kube-controller-manager", ADMIN_GROUP)
+        client = self._client("system:kube-controller-manager")
         query = {"labelSelector": DNS_LABEL}
         while True:
             pods = [codec.convert(p, Pod) for p in await client.list(PODS, namespace="kube-system", query=query)]

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from seamark.client.client import Client, Obj, PatchType
 from seamark.client.index import Index
 from seamark.client.informer import Informer
+from seamark.controllers.clusterroleaggregation.plan import ClusterRole
 from seamark.controllers.endpoints.objects import Endpoints
 from seamark.controllers.owners import controller_uid
 from seamark.controllers.workloads import (
@@ -60,6 +61,9 @@ class Caches:
         self.statefulsets = self._watch(g.STATEFULSETS, StatefulSet)
         self.daemonsets = self._watch(g.DAEMONSETS, DaemonSet)
         self.revisions = self._watch(g.CONTROLLERREVISIONS, ControllerRevision)
+        self.clusterroles = self._watch(g.CLUSTERROLES, ClusterRole)
+        for gvr in (g.CLUSTERROLEBINDINGS, g.ROLEBINDINGS, g.ROLES):  # they have owners, and end with their namespace
+            self._watch(gvr, Object)
         self.pods_of = Index(self.pods, _by_controller)
         self.pods_on = Index(self.pods, lambda pod: (pod.spec.node_name,))
         self.replicasets_of = Index(self.replicasets, _by_controller)

@@ -14,6 +14,7 @@ from seamark.client.client import Client
 from seamark.client.events import EventRecorder
 from seamark.controllers.bootstrap.controller import BootstrapController
 from seamark.controllers.caches import Caches
+from seamark.controllers.clusterroleaggregation.controller import ClusterRoleAggregationController
 from seamark.controllers.daemonset.controller import DaemonSetController
 from seamark.controllers.deployment.controller import DeploymentController
 from seamark.controllers.endpoints.controller import EndpointsController
@@ -59,6 +60,7 @@ def _build(caches: Caches, events: EventRecorder, settings: ControllerSettings) 
         NamespaceController(caches),
         ServiceAccountController(caches),
         RootCaController(caches, ca_pem=settings.ca_pem),
+        ClusterRoleAggregationController(caches),
         EndpointsController(caches, service_pods),
         EndpointSliceController(caches, service_pods),
         DeploymentController(caches, events),

@@ -63,7 +63,10 @@ class FakeApi:
         if request.flag("watch"):
             return Response(200, stream=self._stream(resource))
         items = list(self.objects.get(resource, {}).values())
-        body = {"kind": "List", "metadata": {"resourceVersion": str(self.revision)}, "items": items}
+        start, limit = int(request.param("continue") or 0), int(request.param("limit") or len(items))
+        more = str(start + limit) if start + limit < len(items) else ""
+        meta = {"resourceVersion": str(self.revision), "continue": more}
+        body = {"kind": "List", "metadata": meta, "items": items[start : start + limit]}
         return Response(200, json.dumps(body).encode())
 
     async def close(self) -> None:

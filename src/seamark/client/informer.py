@@ -67,9 +67,14 @@ class Lister(Protocol[K]):
     def get(self, key: ObjectKey) -> K | None: ...
 
 
+class _ListMeta(msgspec.Struct):
+    resource_version: str = msgspec.field(default="", name="resourceVersion")
+    next_page: str = msgspec.field(default="", name="continue")
+
+
 class _List(msgspec.Struct):
     items: list[msgspec.Raw] | None = None
-    metadata: ObjectMeta = ObjectMeta()
+    metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
 
 
 class _RelistError(Exception):
@@ -104,13 +109,16 @@ class Informer(Generic[T]):
         namespace: str = "",
         label_selector: str = "",
         field_selector: str = "",
+        page: int = 0,
     ) -> None:
+        """``page`` = how many objects to ask for at once; 0 = all."""
         self.gvr = gvr
         self.kind = kind
         self.malformed = 0
         self._client = client
         self._clock = clock
         self._namespace = namespace
+        self._page = page
         self._selectors = {"labelSelector": label_selector or None, "fieldSelector": field_selector or None}
         self._items: dict[ObjectKey, T] = {}
         self._view = MappingProxyType(self._items)
@@ -198,25 +206,38 @@ class Informer(Generic[T]):
         await self._clock.sleep(delay)
 
     async def _list(self) -> None:
-        body = await self._client.list_raw(self.gvr, namespace=self._namespace, query=self._selectors)
-        found = _LISTS.decode(body)
+        items, listed_at = await self._pages()
         seen = self._clock.time()
         there: set[ObjectKey] = set()
         self._gone.clear()
-        for raw in found.items or []:
+        for raw in items:
             new = self._parse(raw)
             meta = new.metadata if new is not None else self._metadata(raw)
             if meta is not None:
                 there.add(ObjectKey(meta.namespace, meta.name))
             if new is not None:
                 self._put(new, seen)
-        self._last_revision = found.metadata.resource_version
+        self._last_revision = listed_at
         listed = _revision(self._last_revision)
         for key, item in list(self._items.items()):
             if key not in there and _revision(item.metadata.resource_version) <= listed:  # later: observed since
                 self._remove(key, seen)
         self._delay = FIRST_DELAY
         self._synced.set()
+
+    async def _pages(self) -> tuple[list[msgspec.Raw], str]:
+        """All items and the revision of the first page, which is that of the others too."""
+        items: list[msgspec.Raw] = []
+        token = revision = ""
+        while True:
+            query = {**self._selectors, "limit": self._page or None, "continue": token or None}
+            body = await self._client.list_raw(self.gvr, namespace=self._namespace, query=query)
+            found = _LISTS.decode(body)
+            items += found.items or []
+            revision = revision or found.metadata.resource_version
+            token = found.metadata.next_page
+            if not token:
+                return items, revision
 
     async def _watch(self) -> None:
         query = {**self._selectors, "resourceVersion": self._last_revision, "timeoutSeconds": WATCH_SECONDS}

@@ -58,6 +58,9 @@ class NameRecords:
 
 
 NODATA = NameRecords()
+NODATA_IN_ZONE = NameRecords()
+"""Of its own, so that it is told from an empty namespace, which TXT takes for missing."""
+ZONE_LABEL = "_zone"
 
 
 class Match(NamedTuple):
@@ -69,20 +72,26 @@ class Match(NamedTuple):
     port: int
     port_name: str
     protocol: str
+    zone: str
     origin: Provenance
 
 
 class Naming(NamedTuple):
-    """The options that change names (CoreDNS: ``endpoint_pod_names``, ``ignore empty_service``)."""
+    """The options that change names (CoreDNS: ``endpoint_pod_names``, ``ignore empty_service``, ``zonal``).
+
+    ``multicluster``: two labels left of a Service are an endpoint and its cluster unless one has an underscore.
+    """
 
     endpoint_pod_names: bool = False
     ignore_empty_service: bool = False
+    zonal: bool = False
+    multicluster: bool = False
 
 
 class ServiceNames:
     """Everything below one Service. Compares by content, so that an update can be checked against a full compile."""
 
-    __slots__ = ("_hosts", "_matches", "_rendered", "alias", "owner")
+    __slots__ = ("_hosts", "_matches", "_naming", "_rendered", "alias", "is_headless", "owner")
 
     def __init__(
         self,
@@ -91,9 +100,13 @@ class ServiceNames:
         matches: tuple[Match, ...] = (),
         hosts: Mapping[str, tuple[Match, ...]] | None = None,
         alias: Record | None = None,
+        naming: Naming = Naming(),  # noqa: B008 - a tuple
+        is_headless: bool = False,
     ) -> None:
         self.owner = owner
         self.alias = alias
+        self.is_headless = is_headless
+        self._naming = naming
         self._matches = matches
         self._hosts = hosts or {}
         self._rendered: dict[Labels, NameRecords | None] = {}
@@ -110,13 +123,27 @@ class ServiceNames:
     def _render(self, labels: Labels) -> NameRecords | None:
         if self.alias is not None:
             return NameRecords({"CNAME": (self.alias,)}) if not labels else None
+        if len(labels) > 2:
+            return self._zonal(labels)
         if len(labels) == 1:
             matches = self._hosts.get(labels[0], ())
+        elif self._naming.multicluster and len(labels) == 2 and not any(label.startswith("_") for label in labels):
+            matches = self._hosts.get(".".join(labels), ())
         elif len(labels) == 2:
             matches = tuple(m for m in self._matches if _port_matches(m, *labels))
         else:
             matches = self._matches if not labels else ()
         return _records(self.owner, labels, matches) if matches else None
+
+    def _zonal(self, labels: Labels) -> NameRecords | None:
+        """``ZONE.pin|prefer._zone``: the endpoints of one topology zone. None left: NODATA for pin, all for prefer."""
+        *zone, directive, anchor = labels
+        if not (self._naming.zonal and self.is_headless and anchor == ZONE_LABEL and directive in ("pin", "prefer")):
+            return None
+        matches = tuple(m for m in self._matches if m.zone == ".".join(zone))
+        if not matches and directive == "prefer":
+            matches = self._matches
+        return _records(self.owner, labels, matches) if matches else NODATA_IN_ZONE
 
     def names(self) -> Iterator[Labels]:
         """The owners that a listing shows: the Service, its named ports, its endpoints."""
@@ -129,14 +156,15 @@ class ServiceNames:
     @property
     def content(self) -> object:
         """What clients can see of it: everything but the origins."""
-        hosts = {host: [m[:6] for m in matches] for host, matches in self._hosts.items()}
-        return (self.alias and self.alias.data, [m[:6] for m in self._matches], hosts)
+        hosts = {host: [m[:7] for m in matches] for host, matches in self._hosts.items()}
+        return (self.alias and self.alias.data, self.is_headless, [m[:7] for m in self._matches], hosts)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ServiceNames):
             return NotImplemented
-        return (self.owner, self.alias, self._matches, self._hosts) == (
+        return (self.owner, self.is_headless, self.alias, self._matches, self._hosts) == (
             other.owner,
+            other.is_headless,
             other.alias,
             other._matches,
             other._hosts,
@@ -163,6 +191,8 @@ def compile_service(service: Service, origin: Provenance, endpoints: Iterable[Ma
         owner,
         matches=ready if service.is_headless else tuple(_cluster_matches(service, origin)),
         hosts={host: tuple(found) for host, found in hosts.items()},
+        naming=naming,
+        is_headless=service.is_headless,
     )
 
 
@@ -181,7 +211,7 @@ def slice_matches(item: EndpointSlice, origin: Provenance, naming: Naming) -> It
                 continue
             host = endpoint_host(endpoint, address, naming)
             for number, name, protocol in ports:
-                yield Match(host, address, rdtype, number, name, protocol, origin)
+                yield Match(host, address, rdtype, number, name, protocol, endpoint.zone or "", origin)
 
 
 def endpoint_host(endpoint: Endpoint, address: str, naming: Naming) -> str:
@@ -216,7 +246,7 @@ def _cluster_matches(service: Service, origin: Provenance) -> Iterator[Match]:
     ports = [(p.port, p.name.lower(), p.protocol.lower()) for p in service.spec.ports or []] or [(NO_PORT, "", "")]
     for number, name, protocol in ports:
         for address in service.cluster_ips or ("",):
-            yield Match("", address, address_type(address) or "", number, name, protocol, origin)
+            yield Match("", address, address_type(address) or "", number, name, protocol, "", origin)
 
 
 def _port_matches(match: Match, port: str, protocol: str) -> bool:

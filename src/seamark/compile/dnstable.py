@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from seamark.compile.dnsrecords import (
     NODATA,
+    ZONE_LABEL,
     Match,
     NameRecords,
     Naming,
@@ -96,7 +97,9 @@ class DnsTable:
         if not labels or (len(labels) == 1 and labels[0] in ("svc", "pod")):
             return NODATA
         kind, *rest = reversed(labels)
-        if kind not in ("svc", "pod") or not self.exposes(rest[0] if rest else "") or len(rest) > 4:
+        if kind not in ("svc", "pod") or not self.exposes(rest[0] if rest else ""):
+            return None
+        if len(rest) > 4 and not (kind == "svc" and rest[2] == ZONE_LABEL):
             return None
         if kind == "pod":
             return self._find_pod(rest)

@@ -9,6 +9,7 @@ import pytest
 from seamark.dns.corefile.lexer import CorefileError
 from seamark.dns.corefile.parser import parse_corefile
 from seamark.dns.plugins.cache.config import Kind, Prefetch, Stale
+from seamark.dns.plugins.kubernetes.config import Limits
 from seamark.dns.server.instance import parse_server
 
 
@@ -43,6 +44,10 @@ def parse(text: str, zone: str = ".") -> Any:
         ),
         ("kubernetes", {"zones": (".",), "primary": ".", "ttl": 5, "fallthrough": None}),
         ("kubernetes in-addr.arpa a.b", {"zones": ("in-addr.arpa.", "a.b."), "primary": "a.b."}),
+        (
+            "kubernetes a b {\nmulticluster b\napiserver_qps 2.5\napiserver_burst 3\napiserver_max_inflight 4\n}",
+            {"multicluster": ("b.",), "limits": Limits(2.5, 3, 4)},
+        ),
         ("kubernetes a {\nlabels x in (y, z)\n}", {"labels": "x in (y, z)"}),
         ("loadbalance", {"prefer": ()}),
         ("log", {"classes": frozenset({"all"})}),
@@ -109,7 +114,11 @@ def test_what_is_taken(text: str, fields: dict[str, object]) -> None:
         ("kubernetes a {\nlabels in in in\n}", 3, 8, "in", "not a label selector"),
         ("kubernetes a {\nnamespaces b\nnamespace_labels c\n}", 4, 1, "namespace_labels", "exclude one another"),
         ("kubernetes a {\nresyncperiod 5m\n}", 3, 1, "resyncperiod", "CoreDNS removed it"),
-        ("kubernetes a {\nmulticluster b\n}", 3, 1, "multicluster", "not supported yet"),
+        ("kubernetes a {\nmulticluster b\n}", 3, 14, "b", "not among the zones of kubernetes: a."),
+        ("kubernetes a {\nnoendpoints\nzonal\n}", 4, 1, "zonal", "excludes 'noendpoints'"),
+        ("kubernetes a {\napiserver_qps fast\n}", 3, 15, "fast", "not a number"),
+        ("kubernetes a {\napiserver_qps -1\n}", 3, 15, "-1", "at least 0"),
+        ("kubernetes a {\napiserver_burst 1.5\n}", 3, 17, "1.5", "not a whole number"),
         ("kubernetes a {\nendpoint 10.0.0.1\n}", 3, 10, "10.0.0.1", "http:// or https://"),
         ("kubernetes a {\ntls a b\n}", 3, 7, "b", "exactly 3 arguments"),
         ("kubernetes a {\nignore it\n}", 3, 8, "it", "empty_service"),

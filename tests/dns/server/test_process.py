@@ -112,6 +112,20 @@ async def test_udp_and_tcp_answer(start: Any) -> None:
     assert second.question[0].name.to_text() == "A.test." and not second.answer
 
 
+async def test_the_port_is_bound_before_the_registry_is_there(start: Any, fake_api: Any, clock: Any) -> None:
+    fake_api.available = False
+    port = free_port()
+    starting = asyncio.ensure_future(start(".:PORT {\nkubernetes cluster.local\n}\n", port))
+    await settle()
+    asking = asyncio.ensure_future(ask(port, "web.default.svc.cluster.local."))
+    await settle()
+    assert not starting.done() and not asking.done()
+    await clock.advance(5)
+    process, _ = await starting
+    assert (await asking).rcode() == dns.rcode.SERVFAIL
+    await process.kill()
+
+
 @pytest.mark.parametrize(("payload", "records"), [(None, 30), (100, 29), (1232, 74), (4096, 200)])
 async def test_truncation_over_udp_and_the_whole_over_tcp(start: Any, payload: int | None, records: int) -> None:
     _, port = await start(COREFILE)

@@ -7,6 +7,7 @@ keeps its sockets, its HTTP ports and its answers. Sockets belong to the process
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,9 @@ from seamark.dns.server.udp import UdpListener, open_tcp, open_udp
 
 GLANCE = 1.0
 """Seconds between two glances at the files' stamps, within the plugin's interval."""
+
+Sockets = tuple[socket.socket, socket.socket]
+"""UDP and TCP of one address."""
 
 LOADING = (CorefileError, OSError, UnicodeDecodeError)
 
@@ -116,19 +120,19 @@ class Process:
         for warning in corefile.warnings:
             self._host.log(f"[WARNING] {warning}")
         instance = Instance(parse_server(corefile, default_port=self._host.port), self._host)
-        await instance.start()
-        opened: list[tuple[str, int]] = []
-        previous, self._instance = self._instance, instance
+        wanted = [(host, port) for port in instance.ports for host in self._hosts]
+        bound = self._bind([where for where in wanted if where not in self._ports])
+        previous = self._instance
         try:
-            for where in ((host, port) for port in instance.ports for host in self._hosts):
-                if where not in self._ports:
-                    self._ports[where] = await self._open(*where)
-                    opened.append(where)
+            await instance.start()
+            self._instance = instance
+            for where, sockets in bound.items():
+                self._ports[where] = await self._open(where[1], *sockets)
             await self._http.serve(instance.http())
         except BaseException:
             self._instance = previous
-            for where in opened:
-                await self._close(where)
+            for where, sockets in bound.items():
+                await self._give_up(where, sockets)
             await instance.stop()
             raise
         self._fingerprint, self._refused = fingerprint(corefile), ""
@@ -152,20 +156,34 @@ class Process:
             self._host.metrics.reload_version.labels("sha512", digest).set(1)
             self._host.log(f"[INFO] plugin/reload: Running configuration SHA512 = {digest}")
 
-    async def _open(self, host: str, port: int) -> _Port:
-        """Both protocols, or none."""
+    @staticmethod
+    def _bind(wanted: list[tuple[str, int]]) -> dict[tuple[str, int], Sockets]:
+        """Sockets of both protocols for each address, or none at all. Before plugins start: a query that comes while
+        they do waits in its socket instead of being refused by the kernel.
+        """
+        found: dict[tuple[str, int], Sockets] = {}
+        held: list[socket.socket] = []
         try:
-            udp = open_udp(host, port)
-            try:
-                tcp = open_tcp(host, port)
-            except OSError:
-                udp.close()
-                raise
+            for host, port in wanted:
+                held.append(udp := open_udp(host, port))
+                held.append(tcp := open_tcp(host, port))
+                found[host, port] = (udp, tcp)
         except OSError as error:
+            for one in held:
+                one.close()
             raise OSError(error.errno, f"cannot listen on {host or '*'}:{port}: {error.strerror}") from error
+        return found
+
+    async def _open(self, port: int, udp: socket.socket, tcp: socket.socket) -> _Port:
         listener = TcpListener(port, self._core.answer, self._host.clock)
         await listener.start(tcp)
         return _Port(UdpListener(udp, port, self._core.answer), listener)
+
+    async def _give_up(self, where: tuple[str, int], sockets: Sockets) -> None:
+        if where in self._ports:
+            await self._close(where)
+        for one in sockets:
+            one.close()
 
     async def _close(self, where: tuple[str, int]) -> None:
         port = self._ports.pop(where)

@@ -1,7 +1,6 @@
 """``kubernetes [ZONES...] { … }``: the options of CoreDNS 1.15.
 
-Refused with a reason: options CoreDNS removed, and those that are not supported yet (``multicluster``, ``zonal``,
-client-side rate limits). Nothing is read and then ignored.
+Refused with a reason: options CoreDNS removed. Nothing is read and then ignored.
 """
 
 from __future__ import annotations
@@ -24,12 +23,7 @@ GONE = "CoreDNS removed it"
 REFUSED = {
     "resyncperiod": GONE,
     "upstream": GONE,
-    "transfer": GONE + " in favour of the plugin transfer, which is not supported yet",
-    "multicluster": "ServiceImports are not supported yet",
-    "zonal": "zone names are not supported yet",
-    "apiserver_qps": "requests are not limited: three watches are all there is",
-    "apiserver_burst": "requests are not limited: three watches are all there is",
-    "apiserver_max_inflight": "requests are not limited: three watches are all there is",
+    "transfer": GONE + " in favour of the plugin transfer",
 }
 
 
@@ -41,6 +35,21 @@ class Access:
     context: str = ""
     endpoint: str = ""
     tls: tuple[str, str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What this client asks of the API server at most: requests a second, how many at once in a burst, how many
+    awaited at a time. 0 = no limit.
+    """
+
+    qps: float = 0.0
+    burst: int = 0
+    max_inflight: int = 0
+
+    @property
+    def any(self) -> bool:
+        return bool(self.qps or self.max_inflight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,8 @@ class Config:
     fallthrough: tuple[str, ...] | None = None
     startup_timeout: float = STARTUP_TIMEOUT
     warnings: tuple[str, ...] = ()
+    multicluster: tuple[str, ...] = ()
+    limits: Limits = Limits()
 
 
 class _Reader:
@@ -75,6 +86,9 @@ class _Reader:
         self.kubeconfig = self.context = self.endpoint = ""
         self.tls: tuple[str, str, str] | None = None
         self.warnings: list[str] = []
+        self.zonal: Line | None = None
+        self.multicluster: tuple[Token, ...] = ()
+        self.limits: dict[str, float] = {}
 
     def properties(self) -> dict[str, Callable[[Line], None]]:
         return {
@@ -91,6 +105,11 @@ class _Reader:
             "fallthrough": self.read_fallthrough,
             "ignore": self.read_ignore,
             "startup_timeout": self.read_startup_timeout,
+            "zonal": self.read_zonal,
+            "multicluster": self.read_multicluster,
+            "apiserver_qps": self.read_qps,
+            "apiserver_burst": self.read_limit,
+            "apiserver_max_inflight": self.read_limit,
         }
 
     def read_endpoint(self, line: Line) -> None:
@@ -150,6 +169,33 @@ class _Reader:
     def read_startup_timeout(self, line: Line) -> None:
         self.startup_timeout = duration(line.one("a duration"))
 
+    def read_zonal(self, line: Line) -> None:
+        line.none()
+        self.zonal = line
+
+    def read_multicluster(self, line: Line) -> None:
+        self.multicluster = line.some("zones")
+
+    def read_qps(self, line: Line) -> None:
+        word = line.one("requests a second")
+        try:
+            self.limits["qps"] = float(word.text)
+        except ValueError:
+            raise word.error(f"'{word.text}' is not a number of requests a second") from None
+        if not 0 <= self.limits["qps"] < float("inf"):
+            raise word.error(f"'{word.text}' has to be a number of at least 0")
+
+    def read_limit(self, line: Line) -> None:
+        self.limits[line.name.text.removeprefix("apiserver_")] = integer(line.one("a number"), least=0)
+
+
+def _imports(words: tuple[Token, ...], zones: tuple[str, ...]) -> tuple[str, ...]:
+    found = parse_zones(words, ())
+    for zone in found:
+        if zone not in zones:
+            raise words[0].error(f"multicluster zone {zone} is not among the zones of kubernetes: {', '.join(zones)}")
+    return found
+
 
 def parse(block: Block) -> Config:
     zones = parse_zones(block.args, block.zones)
@@ -161,7 +207,9 @@ def parse(block: Block) -> Config:
     if reader.namespaces and reader.namespace_labels:
         last = reader.namespace_lines[-1].name
         raise last.error("'namespaces' and 'namespace_labels' exclude one another")
-    naming = Naming(reader.pod_names, reader.ignore_empty)
+    if reader.zonal is not None and not reader.endpoints:
+        raise reader.zonal.name.error("'zonal' answers with endpoints: it excludes 'noendpoints'")
+    naming = Naming(reader.pod_names, reader.ignore_empty, zonal=reader.zonal is not None)
     return Config(
         zones=zones,
         primary=primary,
@@ -175,6 +223,8 @@ def parse(block: Block) -> Config:
         fallthrough=reader.fallthrough,
         startup_timeout=reader.startup_timeout,
         warnings=tuple(reader.warnings),
+        multicluster=_imports(reader.multicluster, zones),
+        limits=Limits(**reader.limits),  # type: ignore[arg-type]  # burst and max_inflight are read as integers
     )
 
 

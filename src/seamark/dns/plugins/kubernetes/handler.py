@@ -7,7 +7,7 @@ complete list a name that is not found is SERVFAIL, never NXDOMAIN: nobody may t
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import dns.name
 import dns.rcode
@@ -16,7 +16,7 @@ import dns.rrset
 
 from seamark.client.client import Client
 from seamark.compile.dnsrecords import NODATA
-from seamark.compile.dnstable import DnsTable, NameRecords
+from seamark.compile.dnstable import DnsOptions, DnsTable, NameRecords
 from seamark.dns.corefile.keys import match_zone
 from seamark.dns.host import Site
 from seamark.dns.plugin import Answer, Next, Query, text_of
@@ -72,7 +72,9 @@ class Kubernetes:
         self._host = site.host
         self._primary = dns.name.from_text(config.primary)
         self._depths = {zone: len(dns.name.from_text(zone).labels) for zone in config.zones}
-        self._watching = Watching(config, client, site.host, self.table)
+        self.imports = DnsTable(_import_options(config)) if config.multicluster else None
+        self._import_zones = frozenset(dns.name.from_text(zone) for zone in config.multicluster)
+        self._watching = Watching(config, client, site.host, self.table, self.imports)
         self._own: tuple[str, ...] = ()
         self._remembered: dict[tuple[tuple[bytes, ...], int], Found] = {}
         self._remembered_version = -1
@@ -103,7 +105,14 @@ class Kubernetes:
 
     def table_version(self, name: str) -> int:
         """For caches in front: the state of the table behind ``name``, 0 outside its zones."""
-        return self.table.version if match_zone(self._config.zones, name) is not None else 0
+        return self._version if match_zone(self._config.zones, name) is not None else 0
+
+    @property
+    def _version(self) -> int:
+        return self.table.version + (self.imports.version if self.imports is not None else 0)
+
+    def _table(self, zone: dns.name.Name) -> DnsTable:
+        return self.imports if self.imports is not None and zone in self._import_zones else self.table
 
     # answers
 
@@ -130,14 +139,14 @@ class Kubernetes:
 
     async def _recall(self, asked: Asked) -> Found:
         """The answer of the last time, if the table has not changed since."""
-        if self._remembered_version != self.table.version or len(self._remembered) > MAX_REMEMBERED:
+        if self._remembered_version != self._version or len(self._remembered) > MAX_REMEMBERED:
             self._remembered.clear()
-            self._remembered_version = self.table.version
+            self._remembered_version = self._version
         key = (asked.query.name.labels, int(asked.query.rdtype))
         found = self._remembered.get(key)
         if found is None:
             found = await self._find(asked)
-            if found.lasting and found.exists and self._remembered_version == self.table.version:
+            if found.lasting and found.exists and self._remembered_version == self._version:
                 self._remembered[key] = found
         return found
 
@@ -155,18 +164,18 @@ class Kubernetes:
             return Found(True, found) if found else MISSING
         if asked.labels == ("ns", "dns") and rdtype != T.PTR:
             return self._own_name(asked)
-        records_here = self._records(asked.labels, asked.text)
+        records_here = self._records(asked.labels, asked.text, asked.zone)
         if records_here is None:
             return MISSING
         if rdtype in (T.A, T.AAAA) and "CNAME" in records_here.answers:
             return await self._alias(asked, records_here)
         return self._plain(asked, records_here)
 
-    def _records(self, labels: tuple[str, ...], text: str) -> NameRecords | None:
+    def _records(self, labels: tuple[str, ...], text: str, zone: dns.name.Name) -> NameRecords | None:
         """Reverse zones hold no Services, whatever their names look like."""
         if is_reverse_name(text) and labels not in SHALLOW:
             return None
-        return self.table.find(labels)
+        return self._table(zone).find(labels)
 
     def _plain(self, asked: Asked, here: NameRecords) -> Found:
         rdtype = dns.rdatatype.to_text(asked.query.rdtype)
@@ -179,7 +188,7 @@ class Kubernetes:
         """Only the version is text; a name without records is NXDOMAIN for TXT, even an apex (as CoreDNS)."""
         if asked.labels == ("dns-version",):
             return Found(True, [version(asked.query.name)])
-        here = self._records(asked.labels, asked.text)
+        here = self._records(asked.labels, asked.text, asked.zone)
         return EMPTY if here is not None and here is not NODATA else MISSING
 
     async def _alias(self, asked: Asked, here: NameRecords) -> Found:
@@ -200,7 +209,7 @@ class Kubernetes:
                 message = await self._site.lookup(asked.query, owner, rdtype)
                 return EMPTY if message is None else Found(True, [*chain, *message.answer], lasting=False)
             labels = tuple(label.decode("latin-1").lower() for label in owner.relativize(asked.zone).labels)
-            found = None if text in seen or len(chain) > MAX_ALIASES else self._records(labels, text)
+            found = None if text in seen or len(chain) > MAX_ALIASES else self._records(labels, text, asked.zone)
             if found is None:
                 return EMPTY
             seen.add(text)
@@ -213,7 +222,7 @@ class Kubernetes:
     # apex
 
     def _soa(self, zone: dns.name.Name) -> dns.rrset.RRset:
-        return soa(zone, self._config.ttl, int(self.table.modified))
+        return soa(zone, self._config.ttl, int(self._table(zone).modified))
 
     def _name_servers(self, asked: Asked) -> Found:
         servers = find_servers(self.table, self._own, asked.zone)
@@ -228,6 +237,12 @@ class Kubernetes:
         servers = find_servers(self.table, self._own, asked.zone)
         rdatas = [address_rdata(rdtype, address) for _, rdtype, address in servers if rdtype == wanted]
         return Found(True, [rrset_of(asked.query.name, self._config.ttl, rdatas)] if rdatas else [])
+
+
+def _import_options(config: Config) -> DnsOptions:
+    """Zonal names are not defined in a multicluster zone (as CoreDNS)."""
+    naming = config.options.naming._replace(multicluster=True, zonal=False)
+    return replace(config.options, naming=naming)
 
 
 def make(config: Config, site: Site) -> Kubernetes:

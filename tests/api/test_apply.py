@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from seamark.api.app import Api
+from seamark.machinery.jsonvalue import copy_json
 from seamark.machinery.wire import Identity, Request, Response
 from seamark.testing.clock import FakeClock
 
@@ -347,3 +349,35 @@ class TestManagedFields:
         new = {"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "e"}, "reason": "B"}
         status = parsed(await apply(api, f"/apis/events.k8s.io/v1/{path}", new, "two"), 409)
         assert status["message"] == 'Apply failed with 1 conflict: conflict with "one": .reason'
+
+
+RECORDED: dict[str, Obj] = {
+    path.stem: json.loads(path.read_text())
+    for path in sorted((Path(__file__).parents[1] / "resources" / "recorded").glob("*.json"))
+}
+SERVER_OWNED = {"managedFields", "uid", "resourceVersion", "creationTimestamp", "generation"}
+
+
+def as_config(obj: Obj) -> Obj:
+    """What GET returned, without what is the server's."""
+    return {**obj, "metadata": {k: v for k, v in obj["metadata"].items() if k not in SERVER_OWNED}}
+
+
+@pytest.mark.parametrize("name", RECORDED)
+async def test_what_get_returns_changes_nothing_in_any_kind(api: Api, name: str) -> None:
+    (row,) = [row for row in api.core.registry.rows if row.gvr.kind == RECORDED[name]["kind"]]
+    base = copy_json(RECORDED[name]["base"])
+    base["metadata"] = {**base.get("metadata", {}), "name": "web"}
+    base["metadata"].pop("namespace", None)
+    for account in ("default", "sa"):
+        await ask(api, "POST", "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": account}})
+    where = row.gvr.path(namespace="default" if row.gvr.namespaced else "")
+    made = parsed(await ask(api, "POST", where, base), 201)
+    config = as_config(made)
+    config.pop("status", None)
+    applied = parsed(await apply(api, f"{where}/web", config, "two"))
+    assert as_config(applied) == as_config(made)
+    assert applied["metadata"].get("generation") == made["metadata"].get("generation")
+    assert parsed(await apply(api, f"{where}/web", config, "two")) == applied
+    assert parsed(await ask(api, "PATCH", f"{where}/web", applied, kind="application/merge-patch+json")) == applied
+    assert parsed(await ask(api, "PUT", f"{where}/web", applied)) == applied

@@ -15,6 +15,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import msgspec
+
 from seamark.machinery.fielderrors import quote
 from seamark.machinery.jsonvalue import MAX_DEPTH
 
@@ -42,8 +44,12 @@ def value_element(value: Any) -> str:
 
 
 def compact(value: Any) -> str:
-    """JSON as it stands in an element; Go escapes what HTML would read."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """JSON as it stands in an element."""
+    return escape_html(msgspec.json.encode(value).decode())
+
+
+def escape_html(text: str) -> str:
+    """JSON as Go writes it, which escapes what HTML would read."""
     for char in "&<>\u2028\u2029":
         if char in text:
             text = text.replace(char, f"\\u{ord(char):04x}")

@@ -37,6 +37,7 @@ from seamark.machinery.fieldset import (
     FieldSet,
     Path,
     difference,
+    escape_html,
     has,
     intersect,
     paths_of,
@@ -51,6 +52,7 @@ Obj = dict[str, Any]
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _KUBECTL = "kubectl"
 _BEFORE = "before-first-apply"
+_ANNOTATIONS_MAX = 256 << 10
 
 
 class Conflict(NamedTuple):
@@ -220,4 +222,7 @@ def _renew_last_applied(obj: Obj, config: Obj) -> None:
     if isinstance(meta.get("annotations"), dict):
         meta["annotations"] = {key: value for key, value in meta["annotations"].items() if key != LAST_APPLIED}
     text = json.dumps({**config, "metadata": meta}, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    obj["metadata"]["annotations"] = {**annotations, LAST_APPLIED: f"{text}\n"}
+    renewed = {**annotations, LAST_APPLIED: escape_html(text) + "\n"}
+    if sum(len(key.encode()) + len(value.encode()) for key, value in renewed.items()) > _ANNOTATIONS_MAX:
+        del renewed[LAST_APPLIED]
+    obj["metadata"]["annotations"] = renewed

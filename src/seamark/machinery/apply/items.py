@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from seamark.machinery.apply.shape import ANY_SHAPE, KEYED, STRUCT, Shape, is_empty
+from seamark.machinery.apply.shape import ANY_SHAPE, KEYED, STRUCT, Shape
 from seamark.machinery.fieldset import key_element, value_element
 
 Obj = dict[str, Any]
@@ -58,7 +58,7 @@ def written_members(value: Obj, shape: Shape) -> Obj:
     if shape.kind != STRUCT:
         return value
     fields = shape.fields
-    found = {key: member for key, member in value.items() if not (key in fields.dropped and is_empty(member))}
+    found = {key: member for key, member in value.items() if member or key not in fields.dropped}
     for key, zero in fields.always.items():
         found.setdefault(key, zero)
     return found

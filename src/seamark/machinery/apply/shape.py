@@ -171,8 +171,3 @@ def _is_dropped_when_empty(field: Field) -> bool:
     if not field.omitempty or field.pointer:
         return False
     return not (field.shape == "one" and field.is_message and _codec(field) != "items")
-
-
-def is_empty(value: Any) -> bool:
-    """Whether Go's ``omitempty`` leaves a value out."""
-    return value is None or value is False or value == "" or value == [] or value == {} or value == 0

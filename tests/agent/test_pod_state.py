@@ -174,6 +174,19 @@ class TestEnded:
         status = compute_status(look(late, ended(137)))
         assert (status["phase"], status["reason"]) == ("Failed", "DeadlineExceeded")
 
+    def test_a_program_that_never_ran(self) -> None:
+        never = look(
+            pod(restartPolicy="Never"),
+            ended(128),
+            failures={"web": Failure("RunContainerError", "/no: not found", NOW, 10)},
+        )
+        shown = only(compute_status(never))["state"]["terminated"]
+        assert (shown["reason"], shown["message"], shown["exitCode"]) == ("StartError", "/no: not found", 128)
+        own_code = replace(ended(128), pid=7)
+        assert only(compute_status(look(pod(restartPolicy="Never"), own_code)))["state"]["terminated"]["reason"] == (
+            "Error"
+        )
+
     def test_the_end_is_shown_when_nothing_runs_any_more(self) -> None:
         late = pod(activeDeadlineSeconds=1, status={"startTime": "2023-11-14T22:13:00Z", "phase": "Running"})
         status = compute_status(look(late, running()))

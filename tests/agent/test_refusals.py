@@ -35,6 +35,13 @@ def volume(**source: Any) -> Pod:
         (volume(persistentVolumeClaim={"claimName": "x"}), "spec.volumes[v]"),
         (volume(nfs={"server": "x", "path": "/"}), "spec.volumes[v]"),
         (volume(emptyDir={"medium": "HugePages"}), "spec.volumes[v].emptyDir.medium"),
+        (
+            pod(
+                {"volumeMounts": [{"name": "v", "mountPath": "/v", "subPath": "x"}]},
+                volumes=[{"name": "v", "emptyDir": {"medium": "Memory"}}],
+            ),
+            "spec.containers[c].volumeMounts[/v].subPath",
+        ),
         (volume(hostPath={"path": "/x", "type": "Odd"}), "spec.volumes[v].hostPath.type"),
         (volume(projected={"sources": [{"clusterTrustBundle": {}}]}), "spec.volumes[v].projected.sources[0]"),
         (pod({"ports": [{"containerPort": 80, "hostPort": 80}]}), "spec.containers[c].ports.hostPort"),
@@ -66,7 +73,6 @@ def test_refused_by_field(of: Pod, field: str) -> None:
     [
         (pod(imagePullSecrets=[{"name": "x"}]), "spec.imagePullSecrets"),
         (pod(securityContext={"seccompProfile": {"type": "RuntimeDefault"}}), "spec.securityContext.seccompProfile"),
-        (volume(emptyDir={"medium": "Memory"}), "spec.volumes[v].emptyDir.medium"),
         (volume(emptyDir={"sizeLimit": "1Gi"}), "spec.volumes[v].emptyDir.sizeLimit"),
         (
             pod({"securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}}),

@@ -110,9 +110,18 @@ class TestWriting:
 
 
 class TestMounts:
-    def mounts(self, tmp_path: Path, *, variables: dict[str, str] | None = None, **mount: Any) -> Any:
+    def mounts(
+        self,
+        tmp_path: Path,
+        *,
+        variables: dict[str, str] | None = None,
+        empty_dir: Any = None,
+        group: int | None = None,
+        **mount: Any,
+    ) -> Any:
         body = {"name": "web", "volumeMounts": [{"name": "v", "mountPath": "/data", **mount}]}
-        spec = {"containers": [body], "volumes": [{"name": "v", "emptyDir": {}}]}
+        spec: dict[str, Any] = {"containers": [body], "volumes": [{"name": "v", "emptyDir": empty_dir or {}}]}
+        spec["securityContext"] = {"fsGroup": group}
         pod = codec.convert({"metadata": {"name": "web", "uid": "u1"}, "spec": spec}, Pod)
         directory = PodDir.of(tmp_path, "u1")
         directory.volume("v").mkdir(parents=True, exist_ok=True)
@@ -130,6 +139,24 @@ class TestMounts:
     def test_sub_path(self, tmp_path: Path) -> None:
         found = self.mounts(tmp_path, subPathExpr="logs/$(POD)", variables={"POD": "web-1"})
         assert found["/data"].source.endswith("volumes/v/logs/web-1") and Path(found["/data"].source).is_dir()
+
+    def test_sub_path_is_as_open_as_its_volume(self, tmp_path: Path) -> None:
+        self.mounts(tmp_path)
+        PodDir.of(tmp_path, "u1").volume("v").chmod(0o2777)
+        found = Path(self.mounts(tmp_path, subPath="logs/web")["/data"].source)
+        assert [place.stat().st_mode & 0o7777 for place in (found, found.parent)] == [0o2777, 0o2777]
+
+    @pytest.mark.parametrize(
+        ("empty_dir", "group", "options"),
+        [
+            ({"medium": "Memory"}, None, "mode=0777"),
+            ({"medium": "Memory", "sizeLimit": "1Mi"}, None, "mode=0777,size=1048576"),
+            ({"medium": "Memory", "sizeLimit": "2k"}, 5555, "mode=2777,gid=5555,size=2000"),
+        ],
+    )
+    def test_memory(self, tmp_path: Path, empty_dir: Any, group: int | None, options: str) -> None:
+        found = self.mounts(tmp_path, empty_dir=empty_dir, group=group)["/data"]
+        assert (found.kind, found.options) == ("tmpfs", options) and found.source.endswith("volumes/v")
 
     @pytest.mark.parametrize("path", ["../x", "/etc", "a/../../b"])
     def test_sub_path_stays_inside(self, tmp_path: Path, path: str) -> None:

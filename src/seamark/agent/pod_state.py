@@ -29,6 +29,7 @@ from seamark.machinery.clock import format_time
 from seamark.machinery.quantity import parse_quantity
 from seamark.model.pod import PodCondition
 
+START_ERROR = 128
 OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 Obj = dict[str, Any]
 
@@ -172,6 +173,9 @@ def _terminated(look: Look, ended: ContainerState) -> Obj:
         "containerID": container_id(look.pod.uid, ended.name, ended.attempt),
     }
     message = look.messages.get((ended.name, ended.attempt), "")
+    failure = look.failures.get(ended.name)
+    if _never_ran(ended) and failure is not None:
+        message = failure.message
     if lost:
         message = "The container could not be located when the pod was terminated"
     if message:
@@ -179,9 +183,16 @@ def _terminated(look: Look, ended: ContainerState) -> Obj:
     return {k: v for k, v in state.items() if v is not None}
 
 
+def _never_ran(ended: ContainerState) -> bool:
+    """The runtime could not start its program: there was never a process, and the code is a runtime's own."""
+    return ended.exit_code == START_ERROR and not ended.pid
+
+
 def _ended_reason(ended: ContainerState) -> str:
     if ended.oom:
         return "OOMKilled"
+    if _never_ran(ended):
+        return "StartError"
     return "Completed" if ended.exit_code == 0 else "Error"
 
 

@@ -22,6 +22,7 @@ from seamark.agent.environment import expand
 from seamark.agent.podspec import Container, HostPath, Pod, VolumeMount
 from seamark.agent.volumes import VolumeError
 from seamark.linux.runtime import Mount
+from seamark.machinery.quantity import parse_quantity
 
 _SAFE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 MAX_MESSAGE = 4096
@@ -91,6 +92,9 @@ def plan_mounts(
 
 def _plan_mount(pod: Pod, mount: VolumeMount, directory: PodDir, variables: Mapping[str, str]) -> Mount:
     source = _volume_source(pod, mount.name, directory)
+    memory = _memory_options(pod, mount.name)
+    if memory is not None:
+        return Mount(str(source), mount.mount_path, read_only=mount.read_only, kind="tmpfs", options=memory)
     read_only = mount.read_only or _is_read_only(pod, mount.name)
     below = expand(mount.sub_path_expr, variables) if mount.sub_path_expr else mount.sub_path
     if below:
@@ -103,6 +107,17 @@ def _volume_source(pod: Pod, name: str, directory: PodDir) -> Path:
     if volume is None:
         raise VolumeError(f"spec.volumes: there is no volume {name!r}")
     return Path(volume.host_path.path) if volume.host_path else directory.volume(name)
+
+
+def _memory_options(pod: Pod, name: str) -> str | None:
+    """Of the tmpfs that an emptyDir in memory is; None for any other volume."""
+    empty_dir = next(v for v in pod.spec.volumes or [] if v.name == name).empty_dir
+    if empty_dir is None or empty_dir.medium != "Memory":
+        return None
+    group = pod.spec.security_context.fs_group
+    options = ["mode=0777"] if group is None else ["mode=2777", f"gid={group}"]
+    size = int(parse_quantity(empty_dir.size_limit)) if empty_dir.size_limit else 0
+    return ",".join([*options, *([f"size={size}"] if size else [])])
 
 
 def _is_read_only(pod: Pod, name: str) -> bool:
@@ -119,9 +134,18 @@ def _sub_path(volume: Path, below: str) -> Path:
     found = Path(os.path.realpath(volume / below))
     if not found.is_relative_to(root):
         raise VolumeError(f"subPath {below!r}: leads out of its volume")
-    if not found.exists():
-        found.mkdir(parents=True, mode=0o755)
+    missing = [place for place in (found, *found.parents) if place.is_relative_to(root) and not place.exists()]
+    for place in reversed(missing):
+        _make_like(root, place)
     return found
+
+
+def _make_like(root: Path, place: Path) -> None:
+    """As open as the volume itself: whoever may write there may write here."""
+    found = root.stat()
+    place.mkdir()
+    os.chown(place, -1, found.st_gid)
+    place.chmod(stat.S_IMODE(found.st_mode))
 
 
 _IS_TYPE: dict[str, Callable[[int], bool]] = {

@@ -34,11 +34,9 @@ def select_ignored(pod: Pod) -> tuple[str, ...]:
         (spec.resources, "spec.resources: limits of the whole pod are not enforced, those of containers are"),
     ]
     found = [text for value, text in told if value]
-    for volume in spec.volumes or []:
-        if volume.empty_dir and volume.empty_dir.medium:
-            found.append(f"spec.volumes[{volume.name}].emptyDir.medium: the volume lies on disk")
-        if volume.empty_dir and volume.empty_dir.size_limit:
-            found.append(f"spec.volumes[{volume.name}].emptyDir.sizeLimit: not enforced")
+    on_disk = [v for v in spec.volumes or [] if v.empty_dir and v.empty_dir.medium != "Memory"]
+    unlimited = [v.name for v in on_disk if v.empty_dir and v.empty_dir.size_limit]
+    found += [f"spec.volumes[{name}].emptyDir.sizeLimit: not enforced" for name in unlimited]
     for path, container in _containers(pod):
         context = f"{path}.securityContext"
         if container.security_context.seccomp_profile:
@@ -86,8 +84,8 @@ def _refused_in_volume(volume: Volume) -> Iterator[str]:
     if all(source is None for source in known):
         done = "emptyDir, configMap, secret, projected, downwardAPI, hostPath"
         yield f"{path}: a volume of this kind is not provided; there are {done}"
-    if volume.empty_dir and volume.empty_dir.medium.startswith("HugePages"):
-        yield f"{path}.emptyDir.medium: huge pages are not provided"
+    if volume.empty_dir and volume.empty_dir.medium not in ("", "Memory"):
+        yield f"{path}.emptyDir.medium: {volume.empty_dir.medium!r} is not provided; there are disk (empty) and Memory"
     if volume.host_path and volume.host_path.type not in _HOST_PATH_TYPES:
         yield f"{path}.hostPath.type: {volume.host_path.type!r} is not one of {', '.join(_HOST_PATH_TYPES[1:])}"
     yield from _refused_in_projected(path, volume.projected)
@@ -135,6 +133,8 @@ def _refused_in_container(path: str, container: Container, pod: Pod) -> Iterator
         where = f"{path}.volumeMounts[{mount.mount_path}]"
         if mount.mount_propagation not in ("", "None"):
             yield f"{where}.mountPropagation: only None"
+        if (mount.sub_path or mount.sub_path_expr) and mount.name in _in_memory(pod):
+            yield f"{where}.subPath: not done in an emptyDir of medium Memory; mount the whole volume"
         if mount.recursive_read_only == "Enabled":
             yield f"{where}.recursiveReadOnly: Enabled is not done; use Disabled or IfPossible"
     for name in ("liveness_probe", "readiness_probe", "startup_probe"):
@@ -143,6 +143,10 @@ def _refused_in_container(path: str, container: Container, pod: Pod) -> Iterator
         if var.value_from and var.value_from.file_key_ref is not None:
             yield f"{path}.env[{var.name}].valueFrom.fileKeyRef: not done; use configMapKeyRef or secretKeyRef"
     yield from _refused_in_lifecycle(path, container)
+
+
+def _in_memory(pod: Pod) -> frozenset[str]:
+    return frozenset(v.name for v in pod.spec.volumes or [] if v.empty_dir and v.empty_dir.medium == "Memory")
 
 
 def _refused_in_probe(path: str, probe: Probe | None) -> Iterator[str]:

@@ -59,6 +59,7 @@ class Mount:
     target: str
     read_only: bool = False
     kind: Literal["bind", "tmpfs"] = "bind"
+    options: str = ""  # of a tmpfs, as tmpfs(5) spells them
 
 
 @dataclass(frozen=True, slots=True)

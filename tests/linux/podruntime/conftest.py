@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -70,14 +71,18 @@ class Node:
         self.restarts.append(runtime)
         return runtime
 
+    def uid(self, number: int) -> str:
+        """Its own in each process: cgroups are named after it, and tests run side by side."""
+        return f"uid-{os.getpid()}-{number}"
+
     def sandbox(self, number: int, **changes: Any) -> SandboxConfig:
         values: dict[str, Any] = {"hostname": f"pod-{number}", "ip": f"10.244.9.{number}"} | changes
-        return SandboxConfig(f"uid-{number}", "default", f"pod-{number}", **values)
+        return SandboxConfig(self.uid(number), "default", f"pod-{number}", **values)
 
     def container(self, number: int, *argv: str, **changes: Any) -> ContainerConfig:
         values: dict[str, Any] = {"name": "main", "attempt": 0, "image": HOST_IMAGE, "env": ()} | changes
         log = self.directory / f"{number}-{values['name']}.log"
-        return ContainerConfig(f"uid-{number}", argv=argv, log_path=str(log), **values)
+        return ContainerConfig(self.uid(number), argv=argv, log_path=str(log), **values)
 
     def log(self, number: int, name: str = "main") -> list[str]:
         """Lines without their time stamps."""
@@ -90,7 +95,7 @@ class Node:
         changes = self.runtime.changes()
         try:
             while True:
-                state = await self.runtime.state(f"uid-{number}")
+                state = await self.runtime.state(self.uid(number))
                 if state and condition(state.containers):
                     return state.containers
                 await anext(changes)
@@ -105,7 +110,7 @@ class Node:
         return next(c for c in containers if match(c))
 
     async def command(self, number: int, *command: str) -> tuple[int, str]:
-        code, output = await self.runtime.probe_exec(f"uid-{number}", "main", command, timeout=20)
+        code, output = await self.runtime.probe_exec(self.uid(number), "main", command, timeout=20)
         return code, output.decode()
 
     def links(self) -> list[str]:

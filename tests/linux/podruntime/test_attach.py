@@ -20,7 +20,7 @@ ECHO = ("sh", "-c", "echo ready; while read line; do echo got $line; echo err $l
 
 
 def attach(node: Node, client: Client, *, stdin: bool = True, once: bool = False) -> asyncio.Task[None]:
-    return asyncio.create_task(node.runtime.attach("uid-1", "main", io=client, stdin=stdin, once=once))
+    return asyncio.create_task(node.runtime.attach(node.uid(1), "main", io=client, stdin=stdin, once=once))
 
 
 async def test_stdin_once_ends_with_its_client(node: Node, client: type[Client]) -> None:
@@ -48,7 +48,7 @@ async def test_a_client_that_leaves_leaves_the_container_and_its_input(node: Nod
         await watcher.shown(b"got two\n")
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
-    state = await node.runtime.state("uid-1")
+    state = await node.runtime.state(node.uid(1))
     assert state is not None and state.containers[0].status == "running"
 
 
@@ -117,7 +117,7 @@ async def test_connections_go_to_the_pods_own_loopback(node: Node) -> None:
     async with asyncio.timeout(20):
         while True:
             try:
-                sock = await node.runtime.connect("uid-1", 8080)
+                sock = await node.runtime.connect(node.uid(1), 8080)
                 break
             except ConnectionRefusedError:
                 await asyncio.sleep(0.05)
@@ -126,4 +126,4 @@ async def test_connections_go_to_the_pods_own_loopback(node: Node) -> None:
         assert await reader.read() == b"hi there"
         writer.close()
     with pytest.raises(ConnectionRefusedError):
-        await node.runtime.connect("uid-1", 81)
+        await node.runtime.connect(node.uid(1), 81)

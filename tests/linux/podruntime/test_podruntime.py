@@ -67,7 +67,7 @@ async def test_pods_and_node_reach_one_another_with_their_own_addresses(node: No
     assert netns.run_in(node.pin, from_node) == b"192.0.2.1"
     code, output = await node.command(2, "ping", "-c1", "-W2", "10.244.9.1")
     assert code == 0, output
-    assert sorted(node.links()) == sorted(link_name(f"uid-{n}") for n in (1, 2))
+    assert sorted(node.links()) == sorted(link_name(node.uid(n)) for n in (1, 2))
 
 
 async def test_what_a_pod_sees_of_itself(node: Node) -> None:
@@ -113,7 +113,7 @@ async def test_signals(node: Node, number: int, code: int) -> None:
     client_log = node.directory / "1-main.log"
     while "up" not in client_log.read_text():
         await node.command(1, "true")
-    await node.runtime.signal_container("uid-1", "main", number)
+    await node.runtime.signal_container(node.uid(1), "main", number)
     assert (await node.ended(1)).exit_code == code
 
 
@@ -123,7 +123,7 @@ async def test_restarts_get_a_fresh_root_and_two_attempts_are_remembered(node: N
         script = "test -e /left-here && exit 9; touch /left-here"
         await node.runtime.start_container(node.container(1, "sh", "-c", script, attempt=attempt))
         assert (await node.ended(1, attempt=attempt)).exit_code == 0
-    state = await node.runtime.state("uid-1")
+    state = await node.runtime.state(node.uid(1))
     assert state
     assert [c.attempt for c in state.containers] == [1, 2]
 
@@ -180,6 +180,25 @@ async def test_a_tmpfs_with_a_source_is_shared_by_the_pods_containers(node: Node
     await node.ended(1, "other")
     assert node.log(1, "other") == ["stdout F hi"]
     assert list(source.iterdir()) == []
+
+
+async def test_a_tmpfs_holds_no_more_than_its_size(node: Node, tmp_path: Path) -> None:
+    source = tmp_path / "memory"
+    source.mkdir()
+    mounts = (Mount(str(source), "/m", kind="tmpfs", options="mode=2777,gid=5555,size=65536"),)
+    script = "stat -c '%a %g' /m; head -c 100000 /dev/zero >/m/x; stat -c %s /m/x"
+    await node.runtime.create_sandbox(node.sandbox(1))
+    await node.runtime.start_container(node.container(1, "sh", "-c", script, mounts=mounts))
+    await node.ended(1)
+    assert [line for line in node.log(1) if line.startswith("stdout")] == ["stdout F 2777 5555", "stdout F 65536"]
+
+
+async def test_privileged_has_what_this_process_may_give(node: Node) -> None:
+    await node.runtime.create_sandbox(node.sandbox(1))
+    await node.runtime.start_container(node.container(1, "sh", "-c", "grep CapEff /proc/self/status", privileged=True))
+    await node.ended(1)
+    status = subprocess.run(["grep", "CapBnd", "/proc/self/status"], capture_output=True, text=True).stdout  # noqa: ASYNC221
+    assert node.log(1) == [f"stdout F CapEff:\t{status.split()[1]}"]
 
 
 async def test_user_capabilities_and_read_only_root(node: Node) -> None:
@@ -245,7 +264,7 @@ async def test_exec_carries_input_outputs_and_exit_code(node: Node, client: type
     await started(node, 1)
     io = client(b"one\n", b"two\n")
     code = await node.runtime.exec(
-        "uid-1", "main", ("sh", "-c", "cat; echo err >&2; exit 7"), io=io, tty=False, stdin=True
+        node.uid(1), "main", ("sh", "-c", "cat; echo err >&2; exit 7"), io=io, tty=False, stdin=True
     )
     assert (code, io.out, io.err) == (7, b"one\ntwo\n", b"err\n")
 
@@ -254,7 +273,7 @@ async def test_exec_delivers_every_byte(node: Node, client: type[Client]) -> Non
     await started(node, 1)
     data = os.urandom(3 << 20)
     io = client(*(data[at : at + 50_000] for at in range(0, len(data), 50_000)))
-    assert await node.runtime.exec("uid-1", "main", ("cat",), io=io, tty=False, stdin=True) == 0
+    assert await node.runtime.exec(node.uid(1), "main", ("cat",), io=io, tty=False, stdin=True) == 0
     assert io.out == data
 
 
@@ -262,7 +281,7 @@ async def test_exec_does_not_wait_for_a_child_in_the_background(node: Node, clie
     await started(node, 1)
     io = client()
     command = ("sh", "-c", "sleep 600 & echo done")
-    assert await node.runtime.exec("uid-1", "main", command, io=io, tty=False, stdin=False) == 0
+    assert await node.runtime.exec(node.uid(1), "main", command, io=io, tty=False, stdin=False) == 0
     assert io.out == b"done\n"
 
 
@@ -270,7 +289,7 @@ async def test_exec_on_a_terminal_with_resize(node: Node, client: type[Client]) 
     await started(node, 1)
     io = client(b"stty size; tty; exit 5\n", closes=False)
     io.sizes.put_nowait(TerminalSize(width=123, height=45))
-    code = await node.runtime.exec("uid-1", "main", ("sh",), io=io, tty=True, stdin=True)
+    code = await node.runtime.exec(node.uid(1), "main", ("sh",), io=io, tty=True, stdin=True)
     assert code == 5
     assert b"45 123\r\n/dev/pts/0\r\n" in io.out
     assert io.err == b""
@@ -280,7 +299,7 @@ async def test_exec_of_what_does_not_exist(node: Node, client: type[Client]) -> 
     await started(node, 1)
     for tty in (False, True):
         with pytest.raises(RuntimeFault) as caught:
-            await node.runtime.exec("uid-1", "main", ("nosuch",), io=client(), tty=tty, stdin=False)
+            await node.runtime.exec(node.uid(1), "main", ("nosuch",), io=client(), tty=tty, stdin=False)
         assert (caught.value.reason, caught.value.message) == (
             "StartError",
             'exec: "nosuch": executable file not found in $PATH',
@@ -291,7 +310,7 @@ async def test_a_command_dies_with_its_client(node: Node, client: type[Client]) 
     await started(node, 1)
     io = client(closes=False)
     running = asyncio.create_task(
-        node.runtime.exec("uid-1", "main", ("sh", "-c", "echo $$; sleep 600; true"), io=io, tty=False, stdin=True)
+        node.runtime.exec(node.uid(1), "main", ("sh", "-c", "echo $$; sleep 600; true"), io=io, tty=False, stdin=True)
     )
     await io.shown(b"\n")
     running.cancel()
@@ -310,25 +329,25 @@ async def test_a_command_in_a_container_that_ended(node: Node, client: type[Clie
     await started(node, 1, "true")
     await node.ended(1)
     with pytest.raises(RuntimeFault, match="not running"):
-        await node.runtime.exec("uid-1", "main", ("true",), io=client(), tty=False, stdin=False)
+        await node.runtime.exec(node.uid(1), "main", ("true",), io=client(), tty=False, stdin=False)
 
 
 async def test_a_container_that_ends_takes_its_commands_along(node: Node, client: type[Client]) -> None:
     await started(node, 1)
     io = client(closes=False)
     command = ("sh", "-c", "echo up; sleep 600")
-    running = asyncio.create_task(node.runtime.exec("uid-1", "main", command, io=io, tty=False, stdin=True))
+    running = asyncio.create_task(node.runtime.exec(node.uid(1), "main", command, io=io, tty=False, stdin=True))
     await io.shown(b"up")
-    await node.runtime.signal_container("uid-1", "main", signal.SIGKILL)
+    await node.runtime.signal_container(node.uid(1), "main", signal.SIGKILL)
     assert await running == 137
 
 
 async def test_probe_output_is_limited_and_late_ones_are_killed(node: Node) -> None:
     await started(node, 1)
-    code, output = await node.runtime.probe_exec("uid-1", "main", ("seq", "100000"), timeout=20)
+    code, output = await node.runtime.probe_exec(node.uid(1), "main", ("seq", "100000"), timeout=20)
     assert (code, len(output)) == (0, 10 * 1024)
     with pytest.raises(TimeoutError, match=r"'sleep' timed out after 0\.05 seconds"):
-        await node.runtime.probe_exec("uid-1", "main", ("sleep", "300"), timeout=0.05)
+        await node.runtime.probe_exec(node.uid(1), "main", ("sleep", "300"), timeout=0.05)
 
 
 # ---- what outlives what
@@ -340,13 +359,13 @@ from seamark.linux.clock import SystemClock
 from seamark.linux.podruntime import PodRuntime
 from seamark.linux.runtime import ContainerConfig, Image, SandboxConfig
 
-async def main(directory, pin):
+async def main(directory, pin, uid):
     runtime = PodRuntime(state_dir=Path(directory), node_namespace=Path(pin), clock=SystemClock())
-    await runtime.create_sandbox(SandboxConfig("uid-1", "default", "pod-1", "pod-1", "10.244.9.1"))
+    await runtime.create_sandbox(SandboxConfig(uid, "default", "pod-1", "pod-1", "10.244.9.1"))
     image = Image("seamark.local/host", "sha256:0", ("/",))
     script = "trap 'echo bye; exit 6' TERM; echo up; while :; do sleep 0.05; done"
     argv = ("sh", "-c", script)
-    await runtime.start_container(ContainerConfig("uid-1", "main", 0, image, argv, (), directory + "/1-main.log"))
+    await runtime.start_container(ContainerConfig(uid, "main", 0, image, argv, (), directory + "/1-main.log"))
     print("started", flush=True)
     await asyncio.Event().wait()
 
@@ -356,7 +375,9 @@ asyncio.run(main(*sys.argv[1:]))
 
 async def test_kill_of_the_owner_kills_no_pod_and_a_new_one_adopts_it(node: Node) -> None:
     owner = subprocess.Popen(  # noqa: ASYNC220  read and killed at once
-        [sys.executable, "-c", OWNER, str(node.directory), str(node.pin)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", OWNER, str(node.directory), str(node.pin), node.uid(1)],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert owner.stdout
     with owner.stdout:
@@ -368,7 +389,7 @@ async def test_kill_of_the_owner_kills_no_pod_and_a_new_one_adopts_it(node: Node
     assert state.config == node.sandbox(1)
     assert [(c.name, c.status) for c in state.containers] == [("main", "running")]
     assert await node.command(1, "hostname") == (0, "pod-1\n")
-    await node.runtime.signal_container("uid-1", "main", signal.SIGTERM)
+    await node.runtime.signal_container(node.uid(1), "main", signal.SIGTERM)
     assert (await node.ended(1)).exit_code == 6
     assert node.log(1) == ["stdout F up", "stdout F bye"]
 
@@ -386,7 +407,7 @@ async def test_a_pod_whose_supervisor_died_is_not_alive_and_can_be_made_again(no
     supervisor = int((await asyncio.to_thread(_supervisors, node.directory))[0])
     changes = node.runtime.changes()
     assert kill_exactly(supervisor, start_time(supervisor))
-    assert await anext(changes) == "uid-1"
+    assert await anext(changes) == node.uid(1)
     (state,) = await node.runtime.list_sandboxes()
     assert not state.alive
     await started(node, 1)
@@ -410,7 +431,7 @@ def _supervisors(directory: Path) -> list[str]:
 
 async def test_a_request_that_makes_no_sense_harms_nobody(node: Node) -> None:
     await started(node, 1)
-    connection = connect(node.directory / "pods/uid-1/sandbox", lambda: None)
+    connection = connect(node.directory / f"pods/{node.uid(1)}/sandbox", lambda: None)
     assert connection
     for op, fields in (("fly", {}), ("start", {}), ("exec", {"process": {}}), ("signal", {})):
         with pytest.raises(SupervisorError):
@@ -434,26 +455,26 @@ async def test_removing_a_pod_takes_everything_but_the_log(node: Node) -> None:
     await started(node, 1)
     await started(node, 2)
     pids = [(await node.until(n, bool))[0].pid for n in (1, 2)]
-    await node.runtime.remove_sandbox("uid-1")
+    await node.runtime.remove_sandbox(node.uid(1))
     assert [start_time(pid) != 0 for pid in pids] == [False, True]
-    assert node.links() == [link_name("uid-2")]
-    assert not (node.directory / "pods/uid-1").exists()
+    assert node.links() == [link_name(node.uid(2))]
+    assert not (node.directory / f"pods/{node.uid(1)}").exists()
     assert (node.directory / "1-main.log").exists()
-    await node.runtime.remove_sandbox("uid-1")
+    await node.runtime.remove_sandbox(node.uid(1))
     await node.runtime.remove_sandbox("never-was")
-    assert [s.config.uid for s in await node.runtime.list_sandboxes()] == ["uid-2"]
+    assert [s.config.uid for s in await node.runtime.list_sandboxes()] == [node.uid(2)]
 
 
 async def test_removal_spares_the_agents_files(node: Node) -> None:
     await started(node, 1)
-    kept = node.directory / "pods/uid-1/volumes/v"
+    kept = node.directory / f"pods/{node.uid(1)}/volumes/v"
     kept.mkdir(parents=True)
-    await node.runtime.remove_sandbox("uid-1")
+    await node.runtime.remove_sandbox(node.uid(1))
     assert kept.exists()
     assert await node.runtime.list_sandboxes() == ()
-    (node.directory / "pods/uid-1/volumes/v").rmdir()
-    (node.directory / "pods/uid-1/volumes").rmdir()
-    (node.directory / "pods/uid-1").rmdir()
+    (node.directory / f"pods/{node.uid(1)}/volumes/v").rmdir()
+    (node.directory / f"pods/{node.uid(1)}/volumes").rmdir()
+    (node.directory / f"pods/{node.uid(1)}").rmdir()
 
 
 async def test_remove_all_works_with_nobody_alive_and_twice(node: Node) -> None:
@@ -473,15 +494,15 @@ async def test_remove_all_works_with_nobody_alive_and_twice(node: Node) -> None:
 
 async def test_traces_of_a_reboot_are_cleaned(node: Node) -> None:
     await started(node, 1)
-    sandbox = node.directory / "pods/uid-1/sandbox"
+    sandbox = node.directory / f"pods/{node.uid(1)}/sandbox"
     texts = {name: (sandbox / name).read_text() for name in ("sandbox.json", "state.json")}
-    await node.runtime.remove_sandbox("uid-1")
+    await node.runtime.remove_sandbox(node.uid(1))
     sandbox.mkdir(parents=True)
     for name, text in texts.items():
         (sandbox / name).write_text(text)
     (state,) = await node.runtime.list_sandboxes()
     assert (state.alive, state.config) == (False, node.sandbox(1))
-    await node.runtime.remove_sandbox("uid-1")
+    await node.runtime.remove_sandbox(node.uid(1))
     assert await node.runtime.list_sandboxes() == ()
 
 

@@ -12,6 +12,7 @@ from seamark.linux.podruntime.spec import (
     DEFAULT_CAPABILITIES,
     Surroundings,
     User,
+    parse_capabilities,
     parse_user,
     render_exec,
     render_spec,
@@ -150,6 +151,11 @@ def test_capabilities(add: tuple[str, ...], drop: tuple[str, ...], expected: set
 
 def test_a_capability_the_kernel_lacks_is_not_asked_for() -> None:
     assert select_capabilities(replace(CONFIG, privileged=True), ALL_CAPABILITIES[:5]) == ALL_CAPABILITIES[:5]
+
+
+def test_capabilities_of_this_process_are_its_bounding_set() -> None:
+    status = "CapEff:\t0000000000000000\nCapBnd:\t000001fffeffffff\nCapAmb:\t0000000000000000\n"
+    assert set(ALL_CAPABILITIES) - set(parse_capabilities(status)) == {"CAP_SYS_RESOURCE"}
 
 
 def test_unknown_capability() -> None:

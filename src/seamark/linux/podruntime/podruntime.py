@@ -26,9 +26,9 @@ from seamark.linux.podruntime.cleanup import remove_pod
 from seamark.linux.podruntime.connection import Connection, SupervisorError, connect
 from seamark.linux.podruntime.session import describe_failure, run_attach, run_session
 from seamark.linux.podruntime.spec import (
-    ALL_CAPABILITIES,
     Surroundings,
     User,
+    parse_capabilities,
     parse_user,
     render_exec,
     render_spec,
@@ -74,8 +74,7 @@ class PodRuntime:
         if not self._cgroups.usable:
             log.warning("no cgroups are mounted on this machine: pods run without memory and cpu limits")
         self._runc = shutil.which("runc", path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-        last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
-        self._capabilities = ALL_CAPABILITIES[: last + 1]
+        self._capabilities = parse_capabilities(Path("/proc/self/status").read_text())
 
     # ---- sandboxes
 
@@ -177,7 +176,7 @@ class PodRuntime:
                 attempt=config.attempt,
                 image=config.image.name,
                 layers=list(config.image.rootfs),
-                tmpfs=[m.source for m in config.mounts if m.kind == "tmpfs" and m.source],
+                tmpfs=[[m.source, m.options] for m in config.mounts if m.kind == "tmpfs" and m.source],
                 memory_events=self._cgroups.memory_events(group),
                 log_path=config.log_path,
                 tty=config.tty,

@@ -170,6 +170,14 @@ def select_user(config: ContainerConfig, image_user: User) -> User:
     return User(uid, gid, tuple(sorted({*inherited, *config.groups})))
 
 
+def parse_capabilities(status: str) -> tuple[str, ...]:
+    """What this process may pass on at most: its bounding set (proc(5), status). A container gets no more than that,
+    not a privileged one either: runc would fail to set it.
+    """
+    mask = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapBnd:"))
+    return tuple(name for bit, name in enumerate(ALL_CAPABILITIES) if mask >> bit & 1)
+
+
 def select_capabilities(config: ContainerConfig, known: tuple[str, ...]) -> tuple[str, ...]:
     """The default set, ``drop`` before ``add``, ``ALL`` meaning every one; in the kernel's order."""
     if config.privileged:

@@ -38,7 +38,7 @@ class Container:
         self.key = f"{self.name}-{self.attempt}"
         self.directory = f"containers/{self.name}/{self.attempt}"
         self.memory_events = str(request["memory_events"])
-        self.tmpfs: list[str] = request["tmpfs"]
+        self.tmpfs: list[tuple[str, str]] = request["tmpfs"]
         self.state: dict[str, Any] = {
             "name": self.name,
             "attempt": self.attempt,
@@ -170,9 +170,9 @@ class Pod:
             return
         if self.stopping:
             raise RuntimeError("the pod is being removed")
-        for path in container.tmpfs:
+        for path, options in container.tmpfs:
             if path not in self.mounted:
-                mount("tmpfs", path, "tmpfs", "mode=1777")
+                mount("tmpfs", path, "tmpfs", options or "mode=1777")
                 self.mounted.append(path)
         container.log = LogFile(request["log_path"])
         try:

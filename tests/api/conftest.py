@@ -17,7 +17,7 @@ from seamark.api.authn import Authenticator
 from seamark.api.http1 import Limits
 from seamark.api.server import ApiServer, serve_api
 
-SOCKET_TESTS = ("test_http_client.py", "test_server.py", "test_streams.py")
+SOCKET_TESTS = ("test_http_client.py", "test_proxy.py", "test_server.py", "test_spdy.py", "test_streams.py")
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

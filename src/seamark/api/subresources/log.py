@@ -12,7 +12,7 @@ from seamark.machinery.clock import parse_time
 from seamark.machinery.fielderrors import forbidden
 from seamark.machinery.fielderrors import invalid as invalid_cause
 from seamark.machinery.status import Cause, invalid
-from seamark.machinery.streams import LogRequest
+from seamark.machinery.streams import LogRequest, NodeStreams
 from seamark.machinery.wire import Request, Response
 
 _FIRST_WAIT = 0.25  # real seconds for a node to refuse before the answer begins
@@ -23,7 +23,11 @@ async def log(core: Core, call: Call) -> Response:
     request = parse_log_request(call, container=select_container(pod, call.request.param("container")))
     if not (pod.get("spec") or {}).get("nodeName"):
         return Response(204)
-    lines = find_node(core, pod).logs(request)
+    return await respond_log(find_node(core, pod), request)
+
+
+async def respond_log(node: NodeStreams, request: LogRequest) -> Response:
+    lines = node.logs(request)
     first = asyncio.ensure_future(anext(lines, None))
     await asyncio.wait({first}, timeout=_FIRST_WAIT)
     if first.done() and first.exception() is not None:

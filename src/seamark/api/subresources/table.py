@@ -11,6 +11,7 @@ from seamark.api.subresources.exec import Switch, open_attach, open_exec, refuse
 from seamark.api.subresources.finalize import finalize
 from seamark.api.subresources.log import log
 from seamark.api.subresources.portforward import open_portforward, refuse_plain_portforward
+from seamark.api.subresources.proxy import open_proxy, proxy
 from seamark.api.subresources.review import review_access, review_own_access, review_own_rules, review_self
 from seamark.api.subresources.scale import get_scale, patch_scale, update_scale
 from seamark.api.subresources.status import get_status, patch_status, update_status
@@ -30,6 +31,11 @@ SUBRESOURCES: Mapping[tuple[str, str], Serve] = {
     ("log", "GET"): log,
     ("portforward", "GET"): refuse_plain_portforward,
     ("portforward", "POST"): refuse_plain_portforward,
+    ("proxy", "DELETE"): proxy,
+    ("proxy", "GET"): proxy,
+    ("proxy", "PATCH"): proxy,
+    ("proxy", "POST"): proxy,
+    ("proxy", "PUT"): proxy,
     ("scale", "GET"): get_scale,
     ("scale", "PATCH"): patch_scale,
     ("scale", "PUT"): update_scale,
@@ -38,6 +44,14 @@ SUBRESOURCES: Mapping[tuple[str, str], Serve] = {
     ("status", "PUT"): update_status,
     ("token", "POST"): request_token,
 }
+
+
+def find_subresource(subresource: str, method: str) -> Serve | None:
+    """HEAD and OPTIONS are for what is behind a proxy; they need the right to GET."""
+    if subresource == "proxy" and method in ("HEAD", "OPTIONS"):
+        method = "GET"
+    return SUBRESOURCES.get((subresource, method))
+
 
 QUESTIONS: Mapping[str, Serve] = {
     "bindings": binding,
@@ -54,5 +68,6 @@ UPGRADES: Mapping[str, Callable[[Core, Call], Awaitable[Switch | None]]] = {
     "attach": open_attach,
     "exec": open_exec,
     "portforward": open_portforward,
+    "proxy": open_proxy,
 }
 """Subresources that turn the connection into another protocol; None where it is one that they do not speak."""

@@ -138,7 +138,7 @@ NODE = Resource(
         Column("Kernel-Version", priority=1, cell=kernel_cell),
         Column("Container-Runtime", priority=1, cell=lambda obj, now: _info(obj, "containerRuntimeVersion")),
     ),
-    subresources=("status",),
+    subresources=("proxy", "status"),
     field_selectors={
         "spec.unschedulable": lambda obj: "true" if section(obj, "spec").get("unschedulable") else "false"
     },

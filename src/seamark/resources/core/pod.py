@@ -168,7 +168,7 @@ POD = Resource(
         Column("Nominated Node", priority=1, cell=lambda obj, now: text(obj, "status", "nominatedNodeName") or NONE),
         Column("Readiness Gates", priority=1, cell=gates_cell),
     ),
-    subresources=("attach", "binding", "eviction", "exec", "log", "portforward", "status"),
+    subresources=("attach", "binding", "eviction", "exec", "log", "portforward", "proxy", "status"),
     has_generation=True,
     returns_object_on_delete=True,
     field_selectors={

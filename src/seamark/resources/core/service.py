@@ -180,7 +180,7 @@ SERVICE = Resource(
         AGE,
         Column("Selector", priority=1, cell=lambda obj, now: format_labels(section(obj, "spec", "selector"))),
     ),
-    subresources=("status",),
+    subresources=("proxy", "status"),
     returns_object_on_delete=True,
     allows_create_on_update=True,
     field_selectors={

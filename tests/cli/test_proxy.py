@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import shutil
 import socket
 import ssl
 import sys
@@ -224,3 +225,26 @@ async def test_a_proxy_from_flags_ends_and_leaves_its_rules_until_cleanup(attach
         node.world.run_on_node("nft", theirs)
         node.world.run_on_node(sys.executable, "-c", RUN, "proxy", "--cleanup")
         assert node.world.run_on_node("nft", "list", "ruleset") == "table ip theirs {\n}\n"
+
+
+@pytest.mark.net
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.skipif(
+    shutil.which("iptables-restore", path="/usr/sbin:/sbin:/usr/bin:/bin") is None, reason="needs iptables"
+)
+async def test_another_mode_takes_over_and_takes_the_rules_of_the_first_away(attach: Attach, client: Client) -> None:
+    await fill(client)
+    flags = ("--kubeconfig", "KUBECONFIG", "--hostname-override", "node1", "--cluster-cidr", "10.244.0.0/16")
+    async with attach(*flags) as node:
+        await node.world.serve(B, 8080)
+        await node.until("/livez", 200)
+    async with attach(*flags, "--proxy-mode", "iptables") as node:
+        assert await node.until("/proxyMode", 200, 10249) == "iptables"
+        await node.until("/livez", 200)
+        async with asyncio.timeout(5):
+            while "table ip seamark" in node.world.run_on_node("nft", "list", "ruleset"):  # noqa: ASYNC110 - a process
+                await asyncio.sleep(0.05)
+        await node.answers(A, VIP, 80, A)
+        await node.answers(OUTSIDE, NODE, 30080, NODE)
+        node.world.run_on_node(sys.executable, "-c", RUN, "proxy", "--cleanup")
+        assert "KUBE-" not in node.world.run_on_node("iptables-save")

@@ -8,6 +8,7 @@ moves real packets between namespaces.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,11 @@ from typer.testing import CliRunner
 from seamark.cli.compile import app
 from seamark.compile.diff import compile_nft
 from seamark.compile.manifest import parse_manifest
-from seamark.compile.nftlayout import Layout
 from seamark.compile.ruleset import NodeConfig, Ruleset, compile_ruleset
 from seamark.model.meta import ObjectKey
 from seamark.model.snapshot import Snapshot
-from seamark.proxy.table import KernelTable
+from seamark.proxy.backend import Backend, NftablesBackend
+from seamark.proxy.iptablestable import IptablesBackend
 from seamark.testing.fakenft import FakeNft
 from seamark.testing.networld import World, make_world
 from seamark.testing.tracer import Outcome, Packet, trace
@@ -32,6 +33,8 @@ from seamark.testing.tracer import Outcome, Packet, trace
 HERE = Path(__file__).parent
 SCENARIOS = sorted(path.parent for path in HERE.glob("*/objects.yaml"))
 MAX_TRIES = 300
+BACKENDS = (NftablesBackend(), IptablesBackend("-legacy"), IptablesBackend("-nft"))
+PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 
 class Flow(msgspec.Struct, forbid_unknown_fields=True):
@@ -92,10 +95,10 @@ def test_every_folder_tells_a_whole_story() -> None:
 
 
 @pytest.mark.parametrize("folder", SCENARIOS, ids=lambda f: f.name)
-@pytest.mark.parametrize("product", ["env", "dns", "nft"])
+@pytest.mark.parametrize("product", ["env", "dns", "nft", "iptables"])
 def test_product(folder: Path, product: str, update_golden: bool) -> None:
     """The golden file is what the command line prints."""
-    argv = [product, "-f", str(folder / "objects.yaml"), *([] if product == "nft" else ["--show-source"])]
+    argv = [product, "-f", str(folder / "objects.yaml"), *(["--show-source"] if product in ("env", "dns") else [])]
     snapshot = parse_manifest((folder / "objects.yaml").read_text()).snapshot
     if product == "env" and snapshot.pods:
         argv += ["--pod", str(min(snapshot.pods))]
@@ -144,18 +147,26 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 @pytest.mark.net
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda b: f"{b.mode}{getattr(b, 'variant', '')}")
 @pytest.mark.parametrize("world", SCENARIOS, ids=lambda f: f.name, indirect=True)
-async def test_flows_on_the_kernel(world: World, request: pytest.FixtureRequest) -> None:
+async def test_flows_on_the_kernel(world: World, backend: Backend, request: pytest.FixtureRequest) -> None:
     folder: Path = request.node.callspec.params["world"]
     ruleset = read_ruleset(folder)
-    table = KernelTable(ruleset.node, Layout(), world.node_pin)
+    if backend.mode == "iptables" and shutil.which("iptables-restore", path=PATH) is None:
+        pytest.skip("iptables-restore is not installed")
+    table = backend.open(ruleset.node, "IPv4", world.node_pin)
     try:
         await table.start(ruleset.ports)
         for flow in read_flows(folder).flows:
             if flow.outcome != "pass":
                 await check_flow(world, flow)
-        table.remove()
-        assert world.run_on_node("nft", "list", "ruleset") == ""
+        assert await backend.remove(["IPv4"], world.node_pin)
+        assert not await backend.remove(["IPv4"], world.node_pin)
+        if backend.mode == "nftables":
+            assert world.run_on_node("nft", "list", "ruleset") == ""
+        else:
+            assert "KUBE-" not in world.run_on_node("iptables-save")
+            assert "KUBE-" not in world.run_on_node("iptables-legacy-save")
     finally:
         table.close()
 

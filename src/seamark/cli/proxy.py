@@ -25,6 +25,7 @@ from seamark.client.kubeconfig import ApiAccess, KubeconfigError, in_cluster, lo
 from seamark.compile.nft import CapacityError
 from seamark.compile.ruleset import Family
 from seamark.linux.clock import SystemClock
+from seamark.linux.iptables import IptablesError
 from seamark.linux.nft import NftError
 from seamark.machinery.status import StatusError
 from seamark.proxy.config import BACKENDS, ProxySettings, compile_settings, render_configz
@@ -64,7 +65,7 @@ def main(argv: list[str]) -> int:
     except (ConfigError, KubeconfigError, ValueError) as error:
         where = f"{options.config}: " if options.config and isinstance(error, ConfigError) else ""
         print(f"seamark proxy: {where}{error}", file=sys.stderr)
-    except (OSError, NftError, CapacityError, ProxyError) as error:
+    except (OSError, NftError, IptablesError, CapacityError, ProxyError) as error:
         print(f"seamark proxy: {error}", file=sys.stderr)
     return 1
 
@@ -156,7 +157,19 @@ async def _work(settings: ProxySettings, client: Client, clock: SystemClock) -> 
     )
     async with open_ports(ports, hard_fail=settings.document.bind_address_hard_fail):
         log.info("starting node=%s mode=%s version=%s", settings.node.name, mode, seamark.__version__)
-        await proxy.run()
+        others = asyncio.create_task(_remove_other_modes(proxy))
+        try:
+            await proxy.run()
+        finally:
+            others.cancel()
+
+
+async def _remove_other_modes(proxy: ServiceProxy) -> None:
+    """What we left in another mode goes once the rules of this one are in force."""
+    await proxy.ready.wait()
+    for mode, backend in BACKENDS.items():
+        if mode != proxy.options.backend.mode and await backend().remove(proxy.families, proxy.namespace_pin):
+            log.info("removed our rules of mode %s", mode)
 
 
 def _families() -> tuple[Family, ...]:
@@ -217,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
     add = found.add_argument
     add("--config", metavar="FILE", help="KubeProxyConfiguration; no other flag but the node's name and -v beside it")
     add("--kubeconfig", metavar="FILE", help="how to reach the API server (default: the pod's service account)")
-    add("--proxy-mode", choices=sorted(BACKENDS), help="nftables by default")
+    add("--proxy-mode", choices=tuple(BACKENDS), help="nftables by default")
     add("--hostname-override", metavar="NAME", help="name of the Node (default: the machine's name)")
     add("--bind-address", metavar="IP", help="the node's address; any = those of the Node object")
     add("--cluster-cidr", metavar="CIDRS", help="ranges of pod addresses: the rest is masqueraded")

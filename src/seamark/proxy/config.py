@@ -21,9 +21,10 @@ from seamark.proxy.configdocument import (
     parse_duration,
     render_configuration,
 )
+from seamark.proxy.iptablestable import IptablesBackend
 from seamark.proxy.options import FAMILIES, ProxyOptions
 
-BACKENDS: dict[str, Callable[[], Backend]] = {"nftables": NftablesBackend}
+BACKENDS: dict[str, Callable[[], Backend]] = {"nftables": NftablesBackend, "iptables": IptablesBackend}
 DEFAULT_MODE = "nftables"
 HEALTHZ = "0.0.0.0:10256"
 METRICS = "127.0.0.1:10249"

@@ -21,6 +21,7 @@ from seamark.client.informer import Informer
 from seamark.compile.nft import CapacityError
 from seamark.compile.ruleset import Family, NodeConfig, PortRules
 from seamark.linux import netns
+from seamark.linux.iptables import IptablesError
 from seamark.linux.nfnetlink import NfnetlinkError
 from seamark.linux.nft import NftError
 from seamark.machinery.clock import Clock
@@ -182,7 +183,7 @@ class ServiceProxy:
         whole = self._stale or any(t.node != self._index.node for t in self._tables.values())
         try:
             await (self._load() if whole else self._apply(pending))
-        except (OSError, NftError, CapacityError) as error:
+        except (OSError, NftError, IptablesError, CapacityError) as error:
             if not self.ready.is_set() and not isinstance(error, NfnetlinkError):
                 raise
             self._stale = True

@@ -76,9 +76,9 @@ class FakeNft:
         if packet.destination in self.node.node_ips and self.node.serves_node_ports_on(packet.destination):
             if service in self.sets["npl"]:
                 return self._short_circuit(packet, self.sets["npl"][service], self.sets["np"][service])
-            return (
-                self._go(packet, self.sets["np"][service], mark=self.node.masquerade_mark) if service in self.sets["np"] else PASS
-            )
+            if service not in self.sets["np"]:
+                return PASS
+            return self._go(packet, self.sets["np"][service], mark=self.node.masquerade_mark)
         if address_bytes(packet.destination) in self.sets["vips"]:
             return Outcome("refuse")
         return Outcome("drop") if in_any(packet.destination, self.node.service_cidrs) else PASS

@@ -192,6 +192,8 @@ def _forward() -> None:
     _sysctl("net/ipv6/conf/all/forwarding", "1")
     for scope in ("all", "default"):
         _sysctl(f"net/ipv4/conf/{scope}/rp_filter", "0")
+    for scope in ("all", "default", "uplink"):  # a redirect would use up what the kernel grants a client of refusals
+        _sysctl(f"net/ipv4/conf/{scope}/send_redirects", "0")
 
 
 def _proxy_arp(link: str) -> None:

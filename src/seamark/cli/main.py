@@ -16,7 +16,7 @@ import typer
 import seamark
 from seamark.cli.compile import app as compile_app
 from seamark.cli.datadir import DataDir, default_directory
-from seamark.cli.errors import UserError
+from seamark.cli.errors import UserError, medium_error
 from seamark.cli.settings import Given
 
 app = typer.Typer(name="seamark", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -190,6 +190,9 @@ def main() -> None:
         sys.exit(proxy_main(sys.argv[2:]))
     try:
         app()
-    except UserError as error:
-        print(f"seamark {error}", file=sys.stderr)
+    except (UserError, OSError) as error:
+        told = medium_error(error) if isinstance(error, OSError) else error
+        if told is None:
+            raise
+        print(f"seamark {told}", file=sys.stderr)
         sys.exit(1)

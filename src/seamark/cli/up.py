@@ -15,7 +15,7 @@ import uvloop
 
 from seamark.cli.cluster import Cluster, first_of
 from seamark.cli.datadir import DataDir
-from seamark.cli.errors import UserError
+from seamark.cli.errors import UserError, medium_error
 from seamark.cli.preflight import bind_api_socket, check_machine, extend_path, free_port
 from seamark.cli.settings import Given, Settings, merge_settings
 from seamark.cli.stages import Stages
@@ -43,11 +43,14 @@ def run_up(options: UpOptions, *, detach: bool) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(options, out, is_child=bool(report)))
-    except (UserError, StoreError) as error:
+    except (UserError, StoreError, OSError) as error:
+        told = medium_error(error) if isinstance(error, OSError) else error
+        if told is None:
+            raise
         if report and not out.closed:
-            out.write(f"{ERROR} {error}\n")
+            out.write(f"{ERROR} {told}\n")
             out.close()
-        raise UserError(str(error)) from None
+        raise UserError(str(told)) from None
 
 
 async def _serve(options: UpOptions, out: TextIO, *, is_child: bool) -> None:

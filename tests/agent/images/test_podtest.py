@@ -102,20 +102,25 @@ async def pods(tmp_path: Path) -> AsyncIterator[PodRuntime]:
         netns.remove(pin)
 
 
+def uid(number: int) -> str:
+    """Its own in each process: cgroups are named after it, and tests run side by side."""
+    return f"u{os.getpid()}-{number}"
+
+
 async def start(pods: PodRuntime, image: Image, number: int, directory: Path) -> None:
     await pods.create_sandbox(
-        SandboxConfig(f"u{number}", "default", f"web-{number}", f"web-{number}", f"10.244.7.{number}")
+        SandboxConfig(uid(number), "default", f"web-{number}", f"web-{number}", f"10.244.7.{number}")
     )
     (directory / "resolv.conf").write_text("nameserver 127.0.0.1\noptions ndots:5 timeout:1 attempts:1\n")
     mount = Mount(str(directory / "resolv.conf"), "/etc/resolv.conf")
     log = str(directory / f"{number}.log")
     await pods.start_container(
-        ContainerConfig(f"u{number}", "web", 0, image, image.command, image.env, log, mounts=(mount,))
+        ContainerConfig(uid(number), "web", 0, image, image.command, image.env, log, mounts=(mount,))
     )
 
 
 async def shell(pods: PodRuntime, command: str) -> str:
-    _, output = await pods.probe_exec("u1", "web", ("/bin/sh", "-c", command), timeout=20)
+    _, output = await pods.probe_exec(uid(1), "web", ("/bin/sh", "-c", command), timeout=20)
     return output.decode()
 
 
@@ -142,9 +147,9 @@ async def test_the_server_ends_at_once_on_sigterm(store: ImageStore, pods: PodRu
     await start(pods, await store.resolve(POD_TEST, policy="Never"), 1, tmp_path)
     assert "pod-test" in await shell(pods, "until curl -s 127.0.0.1; do sleep 0.02; done")
     changes = pods.changes()
-    await pods.signal_container("u1", "web", signal.SIGTERM)
+    await pods.signal_container(uid(1), "web", signal.SIGTERM)
     await asyncio.wait_for(anext(changes), 5)
-    state = await pods.state("u1")
+    state = await pods.state(uid(1))
     assert state
     assert [(c.status, c.exit_code) for c in state.containers] == [("exited", 0)]
 

@@ -133,6 +133,10 @@ def service(*ports: Obj) -> Obj:
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": spec}
 
 
+LEVELS = "".join(f"{c}: &{c} [{','.join([f'*{p}'] * 10)}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True))
+BOMB = f"a: &a [{','.join('x' * 10)}]\n{LEVELS}".encode()
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("body", "query", "code", "text"),
@@ -174,6 +178,9 @@ class TestRefusals:
             pytest.param({"metadata": {"name": "a"}}, {}, 400, "invalid object type: /, Kind=", id="no-kind"),
             pytest.param(b"a: [", {}, 400, "error decoding YAML: ", id="yaml"),
             pytest.param(b"- a", {}, 400, "error decoding YAML: ", id="list"),
+            pytest.param(b"true: 1", {}, 400, "error decoding YAML: ", id="odd-key"),
+            pytest.param(BOMB, {}, 400, "document contains excessive aliasing", id="bomb"),
+            pytest.param(b"a: &a [*a]", {}, 400, "document contains excessive aliasing", id="circle"),
             pytest.param(b"\xff", {}, 400, "error decoding YAML: ", id="not-utf8"),
             pytest.param(b"[" * 9999, {}, 400, "error decoding YAML: ", id="deep"),
             pytest.param({**config_map({}), "metadata": "a"}, {}, 500, ".metadata: expected map, got &{a}", id="meta"),
@@ -200,6 +207,11 @@ class TestRefusals:
         warned = await apply(api, f"{MAPS}/a", body)
         assert (warned.status, warned.warnings) == (201, ('line 7: key "k" already set in map',))
         assert (await apply(api, f"{MAPS}/a", body, fieldValidation="Ignore")).warnings == ()
+
+    @pytest.mark.parametrize("body", [BOMB, b"true: 1", b"a: &a [*a]"], ids=["bomb", "odd-key", "circle"])
+    async def test_a_yaml_bomb_is_refused_in_a_create_too(self, api: Api, body: bytes) -> None:
+        answer = await ask(api, "POST", MAPS, body, kind="application/yaml")
+        assert "unrecognized" in parsed(answer, 400)["message"]
 
     async def test_no_such_namespace(self, api: Api) -> None:
         path = "/api/v1/namespaces/nowhere/configmaps/a"

@@ -6,6 +6,7 @@ refuses, Ignore is silent. Values of a wrong type are refused whatever it says.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -20,6 +21,8 @@ from seamark.machinery import protobuf, schema
 from seamark.machinery.status import bad_request
 from seamark.machinery.strict import conform_object, find_duplicates, strict_error
 from seamark.machinery.wire import Request
+
+_EXPANDED_MAX = 1_000_000  # values in one body
 
 
 class _Loader(yaml.CSafeLoader):
@@ -41,14 +44,31 @@ def decode_body(request: Request, api_version: str, kind: str) -> Any:
         return protobuf.decode_body(request.body, api_version=api_version, kind=kind)
     try:
         return decode_yaml(request.body) if media_type == YAML else msgspec.json.decode(request.body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, TypeError, yaml.YAMLError) as error:
         raise bad_request(f"the object provided is unrecognized (must be of type {kind}): {error}") from error
 
 
 def decode_yaml(body: bytes) -> Any:
-    """YAML restricted to what JSON can say: keys are strings."""
+    """YAML restricted to what JSON can say: keys are strings. Raises what its two readers raise, and TypeError."""
     value = yaml.load(body.decode(), Loader=_Loader)  # a safe loader
+    if b"*" in body and _size(value, {}) > _EXPANDED_MAX:
+        raise yaml.YAMLError("document contains excessive aliasing")
     return msgspec.json.decode(msgspec.json.encode(value))
+
+
+def _size(value: Any, known: dict[int, int]) -> int:
+    """How many values there are once every alias is written out, long texts as several; a circle has no end."""
+    if not isinstance(value, dict | list):
+        return 1 + len(value) // 16 if isinstance(value, str) else 1
+    found = known.get(id(value))
+    if found is None:
+        known[id(value)] = _EXPANDED_MAX + 1  # seen again before it is done: it holds itself
+        found = known[id(value)] = 1 + sum(_size(one, known) for one in _inner(value))
+    return found
+
+
+def _inner(value: dict[Any, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def decode_object(call: Call) -> tuple[Obj, tuple[str, ...]]:

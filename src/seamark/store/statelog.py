@@ -29,7 +29,9 @@ from seamark.store.base import (
 
 FIRST_REVISION = 1
 HISTORY = 8192  # records kept for watches and paged lists; about as many objects as bytes × 1 000
+HISTORY_BYTES = 64 << 20  # of their values: a large object that changes often must not fill the memory
 WATCH_BUFFER = 20_000  # unread events after which a watcher is told that it lags too far behind
+WATCH_BYTES = 64 << 20
 _TRIM_STEP = 256
 _LAST = "\U0010ffff"
 
@@ -68,6 +70,11 @@ def plan_write(write: Write, current: Entry | None, *, revision: int, now: float
     return Record(event, current, Entry(write.key, write.value, revision, created))
 
 
+def _size(event: Event) -> int:
+    """Of what the event alone keeps alive; ``previous`` is the value of the one before."""
+    return len(event.value or b"")
+
+
 class LogWatch:
     """A watch over the log: a bounded queue that ``apply`` fills and the reader empties in batches."""
 
@@ -75,13 +82,15 @@ class LogWatch:
         self.prefix = prefix
         self._log = log
         self._queue: deque[Event] = deque(backlog)
+        self._bytes = sum(map(_size, self._queue))
         self._wake = asyncio.Event()
         self._closed = False
         self._lagging = False
         self._last = 0
 
     def push(self, events: Sequence[Event]) -> None:
-        if len(self._queue) + len(events) > WATCH_BUFFER:
+        self._bytes += sum(map(_size, events))
+        if len(self._queue) + len(events) > WATCH_BUFFER or self._bytes > WATCH_BYTES:
             self._lagging = True
             self._queue.clear()
         if not self._lagging:
@@ -100,6 +109,7 @@ class LogWatch:
             return ()
         batch = tuple(self._queue)
         self._queue.clear()
+        self._bytes = 0
         self._last = batch[-1].revision
         return batch
 
@@ -116,10 +126,12 @@ class LogWatch:
 class StateLog:
     """State, history and watches. Not for threads: everything runs on the event loop."""
 
-    def __init__(self, *, history: int = HISTORY) -> None:
+    def __init__(self, *, history: int = HISTORY, history_bytes: int = HISTORY_BYTES) -> None:
         self.revision = FIRST_REVISION
         self.floor = FIRST_REVISION
         self._history = history
+        self._history_bytes = history_bytes
+        self._bytes = 0
         self._entries: dict[str, Entry] = {}
         self._keys: list[str] = []
         self._log: list[Record] = []
@@ -201,24 +213,38 @@ class StateLog:
         for record in records:
             self._set(record.event.key, record.after)
             self._log.append(record)
+            self._bytes += _size(record.event)
             self.revision = record.event.revision
         self._dispatch([r.event for r in records])
-        excess = len(self._log) - self._history
-        if excess >= _TRIM_STEP:
+        self._trim()
+
+    def _trim(self) -> None:
+        """Forgets the oldest records, many at a time."""
+        if len(self._log) - self._history >= _TRIM_STEP:
             self.compact(self.revision - self._history)
+        if self._bytes <= self._history_bytes:
+            return
+        left, dropped = self._bytes, 0
+        while left > self._history_bytes * 3 // 4 and dropped < len(self._log) - 1:
+            left -= _size(self._log[dropped].event)
+            dropped += 1
+        self.compact(self.floor + dropped)
 
     def load(self, *, entries: Mapping[str, Entry], log: Sequence[Record], revision: int, floor: int) -> None:
         """Takes over what a driver read at start; ``log`` holds every record above ``floor``."""
         self._entries = dict(entries)
         self._keys = sorted(entries)
         self._log = list(log)
+        self._bytes = sum(_size(record.event) for record in self._log)
         self.revision = revision
         self.floor = floor
 
     def compact(self, revision: int) -> None:
         revision = min(revision, self.revision)
         if revision > self.floor:
-            del self._log[: revision - self.floor]
+            count = revision - self.floor
+            self._bytes -= sum(_size(record.event) for record in self._log[:count])
+            del self._log[:count]
             self.floor = revision
 
     def forget(self, watch: LogWatch) -> None:

@@ -142,7 +142,10 @@ class HttpProtocol(asyncio.Protocol):
         if self._head_size + len(self._url) > self._limits.head:
             raise _head_too_large()
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
+        if key in self._headers:
+            # Whom to act as is a list of whole values, which may hold commas themselves.
+            text = self._headers[key] + ("\n" if key.startswith("impersonate-") else ", ") + text
+        self._headers[key] = text
 
     def on_headers_complete(self) -> None:
         self._in_head, self._in_body, self._head_size = False, True, 0

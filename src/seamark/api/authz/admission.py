@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from seamark.api.authz.escalation import check_escalation
-from seamark.api.authz.noderestriction import check_node_create, check_node_update
+from seamark.api.authz.noderestriction import asking_node, check_node_create, check_node_removal, check_node_update
 from seamark.api.core import Call, Core
-from seamark.api.objects import Obj
+from seamark.api.objects import Obj, unpack_entry
 
 
 async def admit_create(core: Core, call: Call, obj: Obj) -> None:
@@ -17,3 +17,12 @@ async def admit_create(core: Core, call: Call, obj: Obj) -> None:
 async def admit_update(core: Core, call: Call, new: Obj, old: Obj) -> None:
     check_node_update(call, new, old)
     await check_escalation(core.authorizer, call, new, old)
+
+
+async def admit_removal(core: Core, call: Call) -> None:
+    """A DELETE or an eviction; what is not there is told by the deletion itself."""
+    if asking_node(call) is None:
+        return
+    entry = await core.store.get(key=call.target.key)
+    if entry is not None:
+        check_node_removal(call, unpack_entry(entry))

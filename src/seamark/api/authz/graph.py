@@ -68,7 +68,7 @@ def _of_volume(volume: Mapping[str, Any], pod: str) -> Iterator[tuple[str, Any]]
         yield "secrets", at
     yield "configmaps", (volume.get("configMap") or {}).get("name")
     yield "persistentvolumeclaims", (volume.get("persistentVolumeClaim") or {}).get("claimName")
-    if volume.get("ephemeral"):
+    if volume.get("ephemeral") is not None:
         yield "persistentvolumeclaims", f"{pod}-{volume.get('name')}"
     for source in (volume.get("projected") or {}).get("sources") or ():
         yield "secrets", (source.get("secret") or {}).get("name")

@@ -33,10 +33,10 @@ async def impersonate(authorizer: Authorizer, who: Identity, headers: Mapping[st
 
 
 def parse_impersonation(headers: Mapping[str, str]) -> Identity:
-    user = headers.get(_USER, "")
-    groups = tuple(headers[_GROUP].split("\n")) if _GROUP in headers else ()
+    user = _utf8(headers.get(_USER, ""))
+    groups = tuple(_utf8(headers[_GROUP]).split("\n")) if _GROUP in headers else ()
     extra = {
-        unquote(name.removeprefix(_EXTRA)): tuple(value.split("\n"))
+        unquote(name.removeprefix(_EXTRA)): tuple(_utf8(value).split("\n"))
         for name, value in headers.items()
         if name.startswith(_EXTRA)
     }
@@ -45,6 +45,14 @@ def parse_impersonation(headers: Mapping[str, str]) -> Identity:
         asked = ", ".join(sorted(name for name in headers if name.startswith(PREFIX)))
         raise bad_request(f"requested {asked} without impersonating a user: set Impersonate-User as well")
     return Identity(user, groups, uid, extra)
+
+
+def _utf8(value: str) -> str:
+    """HTTP's header values are Latin-1; who sends names in UTF-8 means those."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
 
 
 def _account(user: str) -> tuple[str, str] | None:

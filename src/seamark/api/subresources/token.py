@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from seamark.api.authn import identify_token
+from seamark.api.authz.noderestriction import check_node_token
 from seamark.api.body import decode_as, decode_object
 from seamark.api.core import Call, Core
 from seamark.api.metadata import check_place
@@ -16,7 +17,7 @@ from seamark.api.writes import missing
 from seamark.machinery.clock import format_time
 from seamark.machinery.fielderrors import invalid as invalid_cause
 from seamark.machinery.fielderrors import not_supported, required
-from seamark.machinery.status import StatusError, conflict, internal, invalid, not_found
+from seamark.machinery.status import StatusError, bad_request, conflict, internal, invalid, not_found
 from seamark.machinery.wire import Response
 
 GROUP = "authentication.k8s.io"
@@ -39,6 +40,7 @@ async def request_token(core: Core, call: Call) -> Response:
     audiences = spec.get("audiences") or list(core.config.audiences)
     spec["audiences"] = audiences
     claims = await _claims(core, call, account, spec.get("boundObjectRef"))
+    check_node_token(call, claims.pod, claims.node)
     now = core.clock.time()
     try:
         token = issue_token(
@@ -100,7 +102,9 @@ async def _claims(core: Core, call: Call, account: dict[str, Any], ref: Any) -> 
 async def review_token(core: Core, call: Call) -> Response:
     body, warnings = decode_object(call)
     spec = body.get("spec") or {}
-    body["status"] = await _review(core, str(spec.get("token") or ""), spec.get("audiences") or [])
+    if not spec.get("token"):
+        raise bad_request("token is required for TokenReview in authentication")
+    body["status"] = await _review(core, str(spec["token"]), spec.get("audiences") or [])
     response = respond_object(core, call, body, status=201)
     response.warnings = warnings
     return response

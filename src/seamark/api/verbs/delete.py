@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from seamark.api.authz.admission import admit_removal
 from seamark.api.body import decode_body
 from seamark.api.core import Call, Core, Target
 from seamark.api.deletion import DeleteOptions, check_preconditions, parse_delete_options, plan_deletion
@@ -30,7 +31,9 @@ class Deleted:
 
 
 async def delete(core: Core, call: Call) -> Response:
-    deleted = await delete_object(core, call.target, delete_options(call))
+    options = delete_options(call)
+    await admit_removal(core, call)
+    deleted = await delete_object(core, call.target, options)
     row = call.target.row
     if not deleted.gone or row.returns_object_on_delete:
         return respond_object(core, call, served(call, deleted.obj))

@@ -42,7 +42,7 @@ def run_load(data: DataDir, file: Path) -> None:
 def run_list(data: DataDir, *, output: str) -> None:
     if output not in ("text", "json"):
         raise UserError(f"image list: --output {output}: text or json")
-    found = _store(data).list_images()
+    found = ImageStore(data.images, SystemClock()).list_images()
     if output == "json":
         print(msgspec.json.format(msgspec.json.encode(found)).decode())
         return

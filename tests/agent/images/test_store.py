@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import platform
+import random
 import sys
 import tarfile
 from collections.abc import Callable
@@ -114,8 +115,10 @@ def rewrite(path: Path, change: Callable[[str, bytes], bytes]) -> None:
         ("config.json", b'{"rootfs":{"diff_ids":["sha256:../../x"]}}', "is no sha256 digest"),
         ("manifest.json", b"[", "manifest.json"),
         ("manifest.json", b'[{"Config":"nope","Layers":[]}]', "no member nope"),
+        ("manifest.json", b"[7]", "not built as such"),
+        ("manifest.json", b'[{"Config":"config.json"}]', "not built as such: KeyError 'Layers'"),
     ],
-    ids=["zstd", "garbage", "no-rootfs", "too-few", "bad-digest", "bad-json", "missing-member"],
+    ids=["zstd", "garbage", "no-rootfs", "too-few", "bad-digest", "bad-json", "missing-member", "no-entry", "no-field"],
 )
 async def test_a_broken_archive_stores_nothing(
     store: ImageStore,
@@ -133,6 +136,27 @@ async def test_a_broken_archive_stores_nothing(
     assert [image.size for image in store.list_images()] == [0, 0]
     layers = tmp_path / "images/layers"
     assert not layers.exists() or not list(layers.iterdir())
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("compress", [False, True])
+def test_an_archive_cut_short_stores_nothing(
+    store: ImageStore,
+    tmp_path: Path,
+    layer: Callable[..., bytes],
+    docker_archive: Callable[..., str],
+    share: float,
+    compress: bool,
+) -> None:
+    path = tmp_path / "x.tar"
+    content = random.Random(1).randbytes(100_000)
+    docker_archive(path, [layer({"name": "a", "data": content})], tags=["x"])
+    data = gzip.compress(path.read_bytes()) if compress else path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises((ArchiveError, LayerError)) as error:
+        store.load_archive(path)
+    assert "\n" not in str(error.value)
+    assert [image.size for image in store.list_images()] == [0, 0]
 
 
 async def test_a_layer_that_is_not_what_the_image_says(

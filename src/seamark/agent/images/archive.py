@@ -43,6 +43,14 @@ class ArchivedImage:
 
 
 def read_images(archive: tarfile.TarFile) -> tuple[ArchivedImage, ...]:
+    """Raises ArchiveError for anything that is not built as either format says."""
+    try:
+        return _read_images(archive)
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ArchiveError(f"the archive's manifests are not built as such: {type(error).__name__} {error}") from None
+
+
+def _read_images(archive: tarfile.TarFile) -> tuple[ArchivedImage, ...]:
     members = {member.name.removeprefix("./"): member.name for member in archive.getmembers()}
     if "manifest.json" in members:
         entries = _read_json(archive, members["manifest.json"])

@@ -9,12 +9,15 @@ looks at the disk. Pulling from registries is not there yet and says so.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+import lzma
 import os
 import shutil
 import tarfile
 import tempfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +29,9 @@ from seamark.agent.images.layers import LayerError, unpack_layer
 from seamark.agent.images.names import ImageName, InvalidNameError, parse_image_name
 from seamark.linux.runtime import Image, RuntimeFault
 from seamark.machinery.clock import Clock
+
+DAMAGED = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
+"""What reading a file raises that was cut short or changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +111,25 @@ class ImageStore:
         """
         try:
             archive = tarfile.open(path, "r:*")  # noqa: SIM115  closed below
-        except tarfile.TarError as error:
-            raise ArchiveError(f"{path}: not a tar archive: {error}") from None
-        loaded: list[str] = []
+        except tarfile.TarError:
+            raise ArchiveError("not a tar archive, plain or compressed with gzip, bzip2 or xz") from None
         with archive:
-            for image in read_images(archive):
-                names = (name,) if name else image.names
-                if not names:
-                    raise ArchiveError(f"{path}: the archive gives its image no name; give one")
-                parsed = [parse_image_name(text) for text in names]
-                layers = self._unpack(archive, image)
-                for target in parsed:
-                    self._write_manifest(target, image, layers, source or f"archive {path.name}")
-                loaded += [str(target) for target in parsed]
+            try:
+                return self._load(archive, name, source or f"archive {path.name}")
+            except DAMAGED as error:
+                raise ArchiveError(f"the archive is damaged: {error}") from None
+
+    def _load(self, archive: tarfile.TarFile, name: str, source: str) -> tuple[str, ...]:
+        loaded: list[str] = []
+        for image in read_images(archive):
+            names = (name,) if name else image.names
+            if not names:
+                raise ArchiveError("the archive gives its image no name; give one")
+            parsed = [parse_image_name(text) for text in names]
+            layers = self._unpack(archive, image)
+            for target in parsed:
+                self._write_manifest(target, image, layers, source)
+            loaded += [str(target) for target in parsed]
         return tuple(loaded)
 
     def _unpack(self, archive: tarfile.TarFile, image: ArchivedImage) -> tuple[str, ...]:
@@ -133,7 +145,7 @@ class ImageStore:
                 with open_layer(archive, member, diff_id) as layer:
                     unpack_layer(layer, temporary)
                 _rename_once(temporary, target)
-            except (tarfile.TarError, EOFError) as error:
+            except DAMAGED as error:
                 raise LayerError(f"layer {member}: {error}") from None
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)

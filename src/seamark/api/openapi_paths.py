@@ -25,6 +25,7 @@ _PATCH_TYPES = (
     "application/json-patch+json",
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
 )
 
 # verb → HTTP method, the action of the extension, the words of the operation
@@ -65,13 +66,14 @@ _DELETE = (
     ("gracePeriodSeconds", "integer", "How long before the object is removed; 0 is at once."),
     ("propagationPolicy", "string", "What becomes of dependents: Orphan, Background or Foreground."),
 )
+_FORCE = ("force", "boolean", "For an apply alone: take over the fields that other managers own with other values.")
 _WRITE = (_DRY_RUN, _FIELD_MANAGER, _FIELD_VALIDATION)
 _PARAMETERS = {
     "get": (),
     "list": _LIST,
     "create": _WRITE,
     "update": _WRITE,
-    "patch": _WRITE,
+    "patch": (*_WRITE, _FORCE),
     "delete": _DELETE,
     "deletecollection": (*_DELETE, _LABELS, _FIELDS),
 }

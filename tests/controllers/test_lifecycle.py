@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from seamark.machinery.clock import format_time
 from seamark.machinery.gvr import (
     CONFIGMAPS,
     DEPLOYMENTS,
     ENDPOINTS,
     ENDPOINTSLICES,
+    EVENTS_V1,
     NAMESPACES,
     NODES,
     PODS,
@@ -186,3 +188,27 @@ async def test_edited_corefile_stays_edited(cluster: Any) -> None:
     await cluster.clock.advance(60)
     found = await cluster.client.get(CONFIGMAPS, "coredns", namespace="kube-system")
     assert found["data"]["Corefile"] == "mine"
+
+
+async def test_events_go_after_an_hour(cluster: Any) -> None:
+    client, clock = cluster.client, cluster.clock
+
+    async def say(name: str) -> None:
+        about = {"kind": "Pod", "namespace": "default", "name": "web"}
+        event = {"metadata": {"name": name, "namespace": "default"}, "involvedObject": about, "reason": "Told"}
+        await client.create(EVENTS_V1, {**event, "lastTimestamp": format_time(clock.time())})
+
+    async def told() -> list[str]:
+        events = await client.list(EVENTS_V1, namespace="default", query={"fieldSelector": "reason=Told"})
+        return [event["metadata"]["name"] for event in events]
+
+    async def only_the_late() -> bool:
+        return await told() == ["late"]
+
+    await say("early")
+    await clock.advance(1800)
+    await say("late")
+    await clock.advance(1500)
+    assert await told() == ["early", "late"]
+    await clock.advance(600)
+    await cluster.eventually(only_the_late)

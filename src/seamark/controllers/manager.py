@@ -19,6 +19,7 @@ from seamark.controllers.daemonset.controller import DaemonSetController
 from seamark.controllers.deployment.controller import DeploymentController
 from seamark.controllers.endpoints.controller import EndpointsController
 from seamark.controllers.endpointslice.controller import EndpointSliceController
+from seamark.controllers.eventexpiry.controller import EventExpiry
 from seamark.controllers.garbagecollector.controller import GarbageCollector
 from seamark.controllers.namespace.controller import NamespaceController
 from seamark.controllers.nodelifecycle.controller import NodeLifecycleController
@@ -70,4 +71,5 @@ def _build(caches: Caches, events: EventRecorder, settings: ControllerSettings) 
         GarbageCollector(caches),
         NodeLifecycleController(caches, events),
         PodGarbageCollector(caches),
+        EventExpiry(caches),
     ]

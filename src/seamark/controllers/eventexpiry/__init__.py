@@ -1,0 +1,1 @@
+"""The event expiry: Events older than an hour go."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from seamark.api.app import Api
+from seamark.api.http1 import Limits
 from seamark.client.client import Client
 from seamark.machinery.gvr import ENDPOINTSLICES, NODES, PODS, SERVICES
 from seamark.testing.scriptednode import ScriptedNode
@@ -30,6 +31,7 @@ class Upstream:
         self.bodies: list[bytes] = []
         self.gone = asyncio.Event()
         self.more = asyncio.Event()
+        self.stalled = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -53,6 +55,8 @@ class Upstream:
         elif name == "forever":
             writer.write(CHUNKED)
             await reader.read()
+        elif name == "large":
+            await self.write_large(writer)
         elif name == "echo":
             writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nhi ")
             while data := await reader.read(1000):
@@ -63,12 +67,25 @@ class Upstream:
             writer.write(ANSWERS.get(name) or render(b"you asked /" + name.encode()))
         await writer.drain()
 
+    async def write_large(self, writer: asyncio.StreamWriter) -> None:
+        """``stalled`` once nobody has taken anything for a while."""
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % LARGE)
+        for _ in range(LARGE // 65536):
+            writer.write(b"x" * 65536)
+            try:
+                async with asyncio.timeout(0.2):
+                    await writer.drain()
+            except TimeoutError:
+                self.stalled.set()
+                await writer.drain()
+
 
 def render(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
 
+LARGE = 512 * 65536
 PAGE = b'<a href="/x/">\xc3\xbc</a><img src="rel.png"><script>a("/x")</script>'
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n"
 COOKIES = ("Set-Cookie: a=1; Path=/", "Set-Cookie: b=2", "Connection: X-Hop", "X-Hop: 1", "X-Other: 1")
@@ -231,6 +248,17 @@ async def test_an_answer_is_streamed_and_its_reader_is_followed(upstream: Any, s
     await connection.close()
     async with asyncio.timeout(5):
         await upstream.gone.wait()
+
+
+async def test_a_reader_may_pause(upstream: Any, serve: Any) -> None:
+    """As a log in a pager: nothing is gathered for it, and nothing is cut off."""
+    _, connect = await serve(limits=Limits(write_time=0.01))
+    connection = await connect()
+    await connection.send(f"GET {PODS_PATH}/p/proxy/large HTTP/1.1\r\n{AUTH}\r\n".encode())
+    async with asyncio.timeout(10):
+        await upstream.stalled.wait()
+        await connection.head()
+        assert await connection.reader.readexactly(LARGE) == b"x" * LARGE
 
 
 async def test_an_answer_that_breaks_off_breaks_off(upstream: Any, serve: Any) -> None:

@@ -237,10 +237,11 @@ class HttpProtocol(asyncio.Protocol):
         if chunked:
             response.headers["transfer-encoding"] = "chunked"
         await self._write(render_head(response, keep=keep))
+        write = self._write_patiently if response.patient else self._write
         try:
             async for chunk in response.stream:
                 if chunk:
-                    await self._write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
+                    await write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
         finally:
             await close_stream(response.stream)
         if chunked:

@@ -61,6 +61,7 @@ class Response:
     stream: AsyncIterator[bytes] | None = None
     warnings: tuple[str, ...] = ()
     cookies: tuple[str, ...] = ()  # set-cookie, which cannot be joined to one header
+    patient: bool = False  # who reads the stream may pause for as long as they like (a log in a pager)
 
     @property
     def ok(self) -> bool:

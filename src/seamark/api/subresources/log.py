@@ -33,7 +33,7 @@ async def respond_log(node: NodeStreams, request: LogRequest) -> Response:
     if first.done() and first.exception() is not None:
         await first  # raises what the node says: it becomes a Status, since nothing is sent yet
     headers = {"content-type": "text/plain", "cache-control": "no-cache, private"}
-    return Response(200, headers=headers, stream=_stream(first, lines))
+    return Response(200, headers=headers, stream=_stream(first, lines), patient=True)
 
 
 async def _stream(first: asyncio.Future[bytes | None], lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -7,6 +7,7 @@ server; those of answers are streamed, but for HTML up to a size that a page may
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import cast
@@ -102,7 +103,7 @@ async def _begin(request: Request, place: Place, *, prefix: str, path: str, upgr
     try:
         stream = await place.node.dial(place.host, place.port, tls=place.tls)
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
+        why = os.strerror(error.errno).lower() if error.errno else str(error)
         raise _unreachable(f"dial tcp {where}: connect: {why}") from error
     exchange = Exchange(stream)
     try:
@@ -121,7 +122,7 @@ def _unreachable(why: str) -> StatusError:
 
 async def _respond(request: Request, exchange: Exchange, answer: Answer, links: LinkPlace) -> Response:
     headers = passed_headers(answer.headers)
-    response = Response(answer.status, headers=headers, cookies=tuple(answer.cookies))
+    response = Response(answer.status, headers=headers, cookies=tuple(answer.cookies), patient=True)
     if "location" in headers:
         headers["location"] = rewrite_url(headers["location"], links)
     if exchange.is_complete and not exchange.has_data:

@@ -125,8 +125,8 @@ def _subject_key(subject: Obj) -> tuple[Any, ...]:
 
 
 def _add_rules(new: Obj, existing: Obj, wanted: Obj) -> None:
-    rules = entries(existing, "rules")
-    missing = uncovered(parse_rules(rules), parse_rules(entries(wanted, "rules")))
+    rules, due = entries(existing, "rules"), entries(wanted, "rules")
+    missing = uncovered(parse_rules(rules), parse_rules(due)) if rules != due else ()
     if missing:
         new["rules"] = [*rules, *(rule.as_dict() for rule in missing)]
     selectors = entries(existing, "aggregationRule", "clusterRoleSelectors")

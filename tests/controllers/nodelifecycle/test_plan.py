@@ -27,7 +27,7 @@ def test_silent_node_is_unknown_in_all_that_only_it_knows() -> None:
         },
         {"type": "NetworkUnavailable", "status": "False"},
     ]
-    found = plan_unknown(before, now=NOW)
+    found = plan_unknown(before, created="z", now=NOW)
     assert found is not None
     by_type = {c["type"]: c for c in found}
     assert by_type["Ready"] == {
@@ -39,8 +39,9 @@ def test_silent_node_is_unknown_in_all_that_only_it_knows() -> None:
         "lastTransitionTime": AT,
     }
     assert by_type["NetworkUnavailable"]["status"] == "False"
-    assert by_type["DiskPressure"]["reason"] == "NodeStatusNeverUpdated"
-    assert plan_unknown(found, now=NOW + 5) is None
+    never = by_type["DiskPressure"]
+    assert (never["reason"], never["lastHeartbeatTime"]) == ("NodeStatusNeverUpdated", "z")
+    assert plan_unknown(found, created="z", now=NOW + 5) is None
 
 
 @pytest.mark.parametrize(

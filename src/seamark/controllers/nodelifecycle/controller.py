@@ -84,7 +84,8 @@ class NodeLifecycleController:
 
     async def _mark_unknown(self, node: Node, whole: dict[str, object]) -> dict[str, object]:
         status = dict(whole.get("status") or {})  # type: ignore[call-overload]
-        conditions = plan_unknown(status.get("conditions") or [], now=self._caches.clock.time())
+        created = node.metadata.creation_timestamp or ""
+        conditions = plan_unknown(status.get("conditions") or [], created=created, now=self._caches.clock.time())
         if conditions is None:
             return whole
         name = node.metadata.name

@@ -25,8 +25,11 @@ OURS = (NOT_READY, UNREACHABLE, UNSCHEDULABLE)
 _KNOWN_BY_NODE = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 
 
-def plan_unknown(conditions: Sequence[Obj], *, now: float) -> list[Obj] | None:
-    """The conditions of a node that went silent; None where they say so already."""
+def plan_unknown(conditions: Sequence[Obj], *, created: str, now: float) -> list[Obj] | None:
+    """The conditions of a node that went silent; None where they say so already.
+
+    One that never spoke is taken as heard of when its Node was ``created``.
+    """
     found = {str(c.get("type")): c for c in conditions}
     if all(found.get(type, {}).get("status") == "Unknown" for type in _KNOWN_BY_NODE):
         return None
@@ -38,6 +41,8 @@ def plan_unknown(conditions: Sequence[Obj], *, now: float) -> list[Obj] | None:
         reason, message = ("NodeStatusUnknown", "Kubelet stopped posting node status.") if known else never
         since = known.get("lastTransitionTime") if known.get("status") == "Unknown" else at
         new = {"type": type, "status": "Unknown", "reason": reason, "message": message}
+        if not known:
+            new["lastHeartbeatTime"] = created
         changed.append({**known, **new, "lastTransitionTime": since})
     return [*found.values(), *changed]
 

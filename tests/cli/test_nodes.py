@@ -5,17 +5,22 @@ Everything that would change the machine runs in a network and a mount namespace
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 pytestmark = [
     pytest.mark.net,
@@ -39,7 +44,8 @@ SNAPSHOT = "ip -o -4 addr; ip route; nft list ruleset; ip rule; sysctl -a 2>/dev
 
 
 def kubectl_path() -> str:
-    return os.environ.get("KUBECTL") or shutil.which("kubectl") or str(Path(".tools/bin/kubectl").absolute())
+    found = os.environ.get("KUBECTL") or shutil.which("kubectl") or ".tools/bin/kubectl"
+    return str(Path(found).absolute())
 
 
 def free_port() -> str:
@@ -126,3 +132,114 @@ class TestHost:
         assert said.strip().splitlines()[-1] == (
             "seamark up: --host: this machine has no address to the outside: Network is unreachable"
         )
+
+
+class Site:
+    """A cluster of namespaces on this machine."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+
+    def seamark(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "seamark", *argv, "--data-dir", str(self.data)]
+        return subprocess.run(line, capture_output=True, text=True, timeout=90, check=False)
+
+    def up(self, *argv: str) -> None:
+        done = self.seamark("up", "--detach", "--port", free_port(), *argv)
+        assert done.returncode == 0, done.stderr
+
+    def kubectl(self, *argv: str, text: str = "") -> str:
+        line = [kubectl_path(), f"--kubeconfig={self.data}/admin.kubeconfig", *argv]
+        done = subprocess.run(line, input=text, capture_output=True, text=True, timeout=90, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Callable[[str], Site]]:
+    made: list[Site] = []
+
+    def make(name: str) -> Site:
+        made.append(Site(tmp_path / name))
+        return made[-1]
+
+    yield make
+    for one in made:
+        assert one.seamark("down", "--purge").returncode == 0
+    assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
+
+
+def save_image(path: Path, *, name: str) -> None:
+    """A docker-archive whose image is busybox alone and says what it was started with."""
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        pytest.skip("busybox is not installed")
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        tar.add(os.path.realpath(busybox), "bin/busybox")
+        link = tarfile.TarInfo("bin/sh")
+        link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+        tar.addfile(link)
+    diff_id = "sha256:" + hashlib.sha256(layer.getvalue()).hexdigest()
+    started = {"Entrypoint": ["/bin/sh", "-c", 'echo "$WHO: $0 $1"; exec busybox sleep 600'], "Cmd": ["a", "b"]}
+    config = {"config": {**started, "Env": ["PATH=/bin", "WHO=image"]}, "rootfs": {"diff_ids": [diff_id]}}
+    manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]
+    files = {"layer.tar": layer.getvalue(), "config.json": config, "manifest.json": manifest}
+    with tarfile.open(path, "w") as tar:
+        for file, content in files.items():
+            data = content if isinstance(content, bytes) else json.dumps(content).encode()
+            member = tarfile.TarInfo(file)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+
+
+def pod(name: str, image: str, policy: str, *args: str) -> str:
+    container = {"name": "c", "image": image, "imagePullPolicy": policy, "args": list(args)}
+    return json.dumps(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": [container]}}
+    )
+
+
+class TestImages:
+    def test_list_makes_nothing(self, tmp_path: Path) -> None:
+        done = Site(tmp_path / "none").seamark("image", "list")
+        assert "seamark.local/host" in done.stdout and not (tmp_path / "none").exists()
+
+    def test_an_archive_loaded_while_the_cluster_runs(self, site: Callable[[str], Site], tmp_path: Path) -> None:
+        one = site("one")
+        one.up()
+        one.kubectl("apply", "-f", "-", text=pod("never", "example.test/other", "Never"))
+        waiting = "jsonpath={.status.containerStatuses[0].state.waiting.reason}=ErrImageNeverPull"
+        one.kubectl("wait", f"--for={waiting}", "pod/never", "--timeout=20s")
+        save_image(tmp_path / "hello.tar", name="example.test/hello:v1")
+        assert one.seamark("image", "load", str(tmp_path / "hello.tar")).stdout.endswith("example.test/hello:v1\n")
+        one.kubectl("apply", "-f", "-", text=pod("hello", "example.test/hello:v1", "Never"))
+        one.kubectl("apply", "-f", "-", text=pod("other", "example.test/hello:v1", "IfNotPresent", "c", "d"))
+        one.kubectl("wait", "--for=condition=Ready", "pod/hello", "pod/other", "--timeout=30s")
+        assert one.kubectl("logs", "hello") == "image: a b\n"
+        assert one.kubectl("logs", "other") == "image: c d\n"
+
+
+def test_clusters_side_by_side_with_ranges_and_a_domain_of_their_own(site: Callable[[str], Site]) -> None:
+    one, two = site("one"), site("two")
+    one.up()
+    ranges = ("--service-cidr", "10.20.0.0/16", "--pod-cidr", "10.30.0.0/16", "--cluster-dns", "10.20.0.53")
+    two.up("--nodes", "2", "--cluster-domain", "example.internal", *ranges)
+    two.kubectl("create", "deployment", "web", f"--image={HOST}", "--", "python3", "-m", "http.server", "80")
+    two.kubectl("expose", "deployment", "web", "--port=80")
+    two.kubectl("rollout", "status", "deployment", "web", "--timeout=30s")
+    body = two.kubectl("exec", "deploy/web", "--", "curl", "-s", "-m", "5", "http://web.default.svc.example.internal/")
+    assert "<html" in body
+    address = two.kubectl("get", "pod", "-l", "app=web", "-o", "jsonpath={.items[0].status.podIP}")
+    assert address.startswith("10.30.")
+    assert one.kubectl("get", "pod", "-A", "--no-headers").count("coredns") == 2
+    began = time.monotonic()
+    assert two.seamark("down").returncode == 0  # its python ignores SIGTERM, its DNS lingers for five seconds
+    assert time.monotonic() - began < 10
+    assert one.kubectl("get", "--raw", "/readyz") == "ok"
+    kept = yaml.safe_load((two.data / "seamark.json").read_text())
+    assert (kept["cluster_domain"], kept["service_cidr"]) == ("example.internal", "10.20.0.0/16")
+    assert two.seamark("up", "--detach").returncode == 0
+    two.kubectl("rollout", "status", "deployment", "web", "--timeout=30s")
+    body = two.kubectl("exec", "deploy/web", "--", "curl", "-s", "-m", "5", "http://web/")
+    assert "<html" in body

@@ -125,3 +125,6 @@ def test_bad_options(body: Any, code: int) -> None:
     with pytest.raises(StatusError) as error:
         parse_delete_options(body, {})
     assert error.value.code == code
+    if code == 422:
+        (cause,) = error.value.details["causes"]
+        assert error.value.message == f'DeleteOptions.meta.k8s.io "" is invalid: {cause["field"]}: {cause["message"]}'

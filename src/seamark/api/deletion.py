@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from seamark.api.objects import Obj
+from seamark.api.options import refused
 from seamark.machinery.clock import format_time, parse_time
+from seamark.machinery.fielderrors import invalid, not_supported
 from seamark.machinery.jsonvalue import copy_json
-from seamark.machinery.status import StatusError, bad_request, conflict
+from seamark.machinery.status import bad_request, conflict
 from seamark.resources.registry import Resource
 
 ORPHAN = "orphan"
@@ -51,14 +53,14 @@ def parse_delete_options(body: Any, params: dict[str, str]) -> DeleteOptions:
     orphan = body.get("orphanDependents", params.get("orphanDependents"))
     dry_run = body.get("dryRun") or ([params["dryRun"]] if params.get("dryRun") else [])
     if orphan is not None and policy:
-        raise _invalid("propagationPolicy: Invalid value: orphanDependents and deletionPropagation cannot be both set")
+        detail = "orphanDependents and deletionPropagation cannot be both set"
+        raise refused("DELETE", [invalid("propagationPolicy", policy, detail)])
     if orphan is not None:
         policy = "Orphan" if orphan in (True, "true", "1") else "Background"
     if policy and policy not in POLICIES:
-        listed = ", ".join(f'"{p}"' for p in POLICIES)
-        raise _invalid(f'propagationPolicy: Unsupported value: "{policy}": supported values: {listed}')
+        raise refused("DELETE", [not_supported("propagationPolicy", policy, POLICIES)])
     if dry_run not in ([], ["All"]):
-        raise _invalid(f'dryRun: Unsupported value: {dry_run}: supported values: "All"')
+        raise refused("DELETE", [not_supported("dryRun", dry_run, ["All"])])
     preconditions = body.get("preconditions") or {}
     return DeleteOptions(
         _grace(grace),
@@ -76,10 +78,6 @@ def _grace(value: Any) -> int | None:
         return int(value)
     except (TypeError, ValueError):
         raise bad_request(f"gracePeriodSeconds: Invalid value: {value!r}: must be a whole number") from None
-
-
-def _invalid(message: str) -> StatusError:
-    return StatusError(422, "Invalid", f'DeleteOptions.meta.k8s.io "" is invalid: {message}', details={})
 
 
 def check_preconditions(row: Resource, obj: Obj, options: DeleteOptions) -> None:

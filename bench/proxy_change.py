@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from seamark.cli.proxy import collect_rarely
 from seamark.compile.nftlayout import Layout
 from seamark.compile.ruleset import NodeConfig
 from seamark.linux import netns
@@ -97,6 +98,7 @@ def main() -> None:
     parser.add_argument("--endpoints", type=int, default=10)
     parser.add_argument("--changes", type=int, default=500)
     given = parser.parse_args()
+    collect_rarely()
     print(f"{'services':>9}  {'what':<16} {'CPU ms':>9} {'wall ms':>9}")
     for services in given.services:
         with tempfile.TemporaryDirectory() as directory:

@@ -14,11 +14,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import ip_address
 from typing import Literal
 
-from seamark.compile.ruleset import Family
+from seamark.compile.ruleset import MANY_ADDRESSES, Family
 
 Field = Literal["addr", "proto", "port", "class", "index", "verdict", "range"]
 
@@ -154,6 +154,7 @@ def proto_bytes(protocol: str) -> bytes:
     return struct.pack("Bxxx", PROTOCOLS[protocol])
 
 
+@lru_cache(maxsize=MANY_ADDRESSES)
 def address_bytes(ip: str) -> bytes:
     return ip_address(ip).packed if ":" in ip else bytes(map(int, ip.split(".")))
 

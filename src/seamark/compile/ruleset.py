@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Literal, NamedTuple, cast
 
@@ -31,6 +32,9 @@ from seamark.model.snapshot import Snapshot
 
 Protocol = Literal["TCP", "UDP", "SCTP"]
 Family = Literal["IPv4", "IPv6"]
+
+MANY_ADDRESSES = 1 << 16
+"""How many addresses are remembered as read: a load meets each pod's again and again."""
 
 _BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"(?:{_BYTE}\.){{3}}{_BYTE}")
@@ -320,6 +324,7 @@ def select_ranges(cidrs: Iterable[str], family: Family) -> tuple[str, ...]:
     return tuple(cidr for cidr in cidrs if family_of(cidr.partition("/")[0]) == family)
 
 
+@lru_cache(maxsize=MANY_ADDRESSES)
 def family_of(ip: str) -> Family | None:
     """The family of an address in text form; None for text that is none (zones such as ``%eth0`` included)."""
     if _IPV4.fullmatch(ip):

@@ -24,7 +24,11 @@ def validate(obj: Obj) -> Causes:
         detail = "at least one clusterRoleSelector required if aggregationRule is non-nil"
         causes.append(field.required(SELECTORS, detail))
     for i, selector in enumerate(selectors):
-        causes += validate_label_selector(field.index(SELECTORS, i), selector)
+        where = field.index(SELECTORS, i)
+        wrong = validate_label_selector(where, selector)
+        causes += wrong
+        if wrong:
+            causes.append(field.invalid(where, None, "invalid label selector."))
     return causes
 
 

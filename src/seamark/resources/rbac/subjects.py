@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from seamark.machinery.names import validate_dns1123_subdomain, validate_path_segment
 from seamark.resources import field
-from seamark.resources.access import default, entries, section, text
+from seamark.resources.access import default, ensure, entries, section, text
 from seamark.resources.rbac.rules import GROUP
 from seamark.resources.registry import AGE, NAME, Causes, Column, Obj
 
@@ -15,9 +15,7 @@ SUBJECT_KINDS = (SERVICE_ACCOUNT, USER, GROUP_KIND)
 
 
 def set_defaults(obj: Obj) -> None:
-    role = obj.get("roleRef")
-    if isinstance(role, dict):
-        default(role, "apiGroup", GROUP)
+    default(ensure(obj, "roleRef"), "apiGroup", GROUP)
     for subject in entries(obj, "subjects"):
         if subject.get("kind") in (USER, GROUP_KIND):
             default(subject, "apiGroup", GROUP)

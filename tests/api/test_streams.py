@@ -66,6 +66,16 @@ class TestLogs:
         assert await connection.chunk() == b"two\n"
         assert await connection.chunk() == b""
 
+    @pytest.mark.parametrize("protocols", [[], ["binary.k8s.io"]])
+    async def test_over_a_websocket(self, node: ScriptedNode, serve: Any, protocols: list[str]) -> None:
+        _, connect = await serve()
+        ex = Exec(await connect())
+        assert isinstance(await ex.open("follow=true", protocols=protocols, what="log"), AcceptConnection)
+        first = await ex.next()
+        assert isinstance(first, BytesMessage) and first.data == b"one\n"
+        node.more.set()
+        assert await ex.rest() == {ord("t"): b"wo\n"}
+
     @pytest.mark.parametrize(
         ("path", "status", "text"),
         [
@@ -95,10 +105,10 @@ class Exec:
         self.ws = WSConnection(ConnectionType.CLIENT)
         self.events: list[Event] = []
 
-    async def open(self, query: str, *, protocols: list[str], pod: str = "p") -> Event:
+    async def open(self, query: str, *, protocols: list[str], pod: str = "p", what: str = "exec") -> Event:
         handshake = Handshake(
             host="x",
-            target=f"/api/v1/namespaces/default/pods/{pod}/exec?{query}",
+            target=f"/api/v1/namespaces/default/pods/{pod}/{what}?{query}",
             subprotocols=protocols,
             extra_headers=[(b"Authorization", b"Bearer the-administrators-token")],
         )
@@ -156,6 +166,31 @@ class TestExec:
         status = json.loads(found[3])
         assert found[2] == b"bye\n" and status["reason"] == "NonZeroExitCode"
         assert status["details"]["causes"] == [{"reason": "ExitCode", "message": "7"}]
+
+    async def test_before_v4_the_outcome_is_a_text(self, ex: Exec) -> None:
+        """As Kubernetes' own suite still asks it."""
+        await ex.open("command=exit&command=7&stdout=true&stderr=true", protocols=["channel.k8s.io"])
+        assert await ex.rest() == {2: b"bye\n", 3: b"command terminated with non-zero exit code: exit status 7"}
+
+    async def test_without_a_subprotocol(self, ex: Exec) -> None:
+        accepted = await ex.open("command=big&stdout=true", protocols=[])
+        assert isinstance(accepted, AcceptConnection) and not accepted.subprotocol
+        assert await ex.rest() == {1: b"x" * 1_000_000}
+
+    async def test_channels_in_base64(self, ex: Exec) -> None:
+        """As consoles in a browser speak."""
+        await ex.open("command=cat&stdin=true&stdout=true", protocols=["base64.channel.k8s.io"])
+        for text in ("0aGVs", "0bG8="):
+            await ex.connection.send(ex.ws.send(TextMessage(text)))
+        shown = ""
+        while shown.count("1") < 2 and "bG8=" not in shown:
+            event = await ex.next()
+            assert isinstance(event, TextMessage)
+            shown += event.data
+        assert shown in ("1aGVs1bG8=", "1aGVsbG8=")
+        await ex.connection.send(ex.ws.send(TextMessage("no channel")))
+        closed = await ex.next()
+        assert isinstance(closed, CloseConnection) and closed.code == 1007
 
     async def test_terminal_sizes(self, ex: Exec) -> None:
         await ex.open("command=size&stdout=true&tty=true", protocols=[V5])

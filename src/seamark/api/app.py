@@ -122,7 +122,7 @@ class Api:
         found = UPGRADES.get(call.target.subresource)
         if found is None or request.method not in ("GET", "POST"):
             return None
-        if call.target.subresource != "proxy":
+        if call.target.subresource not in ("log", "proxy"):
             # A WebSocket can only be opened by GET; what comes through it is as good as a POST's.
             await self.core.authorizer.check(who, target_attributes(call.target, request)._replace(verb="create"))
         return await found(self.core, call)

@@ -1,12 +1,13 @@
 """WebSocket (RFC 6455) on a connection whose HTTP part is over: whole binary messages in and out.
 
-Framing is wsproto's; the handshake is a header and a hash. Text messages and extensions are not spoken by the
-streams of Kubernetes and are refused.
+Framing is wsproto's; the handshake is a header and a hash. Extensions are refused. Text messages are spoken only by the
+base64 subprotocols: the channel as a digit, the data behind it in base64; they are turned into binary ones and back.
 """
 
 from __future__ import annotations
 
 import asyncio
+from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -41,6 +42,10 @@ class Upgrade:
 
     subprotocol: str
     run: Callable[[Duplex], Awaitable[None]]
+
+    @property
+    def in_base64(self) -> bool:
+        return "base64." in self.subprotocol
 
 
 def wants_websocket(request: Request) -> bool:
@@ -80,7 +85,10 @@ def render_handshake(request: Request, subprotocol: str) -> bytes:
 class WebSocket:
     """The server's end, fed by the protocol with what arrives."""
 
-    def __init__(self, write: Callable[[bytes], Awaitable[None]], transport: asyncio.Transport) -> None:
+    def __init__(
+        self, write: Callable[[bytes], Awaitable[None]], transport: asyncio.Transport, *, in_base64: bool = False
+    ) -> None:
+        self._in_base64 = in_base64
         self._write = write
         self._transport = transport
         self._connection = Connection(ConnectionType.SERVER)
@@ -103,6 +111,8 @@ class WebSocket:
                     if self._connection.state is not ConnectionState.CLOSED:
                         self._transport.write(self._connection.send(event.response()))
                     self.lost()
+                elif isinstance(event, TextMessage) and self._in_base64:
+                    self._take(event.data.encode(), whole=event.message_finished)
                 elif isinstance(event, TextMessage):
                     self._fail(1003, "binary messages only")
         except (RemoteProtocolError, LocalProtocolError) as error:
@@ -116,8 +126,12 @@ class WebSocket:
         if self._size > _MESSAGE_MAX:
             self._fail(1009, "message too large")
         elif whole:
-            self._messages.put_nowait(b"".join(self._parts))
+            message = b"".join(self._parts)
             self._parts, self._size = [], 0
+            try:
+                self._messages.put_nowait(parse_base64(message) if self._in_base64 else message)
+            except ValueError:
+                self._fail(1007, "not a digit and base64")
 
     def _fail(self, code: int, reason: str) -> None:
         if self._connection.state is ConnectionState.OPEN:
@@ -141,8 +155,20 @@ class WebSocket:
     async def send(self, message: bytes) -> None:
         if self._connection.state is not ConnectionState.OPEN:
             raise ConnectionResetError("the WebSocket is closed")
-        await self._write(self._connection.send(BytesMessage(message)))
+        event = TextMessage(render_base64(message)) if self._in_base64 else BytesMessage(message)
+        await self._write(self._connection.send(event))
 
     async def close(self) -> None:
         if self._connection.state is ConnectionState.OPEN:
             await self._write(self._connection.send(CloseConnection(code=1000)))
+
+
+def parse_base64(message: bytes) -> bytes:
+    """``0aGk=`` is ``hi`` on channel 0. Raises ValueError."""
+    if not message[:1].isdigit():
+        raise ValueError("no channel")
+    return bytes([message[0] - ord("0")]) + b64decode(message[1:], validate=True)
+
+
+def render_base64(message: bytes) -> str:
+    return chr(message[0] + ord("0")) + b64encode(message[1:]).decode()

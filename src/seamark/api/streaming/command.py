@@ -1,9 +1,9 @@
 """The streams of exec and attach, as Kubernetes' "remote command" protocols carry them.
 
-Over a WebSocket (v5 and v4) every message begins with a channel byte: 0 stdin, 1 stdout, 2 stderr, 3 the final Status,
-4 terminal sizes; v5 adds 255, which closes the channel named by the next byte, so that ``kubectl exec -i`` can end its
-input. Over SPDY (v4 to v1) each is a stream whose ``streamtype`` header names it. Since v4 the outcome is a Status that
-holds the exit code; before, a text that stands for failure; terminal sizes came with v3.
+Over a WebSocket every message begins with a channel byte: 0 stdin, 1 stdout, 2 stderr, 3 the outcome, 4 terminal sizes;
+v5 adds 255, which closes the channel named by the next byte, so that ``kubectl exec -i`` can end its input. Over SPDY
+(v4 to v1) each is a stream whose ``streamtype`` header names it. Since v4 the outcome is a Status that holds the exit
+code; before, a text that stands for failure; terminal sizes came with v3.
 """
 
 from __future__ import annotations
@@ -24,7 +24,13 @@ from seamark.machinery.streams import ByteStream, ExecIO, TerminalSize
 
 _log = logging.getLogger(__name__)
 
-WEBSOCKET_PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
+WEBSOCKET_PROTOCOLS = (
+    "v5.channel.k8s.io",
+    "v4.channel.k8s.io",
+    "v4.base64.channel.k8s.io",
+    "channel.k8s.io",
+    "base64.channel.k8s.io",
+)
 SPDY_PROTOCOLS = ("v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io")
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
 _CHUNK = 32 << 10
@@ -47,8 +53,9 @@ class Wanted:
 class WebSocketCommand:
     """A ``machinery.streams.ExecIO`` over a WebSocket."""
 
-    def __init__(self, socket: Duplex, wanted: Wanted) -> None:
+    def __init__(self, socket: Duplex, wanted: Wanted, protocol: str) -> None:
         self._socket = socket
+        self._protocol = protocol
         self._wanted = wanted
         self._stdin: asyncio.Queue[bytes] = asyncio.Queue(maxsize=16)
         self._sizes: asyncio.Queue[TerminalSize] = asyncio.Queue()
@@ -58,7 +65,9 @@ class WebSocketCommand:
         """A client that goes away ends the work."""
         status = await run_beside(self._read(), work(self))
         if status is not None:
-            await self._socket.send(bytes([ERROR]) + encode(status))
+            outcome = render_outcome(status, self._protocol)
+            if outcome:
+                await self._socket.send(bytes([ERROR]) + outcome)
             await self._socket.close()
 
     async def _read(self) -> None:
@@ -141,11 +150,7 @@ class SpdyCommand:
         return True
 
     async def _report(self, status: dict[str, Any]) -> None:
-        error = self._streams["error"]
-        if self._protocol == SPDY_PROTOCOLS[0]:
-            await error.write(encode(status))
-        elif status["status"] != "Success":
-            await error.write(str(status["message"]).encode())
+        await self._streams["error"].write(render_outcome(status, self._protocol))
 
     async def read_stdin(self) -> bytes:
         stream = self._streams.get("stdin")
@@ -202,6 +207,13 @@ def _outcome(working: asyncio.Future[dict[str, Any]]) -> dict[str, Any]:
     if not isinstance(error, ConnectionError):
         _log.error("streams failed error=%r", error)
     return internal(f"error executing command in container: {error}").as_dict()
+
+
+def render_outcome(status: dict[str, Any], protocol: str) -> bytes:
+    """What is said on the error channel; before v4 success is silence."""
+    if protocol.startswith(("v5.", "v4.")):
+        return encode(status)
+    return b"" if status["status"] == "Success" else str(status["message"]).encode()
 
 
 SUCCESS: dict[str, Any] = {"metadata": {}, "status": "Success"}

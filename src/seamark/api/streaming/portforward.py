@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 PROTOCOL = "portforward.k8s.io"
 TUNNEL = f"SPDY/3.1+{PROTOCOL}"
-CHANNEL_PROTOCOL = "v4.channel.k8s.io"
+CHANNEL_PROTOCOLS = ("v4.channel.k8s.io", "v4.base64.channel.k8s.io")
 _CHUNK = 32 << 10
 _PAIR_TIME = 30.0  # real seconds for the second stream of a pair
 _PREFIX = "Internal error occurred: "

@@ -75,14 +75,10 @@ async def open_attach(core: Core, call: Call) -> Switch | None:
 def switch(request: Request, wanted: Wanted, work: Work) -> Switch | None:
     """The upgrade that the client asks for, with ``work`` on its streams. Raises 400 for unknown subprotocols."""
     if wants_websocket(request):
-        offered = offered_subprotocols(request)
-        chosen = next((p for p in WEBSOCKET_PROTOCOLS if p in offered), None)
-        if chosen is None:
-            known = list(WEBSOCKET_PROTOCOLS)
-            raise bad_request(f"none of the subprotocols {list(offered)} is supported: offer one of {known}")
+        chosen = select_subprotocol(request, WEBSOCKET_PROTOCOLS)
 
         async def run(socket: Duplex) -> None:
-            await WebSocketCommand(socket, wanted).run(work)
+            await WebSocketCommand(socket, wanted, chosen).run(work)
 
         return Upgrade(chosen, run)
     if not wants_spdy(request):
@@ -95,6 +91,15 @@ def switch(request: Request, wanted: Wanted, work: Work) -> Switch | None:
         await SpdyCommand(channel, wanted, protocol).run(work)
 
     return RawUpgrade(render_spdy_switch(protocol), run_spdy)
+
+
+def select_subprotocol(request: Request, known: tuple[str, ...]) -> str:
+    """The best that the client offers; ``""`` for one that offers none. Raises 400."""
+    offered = offered_subprotocols(request)
+    chosen = next((p for p in known if p in offered), None)
+    if chosen is None and offered:
+        raise bad_request(f"none of the subprotocols {list(offered)} is supported: offer one of {list(known)}")
+    return chosen or ""
 
 
 def select_spdy_protocol(request: Request, known: tuple[str, ...]) -> str | Response:

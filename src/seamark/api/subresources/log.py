@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 from seamark.api.containers import find_node, find_pod, select_container
 from seamark.api.core import Call, Core
 from seamark.api.respond import close_stream
+from seamark.api.streaming.command import run_beside
+from seamark.api.subresources.exec import select_subprotocol
+from seamark.api.websocket import Duplex, Upgrade, wants_websocket
 from seamark.machinery.clock import parse_time
 from seamark.machinery.fielderrors import forbidden
 from seamark.machinery.fielderrors import invalid as invalid_cause
@@ -24,6 +28,36 @@ async def log(core: Core, call: Call) -> Response:
     if not (pod.get("spec") or {}).get("nodeName"):
         return Response(204)
     return await respond_log(find_node(core, pod), request)
+
+
+async def open_log(core: Core, call: Call) -> Response | Upgrade | None:
+    """The same over a WebSocket, a message a chunk; the end of the log closes it."""
+    if not wants_websocket(call.request):
+        return None
+    response = await log(core, call)
+    lines = response.stream
+    if lines is None:
+        return response
+    chosen = select_subprotocol(call.request, ("binary.k8s.io",))
+
+    async def run(socket: Duplex) -> None:
+        async def send() -> dict[str, Any]:
+            async for chunk in lines:
+                await socket.send(chunk)
+            return {}
+
+        try:
+            if await run_beside(_drain(socket), send()) is not None:
+                await socket.close()
+        finally:
+            await close_stream(lines)
+
+    return Upgrade(chosen, run)
+
+
+async def _drain(socket: Duplex) -> None:
+    while await socket.receive() is not None:
+        pass
 
 
 async def respond_log(node: NodeStreams, request: LogRequest) -> Response:

@@ -8,7 +8,7 @@ from seamark.api.containers import find_node, find_pod
 from seamark.api.core import Call, Core
 from seamark.api.streaming.channel import RawUpgrade, TunnelledBytes
 from seamark.api.streaming.portforward import (
-    CHANNEL_PROTOCOL,
+    CHANNEL_PROTOCOLS,
     PROTOCOL,
     TUNNEL,
     ChannelForward,
@@ -16,8 +16,8 @@ from seamark.api.streaming.portforward import (
     forward_streams,
     parse_port,
 )
-from seamark.api.subresources.exec import Switch, render_spdy_switch, select_spdy_protocol
-from seamark.api.websocket import Duplex, Upgrade, offered_subprotocols, wants_spdy, wants_websocket
+from seamark.api.subresources.exec import Switch, render_spdy_switch, select_spdy_protocol, select_subprotocol
+from seamark.api.websocket import Duplex, Upgrade, wants_spdy, wants_websocket
 from seamark.machinery.status import bad_request
 from seamark.machinery.streams import ByteStream
 from seamark.machinery.wire import Request, Response
@@ -54,22 +54,19 @@ async def open_portforward(core: Core, call: Call) -> Switch | None:
 
 
 def _switch_websocket(request: Request, dial: Dial) -> Upgrade:
-    offered = offered_subprotocols(request)
-    if TUNNEL in offered:
+    chosen = select_subprotocol(request, (TUNNEL, *CHANNEL_PROTOCOLS))
+    if chosen == TUNNEL:
 
         async def tunnel(socket: Duplex) -> None:
             await forward_streams(TunnelledBytes(socket), dial)
 
         return Upgrade(TUNNEL, tunnel)
-    if CHANNEL_PROTOCOL not in offered:
-        known = [TUNNEL, CHANNEL_PROTOCOL]
-        raise bad_request(f"none of the subprotocols {list(offered)} is supported: offer one of {known}")
     ports = parse_ports(request)
 
     async def run(socket: Duplex) -> None:
         await ChannelForward(socket, ports, dial).run()
 
-    return Upgrade(CHANNEL_PROTOCOL, run)
+    return Upgrade(chosen, run)
 
 
 def parse_ports(request: Request) -> list[int]:

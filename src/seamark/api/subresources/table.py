@@ -9,7 +9,7 @@ from seamark.api.subresources.binding import binding
 from seamark.api.subresources.eviction import eviction
 from seamark.api.subresources.exec import Switch, open_attach, open_exec, refuse_plain_attach, refuse_plain_exec
 from seamark.api.subresources.finalize import finalize
-from seamark.api.subresources.log import log
+from seamark.api.subresources.log import log, open_log
 from seamark.api.subresources.portforward import open_portforward, refuse_plain_portforward
 from seamark.api.subresources.proxy import open_proxy, proxy
 from seamark.api.subresources.review import review_access, review_own_access, review_own_rules, review_self
@@ -67,6 +67,7 @@ QUESTIONS: Mapping[str, Serve] = {
 UPGRADES: Mapping[str, Callable[[Core, Call], Awaitable[Switch | None]]] = {
     "attach": open_attach,
     "exec": open_exec,
+    "log": open_log,
     "portforward": open_portforward,
     "proxy": open_proxy,
 }

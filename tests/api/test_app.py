@@ -165,7 +165,7 @@ class TestCreate:
             (f"fieldManager={'x' * 129}", "fieldManager: Too long: may not be more than 128 bytes"),
             (
                 "fieldManager=a\x7fb",
-                'fieldManager: Invalid value: "a\\x7fb": should only contain printable characters',
+                'fieldManager: Invalid value: "a\\x7fb": invalid character U+007F (at position 1)',
             ),
             (
                 "fieldValidation=Some",

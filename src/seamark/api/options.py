@@ -29,13 +29,23 @@ def check_write_options(request: Request) -> None:
     manager = request.param("fieldManager")
     if len(manager.encode()) > FIELD_MANAGER_MAX:
         causes.append(too_long("fieldManager", FIELD_MANAGER_MAX))
-    elif not manager.isprintable():
-        causes.append(invalid_cause("fieldManager", manager, "should only contain printable characters"))
+    causes += _odd_characters(manager)
     policy = request.param("fieldValidation")
     if policy not in _POLICIES:
         causes.append(not_supported("fieldValidation", policy, _POLICIES))
     if causes:
         raise refused(request.method, causes)
+
+
+def _odd_characters(manager: str) -> list[Cause]:
+    """A cause for each; positions are those of bytes."""
+    if manager.isprintable():
+        return []
+    return [
+        invalid_cause("fieldManager", manager, f"invalid character U+{ord(char):04X} (at position {position})")
+        for position, char in ((len(manager[:index].encode()), char) for index, char in enumerate(manager))
+        if not char.isprintable()
+    ]
 
 
 def refused(method: str, causes: Sequence[Cause]) -> StatusError:

@@ -656,7 +656,8 @@ class TestRefusals:
         response = await api.handle(Request("GET", "/api/v1/pods"))
         assert response.status == 403
         assert parsed(response)["message"] == (
-            'pods is forbidden: User "system:anonymous" cannot list resource "pods" in API group "" at the cluster scope'
+            'pods is forbidden: User "system:anonymous" cannot list resource "pods" '
+            'in API group "" at the cluster scope'
         )
         for path in ("/healthz", "/livez", "/readyz", "/version"):
             assert (await api.handle(Request("GET", path))).status == 200

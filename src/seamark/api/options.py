@@ -39,13 +39,14 @@ def check_write_options(request: Request) -> None:
 
 def _odd_characters(manager: str) -> list[Cause]:
     """A cause for each; positions are those of bytes."""
-    if manager.isprintable():
-        return []
-    return [
-        invalid_cause("fieldManager", manager, f"invalid character U+{ord(char):04X} (at position {position})")
-        for position, char in ((len(manager[:index].encode()), char) for index, char in enumerate(manager))
-        if not char.isprintable()
-    ]
+    found: list[Cause] = []
+    position = 0
+    for char in manager if not manager.isprintable() else "":
+        if not char.isprintable():
+            detail = f"invalid character U+{ord(char):04X} (at position {position})"
+            found.append(invalid_cause("fieldManager", manager, detail))
+        position += len(char.encode())
+    return found
 
 
 def refused(method: str, causes: Sequence[Cause]) -> StatusError:

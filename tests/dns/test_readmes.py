@@ -42,7 +42,13 @@ def test_every_example_parses(name: str, text: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_property_is_in_the_syntax(name: str) -> None:
-    arguments = {"forward": " . 192.0.2.1", "log": " ."}.get(name, "")
+    arguments = {
+        "forward": " . 192.0.2.1",
+        "log": " .",
+        "bind": " ::1",
+        "tls": " c k",
+        "root": " /",
+    }.get(name, "")
     try:
         parse_server(parse_corefile(f". {{\n{name}{arguments} {{\nno-such\n}}\n}}\n", file="C", environment={}))
     except CorefileError as error:

@@ -20,7 +20,7 @@ import seamark
 from seamark.dns.corefile.lexer import CorefileError
 from seamark.dns.host import Host, write_line
 from seamark.dns.order import IMPLEMENTED, ORDER
-from seamark.dns.server.addresses import own_addresses
+from seamark.dns.server.addresses import interface_addresses, own_addresses
 from seamark.dns.server.loading import load_corefile
 from seamark.dns.server.process import Process
 from seamark.linux.clock import SystemClock
@@ -51,6 +51,7 @@ def _run(options: argparse.Namespace) -> int:
         fatal=_fatal,
         port=port,
         addresses=own_addresses,
+        interface=interface_addresses,
     )
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # CoreDNS has none
     host.metrics.build_info.labels(f"seamark-{seamark.__version__}", "", "").set(1)

@@ -86,6 +86,7 @@ class DnsTable:
         self._endpoint_ips: dict[str, dict[ObjectKey, tuple[Match, ...]]] = {}
         self._pods: dict[tuple[str, str], dict[ObjectKey, Provenance]] = {}
         self._pod_ips: dict[ObjectKey, tuple[str, ...]] = {}
+        self._pods_at: dict[str, dict[ObjectKey, None]] = {}
 
     # reading
 
@@ -136,6 +137,10 @@ class DnsTable:
         for key in sorted(keys):
             if key in self._services:
                 yield key, self._services[key][0]
+
+    def pod_at(self, address: str) -> ObjectKey | None:
+        """The pod with that address (``pods verified``)."""
+        return next(iter(self._pods_at.get(address, ())), None)
 
     def service(self, key: ObjectKey) -> Service | None:
         found = self._services.get(key)
@@ -217,6 +222,7 @@ class DnsTable:
         before = self._pod_ips.pop(change.key, ())
         for address in before:
             _remove(self._pods, (change.key.namespace, address), change.key)
+            _remove(self._pods_at, address, change.key)
         if change.new is not None:
             self._put_pod(change.key, cast(Pod, change.new), change.committed)
         return before != self._pod_ips.get(change.key, ())
@@ -262,6 +268,7 @@ class DnsTable:
             self._pod_ips[key] = addresses
         for address in addresses:
             self._pods.setdefault((key.namespace, address), {})[key] = pod.provenance(committed)
+            self._pods_at.setdefault(address, {})[key] = None
 
     def _compile(self, key: ObjectKey) -> None:
         found = self._services.get(key)

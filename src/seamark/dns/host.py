@@ -7,9 +7,11 @@ they are made and nothing else, so a test gives them a FakeClock and a list for 
 from __future__ import annotations
 
 import random
+import ssl
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import dns.message
@@ -18,6 +20,7 @@ import dns.rdatatype
 
 from seamark.client.client import Client
 from seamark.dns.corefile.keys import ZoneKey
+from seamark.dns.listener import Listener
 from seamark.dns.metrics import Metrics
 from seamark.dns.plugin import Query
 from seamark.machinery.clock import Clock
@@ -26,6 +29,19 @@ Lookup = Callable[[Query, dns.name.Name, dns.rdatatype.RdataType], Awaitable[dns
 HttpAnswer = tuple[int, str, bytes]
 """Status, content type, body."""
 HttpHandler = Callable[[], HttpAnswer]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds a connection may take: for a whole query, for writing an answer, between two queries."""
+
+    read: float = 5.0
+    write: float = 5.0
+    idle: float = 10.0
+
+
+class Joined:
+    """Stands for a directive that a handler made before has taken over; it sees no queries."""
 
 
 def write_line(line: str) -> None:
@@ -48,6 +64,8 @@ class Host:
     """Where server blocks without a port listen (``-dns.port``)."""
     addresses: Callable[[], tuple[str, ...]] = tuple
     """The machine's own addresses, loopback left out."""
+    interface: Callable[[str], tuple[str, ...]] = lambda name: ()
+    """The addresses of one network interface."""
     connect: Callable[[Any], Client] | None = None
     """Opens the API of a ``kubernetes`` configuration; None = as the configuration says."""
 
@@ -71,6 +89,18 @@ class Site:
     everyone: Callable[[], Sequence[tuple[str, Any]]] = tuple
     """All plugins of the whole Corefile, by name (what ``ready`` asks)."""
 
+    root: Path = Path()
+    """Where relative file names start (plugin root)."""
+    bind: list[str] = field(default_factory=list)
+    """The addresses to listen on; empty = all (plugin bind)."""
+    timeouts: Timeouts | None = None
+    tls: ssl.SSLContext | None = None
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        hosts = self.bind or [""]
+        return tuple(dict.fromkeys(Listener(key.port, host, key.transport) for key in self.keys for host in hosts))
+
     @property
     def zones(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(key.zone for key in self.keys))
@@ -78,4 +108,4 @@ class Site:
     @property
     def server(self) -> str:
         """How metrics call the first listener of this block: ``dns://:53``."""
-        return f"{self.keys[0].transport}://:{self.keys[0].port}" if self.keys else ""
+        return self.listeners[0].label if self.keys else ""

@@ -57,6 +57,26 @@ class Metrics:
         self.forward_broken = self._counter("forward_healthcheck_broken", "Queries while every upstream was down.")
         self.forward_rejects = self._counter("forward_max_concurrent_rejects", "Queries over max_concurrent.")
 
+        self.acl = {
+            action: self._counter(f"acl_{word}_requests", f"Queries {word} by acl.", block)
+            for action, word in (
+                ("block", "blocked"),
+                ("filter", "filtered"),
+                ("allow", "allowed"),
+                ("drop", "dropped"),
+            )
+        }
+        self.local_requests = self._counter("local_localhost_requests", "Queries with localhost in front or behind.")
+        self.autopath_success = self._counter("autopath_success", "Searches answered at once.", ["server"])
+        of_template = [*block, "class", "type"]
+        self.template_matches = self._counter("template_matches", "Queries a template answered.", of_template)
+        self.template_failures = self._counter(
+            "template_template_failures", "Templates that failed.", [*of_template, "section", "template"]
+        )
+        self.template_rr_failures = self._counter(
+            "template_rr_failures", "Templates that gave no record.", [*of_template, "section", "template"]
+        )
+
         self.hosts_entries = self._gauge("hosts_entries", "Entries of hosts.", ["hostsfile"])
         self.hosts_reloaded = self._gauge("hosts_reload_timestamp_seconds", "When the file was last read.")
         self.reload_failed = self._counter("reload_failed", "Corefiles that could not be loaded.")

@@ -12,7 +12,23 @@ trace ready health pprof shed prometheus errors log dnstap local dns64 siit any 
 acl cache header dnssec tls minimal template transfer dynupdate hosts route53 azure clouddns k8s_external kubernetes
 file auto secondary etcd loop forward grpc erratic whoami on sign view nomad
 """
-_HERE = "cache errors forward health hosts kubernetes loadbalance log loop prometheus ready reload whoami"
+_HERE = """
+acl any bind bufsize cache cancel chaos debug errors forward header health hosts kubernetes loadbalance local log loop
+metadata minimal nsid prometheus ready reload root timeouts tls whoami
+"""
+_CLOUD = "records of that cloud are read by its own name servers; forward to them"
 
 ORDER: tuple[str, ...] = tuple(_WORDS.split())
+REFUSED = {
+    "azure": _CLOUD,
+    "clouddns": _CLOUD,
+    "route53": _CLOUD,
+    "nomad": "it serves another orchestrator's services",
+    "geoip": "it needs a licensed database",
+    "sign": "signing belongs into the zone's own tool chain",
+    "dynupdate": "names of a cluster come from its API",
+    "siit": "it translates for networks without IPv4 services",
+    "pprof": "it profiles Go programs",
+}
+"""Plugins that will not come, and why."""
 IMPLEMENTED: frozenset[str] = frozenset(_HERE.split())

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import dns.message
 import dns.name
@@ -42,7 +42,8 @@ class Query:
     protocol: str
     zone: dns.name.Name
     received: float
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Callable[[], str]] = field(default_factory=dict)
+    """What plugins know of this query, by label; filled where the plugin metadata is used."""
     client_port: int = 0
     size: int = 0
     """Octets of the query as it came."""
@@ -70,6 +71,8 @@ class Answer:
     error: str = ""
     sent: Callable[[int], None] | None = None
     """Told how many octets the reply came to, once it is written (metrics)."""
+    dropped: bool = False
+    """No reply at all."""
 
 
 Next = Callable[[Query], Awaitable[Answer]]

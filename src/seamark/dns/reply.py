@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
+import dns.edns
 import dns.flags
 import dns.message
 import dns.name
@@ -20,6 +21,7 @@ import dns.rrset
 
 from seamark.dns.plugin import Answer, Query
 
+PAYLOAD = 4096
 Section = list[dns.rrset.RRset]
 
 
@@ -65,6 +67,11 @@ def rrset_of(owner: dns.name.Name, ttl: int, rdatas: Iterable[dns.rdata.Rdata]) 
     for rdata in (first, *rest):
         found.add(rdata, ttl)
     return found
+
+
+def with_option(message: dns.message.Message, option: dns.edns.Option) -> None:
+    """Adds an EDNS option; the server puts the client's size and flags in, where the client sent EDNS."""
+    message.use_edns(0, dns.flags.DO, PAYLOAD, options=[*message.options, option])
 
 
 @lru_cache(maxsize=4096)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 
 from seamark.dns.corefile.lexer import CorefileError
 from seamark.dns.corefile.parser import parse_corefile
+from seamark.dns.host import Timeouts
+from seamark.dns.plugins.acl.config import Policy
 from seamark.dns.plugins.cache.config import Kind, Prefetch, Stale
 from seamark.dns.plugins.kubernetes.config import Limits
 from seamark.dns.server.instance import parse_server
+
+NET = (ip_network("10.0.0.1/32"),)
 
 
 def parse(text: str, zone: str = ".") -> Any:
@@ -28,6 +33,12 @@ def parse(text: str, zone: str = ".") -> Any:
         ("cache {\nserve_stale\n}", {"stale": Stale(3600.0, False)}),
         ("cache {\nserve_stale 10s verify\n}", {"stale": Stale(10.0, True)}),
         ("cache {\nservfail 0\nkeepttl\ndisable denial a\n}", {"servfail": 0.0, "keepttl": True}),
+        ("bufsize", {"size": 1232}),
+        ("cancel 2s", {"timeout": 2.0}),
+        ("local {\ndisable_localhost_prefix\n}", {"prefix": False}),
+        ("nsid a b", {"data": "a b"}),
+        ("timeouts {\nread 3\nidle 1m\n}", {"timeouts": Timeouts(3.0, 5.0, 60.0)}),
+        ("acl a {\nblock type * net 10.0.0.1\n}", {"policies": (Policy("block", frozenset(), NET),)}),
         ("errors", {"stacktrace": False, "consolidate": ()}),
         ("forward . 1.1.1.1 [::1]:54 dns://9.9.9.9", {"zone": ".", "policy": "random", "max_concurrent": 0}),
         (
@@ -70,7 +81,8 @@ def test_what_is_taken(text: str, fields: dict[str, object]) -> None:
     ("text", "line", "column", "word", "message"),
     [
         ("nonsense", 2, 1, "nonsense", "unknown plugin 'nonsense'"),
-        ("rewrite name a b", 2, 1, "rewrite", "not supported by Seamark yet"),
+        ("dnssec", 2, 1, "dnssec", "not supported by Seamark yet"),
+        ("route53 a", 2, 1, "route53", "not part of Seamark: records of that cloud"),
         ("errors\nerrors", 3, 1, "errors", "once per server block"),
         ("errors x", 2, 8, "x", "takes no argument"),
         ("errors {\nsum\n}", 3, 1, "sum", "no property 'sum' (known: consolidate, stacktrace)"),
@@ -125,6 +137,22 @@ def test_what_is_taken(text: str, fields: dict[str, object]) -> None:
         ("loadbalance weighted f", 2, 13, "weighted", "not supported"),
         ("loadbalance best", 2, 13, "best", "known: round_robin"),
         ("loadbalance {\nprefer ten\n}", 3, 8, "ten", "not an address block"),
+        ("acl {\nallow 10.0.0.0/8\n}", 3, 7, "10.0.0.0/8", "'type' or 'net' has to stand before"),
+        ("acl {\nblock net\n}", 3, 1, "block", "nothing follows 'net'"),
+        ("acl {\nblock type NOPE\n}", 3, 12, "NOPE", "not a type"),
+        ("acl {\nblock net a type A net b\n}", 3, 20, "net", "a second time"),
+        ("bind", 2, 1, "bind", "at least one argument"),
+        ("bufsize 100", 2, 9, "100", "from 512 to 4096"),
+        ("cancel soon", 2, 8, "soon", "not a duration"),
+        ("header", 2, 1, "header", "at least one line"),
+        ("header {\nquery flip aa\n}", 3, 7, "flip", "neither set nor clear"),
+        ("header {\nquery set tc\n}", 3, 11, "tc", "aa, ra, rd"),
+        ("root", 2, 1, "root", "exactly one argument"),
+        ("timeouts {\nread 500ms\n}", 3, 6, "500ms", "from 1s to 86400s"),
+        ("timeouts", 2, 1, "timeouts", "needs read, write or idle"),
+        ("tls a b {\nclient_auth require\n}", 3, 13, "require", "does not check"),
+        ("tls a b {\nacme c\n}", 3, 1, "acme", "cert-manager"),
+        ("tls a", 2, 5, "a", "2 to 3 arguments"),
         ("log . {nosuch}", 2, 7, "{nosuch}", "not a field"),
         ("log . {\nclass some\n}", 3, 7, "some", "not a class"),
         ("loop x", 2, 6, "x", "takes no argument"),

@@ -18,6 +18,7 @@ import dns.rdataclass
 import dns.rdatatype
 
 from seamark.dns.host import Host
+from seamark.dns.listener import Listener
 from seamark.dns.metrics import type_label
 from seamark.dns.plugin import Answer, Query
 from seamark.dns.reply import reply_to
@@ -37,7 +38,7 @@ class Core:
         self._host = host
         self._current = current
 
-    async def answer(self, port: int, packet: bytes, client: tuple[str, int], protocol: str) -> bytes | None:
+    async def answer(self, at: Listener, packet: bytes, client: tuple[str, int], protocol: str) -> bytes | None:
         """The reply; None for a packet that gets none. Never raises."""
         verdict = judge(packet)
         if verdict is Verdict.DROP:
@@ -46,12 +47,12 @@ class Core:
             return render_bare(packet, verdict.value)
         try:
             message = parse_query(packet) or dns.message.from_wire(packet, ignore_trailing=True)
-            return await self._answer(port, message, self._query(packet, message, client, protocol))
+            return await self._answer(at, message, self._query(packet, message, client, protocol))
         except dns.exception.DNSException:
             return render_bare(packet, int(dns.rcode.FORMERR))
         except Exception as error:
             self._host.metrics.panics.inc()
-            self._host.log(f"[ERROR] Recovered from a failure in server: dns://:{port} {error!r}")
+            self._host.log(f"[ERROR] Recovered from a failure in server: {at.label} {error!r}")
             return render_bare(packet, int(dns.rcode.SERVFAIL))
 
     def _query(self, packet: bytes, message: dns.message.Message, client: tuple[str, int], protocol: str) -> Query:
@@ -68,25 +69,28 @@ class Core:
             size=len(packet),
         )
 
-    async def _answer(self, port: int, message: dns.message.Message, query: Query) -> bytes:
-        if message.question[0].rdclass != dns.rdataclass.IN:
+    async def _answer(self, at: Listener, message: dns.message.Message, query: Query) -> bytes | None:
+        instance = self._current()
+        if message.question[0].rdclass != dns.rdataclass.IN and not instance.takes_all_classes(at):
             answer = Answer(dns.rcode.REFUSED)
         elif message.edns > 0:
             bad = reply_to(message, dns.rcode.BADVERS)
             return render(bad, _limit(query), Opt(0))
         else:
-            answer = await self._current().serve(port, query)
+            answer = await instance.serve(at, query)
         if not query.server:
-            self._count_dropped(port, query, answer)
+            self._count_dropped(at, query, answer)
+        if answer.dropped:
+            return None
         found = answer.message if answer.message is not None else reply_to(message, answer.rcode)
         wire = render(found, _limit(query), _opt(message, found))
         if answer.sent is not None:
             answer.sent(len(wire))
         return wire
 
-    def _count_dropped(self, port: int, query: Query, answer: Answer) -> None:
+    def _count_dropped(self, at: Listener, query: Query, answer: Answer) -> None:
         """Queries that no server block took still count."""
-        server, metrics = f"dns://:{port}", self._host.metrics
+        server, metrics = at.label, self._host.metrics
         family = "2" if ":" in query.client else "1"
         kind = type_label(dns.rdatatype.to_text(query.rdtype))
         metrics.requests.labels(server, DROPPED, "", query.protocol, family, kind).inc()
@@ -100,6 +104,9 @@ def _limit(query: Query) -> int:
 
 
 def _opt(asked: dns.message.Message, found: dns.message.Message) -> Opt | None:
+    """What a plugin says about its answer (acl, nsid) reaches clients without EDNS too, as with CoreDNS."""
     if asked.edns < 0:
-        return None
+        return (
+            Opt(found.payload, flags=found.ednsflags & dns.flags.DO, options=found.options) if found.options else None
+        )
     return Opt(asked.payload, flags=asked.ednsflags & dns.flags.DO, options=tuple(found.options))

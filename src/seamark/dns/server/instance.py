@@ -6,6 +6,7 @@ line, column and word. ``Instance`` then makes handlers and chains; starting and
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -17,13 +18,16 @@ import dns.rcode
 import dns.rdatatype
 
 from seamark.dns.corefile.keys import ZoneKey, parse_key
+from seamark.dns.corefile.lexer import Token
 from seamark.dns.corefile.parser import Corefile, ServerBlock
-from seamark.dns.host import Host, Site
-from seamark.dns.order import IMPLEMENTED, ORDER
+from seamark.dns.host import Host, Site, Timeouts
+from seamark.dns.listener import Listener
+from seamark.dns.order import IMPLEMENTED, ORDER, REFUSED
 from seamark.dns.plugin import Answer, Next, Plugin, Query
 from seamark.dns.reply import failed, reply_to
 
 MAX_DEPTH = 8
+ALL_CLASSES = frozenset({"chaos", "forward"})
 DS = dns.rdatatype.DS
 
 
@@ -36,18 +40,27 @@ class ParsedBlock:
 
 def parse_server(corefile: Corefile, *, default_port: int = 53) -> tuple[ParsedBlock, ...]:
     """Every server block with every plugin's configuration. Raises CorefileError."""
-    taken: set[ZoneKey] = set()
+    taken: set[tuple[ZoneKey, str]] = set()
     found = []
     for block in corefile.blocks:
-        keys: list[ZoneKey] = []
-        for token in block.keys:
-            for key in parse_key(token, default_port=default_port):
-                if key in taken:
+        keys = [(key, token) for token in block.keys for key in parse_key(token, default_port=default_port)]
+        plugins = tuple(_parse_plugins(block, [key for key, _ in keys]))
+        hosts = [host for name, config in plugins if name == "bind" for host in config.hosts] or [""]
+        for key, token in keys:
+            for host in hosts:
+                if (key, host) in taken:
                     raise token.error(f"'{token.text}': {key} is served by another server block already")
-                taken.add(key)
-                keys.append(key)
-        found.append(ParsedBlock(tuple(keys), tuple(_parse_plugins(block, keys))))
+                taken.add((key, host))
+        _check_tls(keys, plugins)
+        found.append(ParsedBlock(tuple(key for key, _ in keys), plugins))
     return tuple(found)
+
+
+def _check_tls(keys: Sequence[tuple[ZoneKey, Token]], plugins: Sequence[tuple[str, Any]]) -> None:
+    """CoreDNS serves plain TCP at tls:// without certificates; nobody can want that."""
+    for key, token in keys:
+        if key.transport == "tls" and not any(name == "tls" for name, _ in plugins):
+            raise token.error(f"'{token.text}' needs the plugin tls with a certificate and a key")
 
 
 def _parse_plugins(block: ServerBlock, keys: Sequence[ZoneKey]) -> Iterator[tuple[str, Any]]:
@@ -57,6 +70,8 @@ def _parse_plugins(block: ServerBlock, keys: Sequence[ZoneKey]) -> Iterator[tupl
         name = directive.name
         if name.text not in ORDER:
             raise name.error(f"unknown plugin '{name.text}'")
+        if name.text in REFUSED:
+            raise name.error(f"plugin '{name.text}' of CoreDNS is not part of Seamark: {REFUSED[name.text]}")
         if name.text not in IMPLEMENTED:
             raise name.error(f"plugin '{name.text}' of CoreDNS is not supported by Seamark yet")
         module = import_module(f"seamark.dns.plugins.{name.text}.config")
@@ -105,25 +120,42 @@ class Instance:
     def __init__(self, blocks: Sequence[ParsedBlock], host: Host) -> None:
         self.host = host
         self.sites: list[Site] = []
-        self._zones: dict[int, dict[str, Running]] = {}
+        self._zones: dict[Listener, dict[str, Running]] = {}
+        self._all_classes: set[Listener] = set()
         for block in blocks:
             self._add(block)
 
     def _add(self, block: ParsedBlock) -> None:
         site = Site(self.host, block.keys, everyone=lambda: tuple(self.plugins()))
-        port = block.keys[0].port
-        site.lookup = lambda query, name, rdtype: self.lookup(port, query, name, rdtype)
+        site.lookup = lambda query, name, rdtype: self.lookup(site.listeners[0], query, name, rdtype)
         self.sites.append(site)
         for name, config in block.plugins:
             handler = import_module(f"seamark.dns.plugins.{name}.handler").make(config, site)
             site.plugins.append((name, handler))
         serve = chain([handler for _, handler in site.plugins if hasattr(handler, "serve")])
-        for key in block.keys:
-            self._zones.setdefault(key.port, {})[key.zone] = Running(dns.name.from_text(key.zone), key, serve)
+        for at in site.listeners:
+            zones = self._zones.setdefault(at, {})
+            for key in block.keys:
+                if (key.port, key.transport) == (at.port, at.transport):
+                    zones[key.zone] = Running(dns.name.from_text(key.zone), key, serve)
+            if any(name in ALL_CLASSES for name, _ in block.plugins):
+                self._all_classes.add(at)
 
     @property
-    def ports(self) -> tuple[int, ...]:
+    def listeners(self) -> tuple[Listener, ...]:
         return tuple(self._zones)
+
+    def takes_all_classes(self, at: Listener) -> bool:
+        """Whether queries of classes other than IN reach the plugins there."""
+        return at in self._all_classes
+
+    def timeouts(self, at: Listener) -> Timeouts:
+        """Those of the first server block there that gives any."""
+        given = (site.timeouts for site in self.sites if site.timeouts is not None and at in site.listeners)
+        return next(given, Timeouts())
+
+    def tls(self, at: Listener) -> ssl.SSLContext | None:
+        return next((site.tls for site in self.sites if at.transport == "tls" and at in site.listeners), None)
 
     def plugins(self) -> Iterator[tuple[str, Any]]:
         for site in self.sites:
@@ -132,39 +164,39 @@ class Instance:
     def http(self) -> Mapping[tuple[str, str], Callable[[], tuple[int, str, bytes]]]:
         return {where: handler for site in self.sites for where, handler in site.http.items()}
 
-    def find(self, port: int, name: str, rdtype: dns.rdatatype.RdataType) -> Running | None:
+    def find(self, at: Listener, name: str, rdtype: dns.rdatatype.RdataType) -> Running | None:
         """The block with the longest zone around ``name`` (lower-case). DS belongs to the parent, if served here."""
-        zones = self._zones.get(port, {})
+        zones = self._zones.get(at, {})
         found: Running | None = None
-        at = 0
+        start = 0
         while True:
-            running = zones.get(name[at:] or ".")
+            running = zones.get(name[start:] or ".")
             if running is not None:
                 if rdtype != DS or running.serve is None:
                     return running
                 if found is not None:
                     return running
                 found = running
-            if at >= len(name) or name == ".":
+            if start >= len(name) or name == ".":
                 return found
-            at = _next_label(name, at)
+            start = _next_label(name, start)
 
-    async def serve(self, port: int, query: Query) -> Answer:
+    async def serve(self, at: Listener, query: Query) -> Answer:
         """Through the chain of the block in charge; REFUSED without one. Never raises."""
-        running = self.find(port, query.text, query.rdtype)
+        running = self.find(at, query.text, query.rdtype)
         if running is None or running.serve is None:
             return Answer(dns.rcode.REFUSED)
         query.zone = running.zone
-        query.server = f"dns://:{port}"
+        query.server = at.label
         try:
             return await running.serve(query)
         except Exception as error:  # a defect of one plugin must not cost the others their answers
             self.host.metrics.panics.inc()
-            self.host.log(f"[ERROR] Recovered from a failure in server: dns://:{port} {error!r}")
+            self.host.log(f"[ERROR] Recovered from a failure in server: {at.label} {error!r}")
             return Answer(dns.rcode.SERVFAIL)
 
     async def lookup(
-        self, port: int, query: Query, name: dns.name.Name, rdtype: dns.rdatatype.RdataType
+        self, at: Listener, query: Query, name: dns.name.Name, rdtype: dns.rdatatype.RdataType
     ) -> dns.message.Message | None:
         """A question of our own on behalf of ``query``'s client; None if it has come round too often."""
         if query.depth >= MAX_DEPTH:
@@ -180,7 +212,7 @@ class Instance:
             received=query.received,
             depth=query.depth + 1,
         )
-        answer = await self.serve(port, own)
+        answer = await self.serve(at, own)
         return answer.message if answer.message is not None else reply_to(asked, answer.rcode)
 
     async def start(self) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from seamark.dns.corefile.lexer import CorefileError
 from seamark.dns.corefile.parser import Corefile
 from seamark.dns.host import Host
+from seamark.dns.listener import Listener
 from seamark.dns.server.core import Core
 from seamark.dns.server.event import own_pod, report_corefile
 from seamark.dns.server.http import HttpPorts
@@ -26,15 +27,17 @@ from seamark.dns.server.udp import UdpListener, open_tcp, open_udp
 GLANCE = 1.0
 """Seconds between two glances at the files' stamps, within the plugin's interval."""
 
-Sockets = tuple[socket.socket, socket.socket]
-"""UDP and TCP of one address."""
+Where = tuple[str, Listener]
+"""An address, and the listener that is there: one without an address of its own may be at several."""
+Sockets = tuple[socket.socket | None, socket.socket]
+"""UDP, if the transport has it, and TCP of one address."""
 
 LOADING = (CorefileError, OSError, UnicodeDecodeError)
 
 
 @dataclass(slots=True)
 class _Port:
-    udp: UdpListener
+    udp: UdpListener | None
     tcp: TcpListener
 
 
@@ -49,7 +52,7 @@ class Process:
         self._files: tuple[str, ...] = ()
         self._fingerprint = ""
         self._refused = ""
-        self._ports: dict[tuple[str, int], _Port] = {}
+        self._ports: dict[Where, _Port] = {}
         self._http = HttpPorts()
         self._core = Core(host, self._current)
         self._reloading = asyncio.Lock()
@@ -120,14 +123,14 @@ class Process:
         for warning in corefile.warnings:
             self._host.log(f"[WARNING] {warning}")
         instance = Instance(parse_server(corefile, default_port=self._host.port), self._host)
-        wanted = [(host, port) for port in instance.ports for host in self._hosts]
+        wanted = self._wanted(instance)
         bound = self._bind([where for where in wanted if where not in self._ports])
         previous = self._instance
         try:
             await instance.start()
             self._instance = instance
             for where, sockets in bound.items():
-                self._ports[where] = await self._open(where[1], *sockets)
+                self._ports[where] = await self._open(where[1], sockets, instance)
             await self._http.serve(instance.http())
         except BaseException:
             self._instance = previous
@@ -140,9 +143,11 @@ class Process:
         await self._retire(previous, instance)
 
     async def _retire(self, previous: Instance | None, instance: Instance) -> None:
-        for where in list(self._ports):
-            if where[1] not in instance.ports:
+        for where, port in list(self._ports.items()):
+            if where not in self._wanted(instance):
                 await self._close(where)
+            elif where[1].transport == "tls" and previous is not None:
+                await port.tcp.secure(instance.tls(where[1]))
         if previous is not None:
             await previous.stop()
         for _, handler in instance.plugins():
@@ -156,39 +161,47 @@ class Process:
             self._host.metrics.reload_version.labels("sha512", digest).set(1)
             self._host.log(f"[INFO] plugin/reload: Running configuration SHA512 = {digest}")
 
+    def _wanted(self, instance: Instance) -> list[Where]:
+        return [(host, at) for at in instance.listeners for host in ((at.host,) if at.host else self._hosts)]
+
     @staticmethod
-    def _bind(wanted: list[tuple[str, int]]) -> dict[tuple[str, int], Sockets]:
-        """Sockets of both protocols for each address, or none at all. Before plugins start: a query that comes while
-        they do waits in its socket instead of being refused by the kernel.
+    def _bind(wanted: list[Where]) -> dict[Where, Sockets]:
+        """Sockets for each address, or none at all. Before plugins start: a query that comes while they do waits in
+        its socket instead of being refused by the kernel.
         """
-        found: dict[tuple[str, int], Sockets] = {}
+        found: dict[Where, Sockets] = {}
         held: list[socket.socket] = []
         try:
-            for host, port in wanted:
-                held.append(udp := open_udp(host, port))
-                held.append(tcp := open_tcp(host, port))
-                found[host, port] = (udp, tcp)
+            for host, at in wanted:
+                udp = None
+                if at.transport == "dns":
+                    held.append(udp := open_udp(host, at.port))
+                held.append(tcp := open_tcp(host, at.port))
+                found[host, at] = (udp, tcp)
         except OSError as error:
             for one in held:
                 one.close()
-            raise OSError(error.errno, f"cannot listen on {host or '*'}:{port}: {error.strerror}") from error
+            raise OSError(error.errno, f"cannot listen on {host or '*'}:{at.port}: {error.strerror}") from error
         return found
 
-    async def _open(self, port: int, udp: socket.socket, tcp: socket.socket) -> _Port:
-        listener = TcpListener(port, self._core.answer, self._host.clock)
-        await listener.start(tcp)
-        return _Port(UdpListener(udp, port, self._core.answer), listener)
+    async def _open(self, at: Listener, sockets: Sockets, instance: Instance) -> _Port:
+        udp, tcp = sockets
+        listener = TcpListener(at, self._core.answer, self._host.clock, lambda: self._serving.timeouts(at))
+        await listener.start(tcp, instance.tls(at))
+        return _Port(UdpListener(udp, at, self._core.answer) if udp is not None else None, listener)
 
-    async def _give_up(self, where: tuple[str, int], sockets: Sockets) -> None:
+    async def _give_up(self, where: Where, sockets: Sockets) -> None:
         if where in self._ports:
             await self._close(where)
         for one in sockets:
-            one.close()
+            if one is not None:
+                one.close()
 
-    async def _close(self, where: tuple[str, int]) -> None:
+    async def _close(self, where: Where) -> None:
         port = self._ports.pop(where)
         await port.tcp.drain()
-        await port.udp.drain()
+        if port.udp is not None:
+            await port.udp.drain()
 
     # reloading
 

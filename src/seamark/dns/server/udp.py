@@ -12,13 +12,15 @@ import struct
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from seamark.dns.listener import Listener
+
 MAX_PACKET = 65535
 BATCH = 32
 ANCILLARY = socket.CMSG_SPACE(64)
 IP_PKTINFO = 8  # include/uapi/linux/in.h; Python names it from 3.12 on
 BUFFER = 4 * 1024 * 1024
 
-Answering = Callable[[int, bytes, tuple[str, int], str], Coroutine[Any, Any, bytes | None]]
+Answering = Callable[[Listener, bytes, tuple[str, int], str], Coroutine[Any, Any, bytes | None]]
 Control = list[tuple[int, int, bytes]]
 
 
@@ -65,9 +67,9 @@ def _bind(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
 class UdpListener:
     """Answers on one socket until closed; ``drain`` waits for the answers under way."""
 
-    def __init__(self, found: socket.socket, port: int, answer: Answering) -> None:
+    def __init__(self, found: socket.socket, at: Listener, answer: Answering) -> None:
         self._socket = found
-        self._port = port
+        self._at = at
         self._answer = answer
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -93,7 +95,7 @@ class UdpListener:
             task.add_done_callback(self._tasks.discard)
 
     async def _respond(self, packet: bytes, control: Control, client: tuple[Any, ...]) -> None:
-        found = await self._answer(self._port, packet, (client[0], client[1]), "udp")
+        found = await self._answer(self._at, packet, (client[0], client[1]), "udp")
         if found is not None:
             try:
                 self._socket.sendmsg([found], _from(control), 0, client)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import dns.flags
@@ -18,6 +20,7 @@ from seamark.dns.plugins.forward.upstream import Upstream, UpstreamError
 from seamark.dns.reply import failed, reply_to
 
 QUERY_TIMEOUT = 5.0
+UPSTREAM = "forward/upstream"
 
 
 class Forward:
@@ -59,6 +62,10 @@ class Forward:
         finally:
             self._running -= 1
 
+    def metadata(self, query: Query) -> dict[str, Callable[[], str]]:
+        """Known once there is a reply."""
+        return {UPSTREAM: str}
+
     def _is_excepted(self, name: str) -> bool:
         return name != self._config.zone and match_zone(self._config.excepted, name) is not None
 
@@ -85,6 +92,8 @@ class Forward:
             if reply.rcode() in config.failover and failovers + 1 < len(order):
                 failovers += 1
                 continue
+            if UPSTREAM in query.metadata:
+                query.metadata[UPSTREAM] = partial(str, upstream.address)
             return await self._finish(query, reply, following)
         return failed(self.name, error)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 
 import dns.name
 import dns.rdata
@@ -30,7 +29,7 @@ class Hosts:
     def __init__(self, config: Config, site: Site) -> None:
         self._config = config
         self._host = site.host
-        self._path = Path(config.path)
+        self._path = site.root / config.path
         self._inline = parse_entries(config.inline, reverse=config.reverse)
         self._file = Entries()
         self._stamp: tuple[int, int] | None = None

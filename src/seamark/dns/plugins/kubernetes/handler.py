@@ -7,6 +7,7 @@ complete list a name that is not found is SERVFAIL, never NXDOMAIN: nobody may t
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import dns.name
@@ -21,6 +22,7 @@ from seamark.dns.corefile.keys import match_zone
 from seamark.dns.host import Site
 from seamark.dns.plugin import Answer, Next, Query, text_of
 from seamark.dns.plugins.kubernetes.config import Config
+from seamark.dns.plugins.kubernetes.meaning import describe
 from seamark.dns.plugins.kubernetes.records import additional_of, name_servers, rdata_of, rrset_at, soa, version
 from seamark.dns.plugins.kubernetes.servers import find_servers
 from seamark.dns.plugins.kubernetes.watching import Watching, open_client
@@ -85,7 +87,7 @@ class Kubernetes:
         """Waits for the first complete lists, up to ``startup_timeout``."""
         for warning in self._config.warnings:
             self._host.log(f"[WARNING] plugin/kubernetes: {warning}")
-        self._own = self._host.addresses()
+        self._own = () if self._site.bind else self._host.addresses()
         self._watching.start()
         waiting = asyncio.ensure_future(self._watching.wait_synced())
         alarm = asyncio.ensure_future(self._host.clock.sleep(self._config.startup_timeout))
@@ -113,6 +115,10 @@ class Kubernetes:
 
     def _table(self, zone: dns.name.Name) -> DnsTable:
         return self.imports if self.imports is not None and zone in self._import_zones else self.table
+
+    def metadata(self, query: Query) -> dict[str, Callable[[], str]]:
+        """What a name means, for the plugin metadata."""
+        return describe(query, self._config, self.table)
 
     # answers
 

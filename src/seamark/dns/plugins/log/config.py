@@ -37,7 +37,7 @@ def parse(block: Block) -> Config:
         token = args.pop()
         text = token.text.replace("{common}", COMMON).replace("{combined}", COMBINED)
         for found in PLACEHOLDER.finditer(text):
-            if found[1] not in FIELDS:
+            if found[1] not in FIELDS and not found[1].startswith("/"):
                 raise token.error(f"'{{{found[1]}}}' is not a field of a log line")
     names = []
     for token in args:

@@ -27,7 +27,9 @@ class Log:
         answer = await following(query)
         if any(query.name.is_subdomain(name) for name in self._config.names) and self._wanted(answer):
             fields = _fields(query, answer, self._host.clock.monotonic() - query.received)
-            self._host.log("[INFO] " + PLACEHOLDER.sub(lambda found: fields[found[1]](), self._config.format))
+            known = {f"/{label}": value for label, value in query.metadata.items()}
+            told = PLACEHOLDER.sub(lambda found: {**fields, **known}.get(found[1], _unknown)(), self._config.format)
+            self._host.log(f"[INFO] {told}")
         return answer
 
     def _wanted(self, answer: Answer) -> bool:
@@ -66,6 +68,11 @@ def _fields(query: Query, answer: Answer, seconds: float) -> dict[str, Callable[
         ">id": lambda: str(asked.id),
         ">opcode": lambda: str(int(asked.opcode())),
     }
+
+
+def _unknown() -> str:
+    """A label that no plugin knows here, or the plugin metadata is not used."""
+    return "-"
 
 
 def _flags(answer: Answer) -> str:

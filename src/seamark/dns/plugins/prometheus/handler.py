@@ -69,8 +69,10 @@ class Prometheus:
 
     async def start(self) -> None:
         for name, _ in self._site.plugins:
-            for key in self._site.keys:
-                self._metrics.plugin_enabled.labels(f"dns://:{key.port}", key.zone, VIEW, name).set(1)
+            for at in self._site.listeners:
+                for key in self._site.keys:
+                    if (key.port, key.transport) == (at.port, at.transport):
+                        self._metrics.plugin_enabled.labels(at.label, key.zone, VIEW, name).set(1)
 
     async def serve(self, query: Query, following: Next) -> Answer:
         answer = await following(query)

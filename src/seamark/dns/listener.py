@@ -1,0 +1,19 @@
+"""Where queries come in: transport, address and port. A server block listens on one or more; blocks may share one."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Listener(NamedTuple):
+    """``host`` empty = every address of the machine (no plugin bind)."""
+
+    port: int
+    host: str = ""
+    transport: str = "dns"
+
+    @property
+    def label(self) -> str:
+        """As metrics and logs call it: ``dns://:53``, ``dns://[::1]:53``."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.transport}://{host}:{self.port}"

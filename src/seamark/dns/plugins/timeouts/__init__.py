@@ -1,0 +1,1 @@
+"""Plugin timeouts: README.md says what it does, config.py reads it, handler.py does it."""

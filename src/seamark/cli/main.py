@@ -73,11 +73,16 @@ def up(
       seamark up --nodes 3 --detach
       seamark up --data-dir /tmp/second --cluster-domain example.internal
     """
-    from seamark.cli.up import UpOptions, run_up
-
     if isolated and host:
         raise UserError("up: --isolated and --host exclude each other")
     data = _data(data_dir)
+    if detach:
+        from seamark.cli.background import start_in_background
+
+        start_in_background(data)
+        return
+    from seamark.cli.up import UpOptions, run_up
+
     given = Given(
         nodes=nodes,
         host=host if host or isolated else None,
@@ -87,7 +92,7 @@ def up(
         cluster_domain=cluster_domain,
         cluster_dns=cluster_dns,
     )
-    run_up(UpOptions(data, (kubeconfig or data.kubeconfig).absolute(), given), detach=detach)
+    run_up(UpOptions(data, (kubeconfig or data.kubeconfig).absolute(), given))
 
 
 @app.command()

@@ -1,11 +1,10 @@
-"""``seamark up``: brings a cluster up in the foreground, or starts itself again in the background and reports."""
+"""``seamark up``: brings a cluster up, in the foreground or as the child of ``--detach`` (background.py)."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TextIO
 
 import uvloop
 
+from seamark.cli.background import ERROR, READY, READY_FD
 from seamark.cli.cluster import Cluster, first_of
 from seamark.cli.datadir import DataDir
 from seamark.cli.errors import UserError, medium_error
@@ -20,11 +20,6 @@ from seamark.cli.preflight import bind_api_socket, check_machine, extend_path, f
 from seamark.cli.settings import Given, Settings, merge_settings
 from seamark.cli.stages import Stages
 from seamark.store.base import StoreError
-
-READY_FD = "SEAMARK_READY_FD"
-"""Environment variable: the descriptor on which a detached child reports its stages and READY."""
-
-READY, ERROR = "READY", "ERROR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +29,7 @@ class UpOptions:
     given: Given
 
 
-def run_up(options: UpOptions, *, detach: bool) -> None:
-    if detach:
-        _start_in_background(options.data)
-        return
+def run_up(options: UpOptions) -> None:
     report = os.environ.pop(READY_FD, "")
     out = os.fdopen(int(report), "w") if report else sys.stdout
     try:
@@ -104,31 +96,3 @@ def _say_ready(stages: Stages, kubeconfig: Path, settings: Settings, cluster: Cl
     stages.line()
     stages.line(f"  export KUBECONFIG={kubeconfig}")
     stages.line("  kubectl get nodes")
-
-
-def _start_in_background(data: DataDir) -> None:
-    """Starts the same command without --detach in a session of its own and passes its report on.
-
-    UserError with the child's own words when it ends before it is ready.
-    """
-    read_fd, write_fd = os.pipe()
-    data.make()
-    with data.log.open("ab") as log:
-        subprocess.Popen(  # outlives us on purpose
-            [sys.executable, "-m", "seamark", *(a for a in sys.argv[1:] if a != "--detach")],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=(write_fd,),
-            start_new_session=True,
-            env={**os.environ, READY_FD: str(write_fd)},
-        )
-    os.close(write_fd)
-    with os.fdopen(read_fd) as report:
-        for line in report:
-            if line.strip() == READY:
-                return
-            if line.startswith(ERROR):
-                raise UserError(line.removeprefix(ERROR).strip())
-            print(line, end="", flush=True)
-    raise UserError(f"up: ended before it was ready; {data.log} says why")

@@ -60,15 +60,15 @@ class TestApiServerAlone:
         found = subprocess.run([*curl, f"{path}/kept"], capture_output=True, text=True, check=True)
         assert json.loads(found.stdout) == json.loads(made.stdout)
 
-    def test_anonymous_is_401(self, seamark, data_dir: Path) -> None:
+    def test_a_wrong_token_is_401_and_anonymous_may_nothing(self, seamark, data_dir: Path) -> None:
         port = free_port()
         assert seamark("up", "--nodes", "0", "--port", str(port), "--detach").returncode == 0
-        for header in ([], ["-H", "Authorization: Bearer wrong"]):
+        for header, code in ((["-H", "Authorization: Bearer wrong"], 401), ([], 403)):
             argv = ["curl", "-sS", "--cacert", str(data_dir / "pki/ca.crt"), *header]
             found = subprocess.run(
                 [*argv, f"https://127.0.0.1:{port}/api/v1/nodes"], capture_output=True, text=True, check=True
             )
-            assert json.loads(found.stdout)["code"] == 401
+            assert json.loads(found.stdout)["code"] == code, found.stdout
 
     def test_ctrl_c_ends_it_in_good_order(self, seamark, data_dir: Path) -> None:
         argv = [sys.executable, "-m", "seamark", "up", "--data-dir", str(data_dir), "--nodes", "0"]

@@ -49,7 +49,7 @@ BESIDE_CONFIG = frozenset({"config", "hostname_override", "v", "cleanup", "versi
 
 def main(argv: list[str]) -> int:
     """Runs until told to end, and leaves the rules; the exit status."""
-    options = _parser().parse_args(argv)
+    options = build_parser().parse_args(argv)
     if options.version:
         print(f"Seamark-{seamark.__version__}")
         return 0
@@ -232,7 +232,7 @@ def _adjust_oom_score(score: int | None) -> None:
             log.warning("oomScoreAdj: %s: not set: %s", score, error)
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(prog="seamark proxy", description=HELP, allow_abbrev=False)
     add = found.add_argument
     add("--config", metavar="FILE", help="KubeProxyConfiguration; no other flag but the node's name and -v beside it")

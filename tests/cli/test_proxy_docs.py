@@ -1,0 +1,60 @@
+"""docs/replace-kube-proxy.md says what works: its configuration is read, its commands parse, its table is true."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from seamark.cli.proxy import build_parser, read_settings
+from seamark.proxy.config import compile_settings
+from seamark.proxy.configdocument import API_VERSION, ConfigError, parse_configuration
+
+TEXT = Path(__file__).parents[2].joinpath("docs/replace-kube-proxy.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, re.DOTALL)
+(CONFIG,) = (body for kind, body in BLOCKS if kind == "yaml")
+COMMANDS = [
+    line.removeprefix("seamark proxy ")
+    for kind, body in BLOCKS
+    if kind == "bash"
+    for line in body.splitlines()
+    if line.startswith("seamark proxy ")
+]
+HEAD = f"apiVersion: {API_VERSION}\nkind: KubeProxyConfiguration\n"
+
+
+def test_the_configuration_is_honoured_whole() -> None:
+    found = compile_settings(parse_configuration(CONFIG))
+    assert found.warnings == ()
+    assert found.options.backend.mode == "nftables"
+    assert found.node.pod_cidrs == ("10.244.0.0/16",)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands(command: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.conf"
+    file.write_text(CONFIG)
+    words = shlex.split(command.replace("/var/lib/kube-proxy/config.conf", str(file)))
+    options = build_parser().parse_args(words)
+    if not options.cleanup:
+        assert read_settings(options).document.client_connection.kubeconfig == "/var/lib/kube-proxy/kubeconfig.conf"
+
+
+def test_there_are_commands() -> None:
+    assert len(COMMANDS) == 4
+
+
+@pytest.mark.parametrize(
+    "refused", ["mode: ipvs", "mode: iptables\niptables: {localhostNodePorts: true}", "logging: {format: json}"]
+)
+def test_what_the_table_says_is_refused(refused: str) -> None:
+    with pytest.raises(ConfigError):
+        compile_settings(parse_configuration(HEAD + refused))
+
+
+def test_what_the_table_says_of_periods_and_sysctls() -> None:
+    found = compile_settings(parse_configuration(HEAD + "conntrack: {min: 100000}"))
+    assert found.options.min_sync_period == 0
+    assert "nf_conntrack_max" in found.warnings[0]

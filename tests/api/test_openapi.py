@@ -17,7 +17,13 @@ import pytest
 
 from seamark.api.config import ApiConfig
 from seamark.api.discovery import Discovery
-from seamark.api.openapi import render_openapi_v2, render_openapi_v3, render_openapi_v3_index
+from seamark.api.documents import V2_PROTOBUF
+from seamark.api.openapi import (
+    render_openapi_v2,
+    render_openapi_v2_protobuf,
+    render_openapi_v3,
+    render_openapi_v3_index,
+)
 from seamark.machinery.status import StatusError
 from seamark.machinery.wire import Request
 from seamark.resources.registry import Registry
@@ -165,6 +171,8 @@ class _Server(ThreadingHTTPServer):
                 return 200, "application/json", render_openapi_v3_index(self.registry)
             group, version = ("", parts[3]) if parts[2] == "api" else (parts[3], parts[4])
             return 200, "application/json", render_openapi_v3(self.registry, group, version)
+        if parts == ["openapi", "v2"] and "protobuf" in accept:
+            return 200, V2_PROTOBUF, render_openapi_v2_protobuf(self.registry)
         if parts == ["openapi", "v2"]:
             return 200, "application/json", render_openapi_v2(self.registry)
         status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}
@@ -207,12 +215,12 @@ def server(registry: Registry) -> Iterator[str]:
 
 @pytest.fixture(params=KUBECTLS, ids=lambda path: path.parent.name)
 def kubectl(request: pytest.FixtureRequest, server: str, tmp_path: Path) -> Any:
-    def run(*arguments: str, text: str = "") -> str:
+    def run(*arguments: str, text: str = "", fails: bool = False) -> str:
         command = [str(request.param), "--server", server, "--cache-dir", str(tmp_path / "cache"), *arguments]
         environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUBECONFIG": os.devnull}
         result = subprocess.run(command, input=text, capture_output=True, text=True, env=environment, timeout=50)
-        assert result.returncode == 0, result.stderr
-        return result.stdout
+        assert (result.returncode != 0) == fails, result.stderr
+        return result.stderr if fails else result.stdout
 
     return run
 
@@ -248,3 +256,17 @@ def test_kubectl_finds_that_the_server_validates(kubectl: Any, manifest: str) ->
     """With a document that it cannot use, apply stops at *failed to download openapi* or asks without Strict."""
     shown = kubectl("apply", "-f", "-", text=f"{manifest}\nmetadata: {{name: web}}\n")
     assert shown.strip().endswith("/web created")
+
+
+@pytest.mark.kubectl
+def test_kubectl_explains_by_the_protobuf_of_v2(kubectl: Any) -> None:
+    shown = kubectl("explain", "pod.spec.containers.image", "--output", "plaintext-openapiv2")
+    assert "FIELD:    image <string>" in shown and "Container image name" in shown
+
+
+@pytest.mark.kubectl
+def test_kubectl_names_the_kind_that_is_not_served(kubectl: Any) -> None:
+    """It looks for it in v2, and stops at *failed to download openapi* when it cannot read that."""
+    thing = "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: web}\n"
+    shown = kubectl("apply", "-f", "-", text=thing, fails=True)
+    assert 'no matches for kind "Thing" in version "example.com/v1"' in shown

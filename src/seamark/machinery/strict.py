@@ -254,6 +254,13 @@ def _raw(value: Any, place: _Place) -> Any:
     return copy_json(value)
 
 
+def _fields(value: Any, place: _Place) -> Any:
+    """A set of fields is never changed in place, and is large: it is not copied."""
+    if is_deeper(value, MAX_DEPTH):
+        raise place.refused(f"nested deeper than {MAX_DEPTH} levels")
+    return value
+
+
 def _items(value: Any, place: _Place) -> list[str]:
     """A named list of strings (authentication's ExtraValue, meta's Verbs)."""
     if value is None:
@@ -276,6 +283,6 @@ _SPECIAL: dict[str, Callable[[Any, _Place], Any]] = {
     "quantity": _quantity,
     "intOrString": _int_or_string,
     "raw": _raw,
-    "fieldsV1": _raw,
+    "fieldsV1": _fields,
     "items": _items,
 }

@@ -214,13 +214,17 @@ class TestExec:
         async with asyncio.timeout(5):
             await node.cancelled.wait()
 
-    async def test_pings_are_answered_and_text_is_refused(self, ex: Exec) -> None:
+    async def test_pings_are_answered(self, ex: Exec) -> None:
         await ex.open("command=sleep&stdout=true", protocols=[V5])
         await ex.connection.send(ex.ws.send(Ping(b"x")))
         assert isinstance(await ex.next(), Pong)
-        await ex.connection.send(ex.ws.send(TextMessage("hi")))
-        closed = await ex.next()
-        assert isinstance(closed, CloseConnection) and closed.code == 1003
+
+    async def test_text_is_its_bytes(self, ex: Exec) -> None:
+        """Python's client types so."""
+        await ex.open("command=cat&stdin=true&stdout=true", protocols=[V5])
+        await ex.connection.send(ex.ws.send(TextMessage("\0hällo")))
+        await ex.send(255, b"\x00")
+        assert (await ex.rest())[1] == "hällo".encode()
 
     @pytest.mark.parametrize(
         ("pod", "query", "protocols", "status", "text"),

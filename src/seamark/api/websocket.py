@@ -1,7 +1,8 @@
 """WebSocket (RFC 6455) on a connection whose HTTP part is over: whole binary messages in and out.
 
-Framing is wsproto's; the handshake is a header and a hash. Extensions are refused. Text messages are spoken only by the
-base64 subprotocols: the channel as a digit, the data behind it in base64; they are turned into binary ones and back.
+Framing is wsproto's; the handshake is a header and a hash. Extensions are refused. A text message is taken for its
+bytes, as Kubernetes does (Python's client types so). The base64 subprotocols speak text alone: the channel as a digit,
+the data behind it in base64; that is turned into binary messages and back.
 """
 
 from __future__ import annotations
@@ -111,10 +112,8 @@ class WebSocket:
                     if self._connection.state is not ConnectionState.CLOSED:
                         self._transport.write(self._connection.send(event.response()))
                     self.lost()
-                elif isinstance(event, TextMessage) and self._in_base64:
-                    self._take(event.data.encode(), whole=event.message_finished)
                 elif isinstance(event, TextMessage):
-                    self._fail(1003, "binary messages only")
+                    self._take(event.data.encode(), whole=event.message_finished)
         except (RemoteProtocolError, LocalProtocolError) as error:
             self._fail(1002, str(error))
         if self._messages.qsize() >= _QUEUE:

@@ -104,8 +104,14 @@ class TunnelledBytes:
 
 
 async def join(one: ByteStream, other: ByteStream) -> None:
-    """Copies both ways; each end travels on alone, and when both have ended it is over."""
-    await asyncio.gather(_pour(one, other), _pour(other, one))
+    """Copies both ways; each end travels on alone, and when both have ended it is over. Raises OSError."""
+    pumps = asyncio.create_task(_pour(one, other)), asyncio.create_task(_pour(other, one))
+    try:
+        await asyncio.gather(*pumps)
+    finally:
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
 
 
 async def _pour(source: ByteStream, target: ByteStream) -> None:

@@ -81,8 +81,8 @@ async def _forward(session: SpdySession, data: SpdyStream, error: SpdyStream, po
     try:
         try:
             upstream = await dial(port)
-        except StatusError as refused:
-            await error.write(refused.message.removeprefix(_PREFIX).encode())
+        except Exception as refused:  # whatever it is, it is this connection's alone
+            await error.write(_describe(refused).encode())
             await data.end()
             return
         try:
@@ -135,8 +135,8 @@ class ChannelForward:
             await self._socket.send(channel + port.to_bytes(2, "little"))
         try:
             upstream = await self._dial(port)
-        except StatusError as refused:
-            await self._socket.send(error + refused.message.removeprefix(_PREFIX).encode())
+        except Exception as refused:  # whatever it is, it is this connection's alone
+            await self._socket.send(error + _describe(refused).encode())
             return
         typed = asyncio.create_task(self._pour(index, upstream))
         try:
@@ -153,6 +153,13 @@ class ChannelForward:
     async def _pour(self, index: int, upstream: ByteStream) -> None:
         while True:
             await upstream.write(await self._inputs[index].get())
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, StatusError):
+        return error.message.removeprefix(_PREFIX)
+    _log.error("port-forward failed", exc_info=error)
+    return str(error)
 
 
 def parse_port(text: str) -> int | None:

@@ -36,6 +36,11 @@ class Monitor:
         self._begun = clock.time()
         self._changes = Round()
         self._started = False
+        self._queued = 0.0
+        for family in self._families:
+            self.metrics.last_queued.labels(family).set_function(lambda: self._queued)
+        self.metrics.services_pending.set_function(lambda: len(self._changes.services))
+        self.metrics.endpoints_pending.set_function(lambda: len(self._changes.slices))
         self._no_local: dict[tuple[Family, str], set[PortKey]] = {
             (family, policy): set() for family in families for policy in ("internal", "external")
         }
@@ -78,7 +83,6 @@ class Monitor:
                 metrics.programming.labels(family).observe(max(0.0, now - at))
         self._started = True
         self._count_local(ports)
-        self._show_pending()
         self.health.updated()
         if self._changes.services or self._changes.slices:
             self.health.queued()
@@ -94,18 +98,11 @@ class Monitor:
         for family in self._families:
             self.metrics.failures.labels(family).inc()
         self.health.queued()
-        self._show_pending()
 
     def _queue(self) -> None:
+        """For each event: a load brings tens of thousands, so metrics read what is noted here when they are asked."""
+        self._queued = self._clock.time()
         self.health.queued()
-        self._show_pending()
-        now = self._clock.time()
-        for family in self._families:
-            self.metrics.last_queued.labels(family).set(now)
-
-    def _show_pending(self) -> None:
-        self.metrics.services_pending.set(len(self._changes.services))
-        self.metrics.endpoints_pending.set(len(self._changes.slices))
 
     def _count_local(self, ports: Mapping[Family, Mapping[PortKey, PortRules | None]]) -> None:
         for family, changes in ports.items():

@@ -14,7 +14,7 @@ file auto secondary etcd loop forward grpc erratic whoami on sign view nomad
 """
 _HERE = """
 acl any bind bufsize cache cancel chaos debug errors forward header health hosts kubernetes loadbalance local log loop
-metadata minimal nsid prometheus ready reload root timeouts tls whoami
+metadata minimal nsid prometheus ready reload rewrite root template timeouts tls whoami
 """
 _CLOUD = "records of that cloud are read by its own name servers; forward to them"
 

@@ -6,6 +6,7 @@ A reply repeats id, opcode, question, RD and CD of its query. OPT is not a plugi
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 
 import dns.edns
@@ -37,6 +38,23 @@ def reply_to(
     found.set_rcode(rcode)
     found.question = list(query.question)
     return found
+
+
+def requery(
+    query: Query,
+    name: dns.name.Name,
+    *,
+    rdtype: dns.rdatatype.RdataType | None = None,
+    rdclass: dns.rdataclass.RdataClass | None = None,
+) -> Query:
+    """The same client's query for something else. The query given is not changed."""
+    asked = query.message.question[0]
+    message = dns.message.QueryMessage(id=query.message.id)
+    message.flags, message.opt = query.message.flags, query.message.opt
+    message.authority = list(query.message.authority)
+    kind = query.rdtype if rdtype is None else rdtype
+    message.question = [dns.rrset.RRset(name, asked.rdclass if rdclass is None else rdclass, kind)]
+    return replace(query, message=message, name=name, rdtype=kind)
 
 
 def answered(

@@ -1,0 +1,103 @@
+"""``template CLASS TYPE [ZONE...] { match; answer; additional; authority; rcode; ederror; fallthrough; upstream }``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import dns.exception
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+
+from seamark.dns.corefile.block import Block, Line, integer
+from seamark.dns.corefile.keys import parse_zones
+from seamark.dns.plugins.template.text import Template, TemplateError, parse_template
+
+MANY = True
+MAX_PATTERN = 10000
+SECTIONS = ("answer", "additional", "authority")
+NO_EXPRESSIONS = "expressions are not supported; use match"
+ANY_NAME = re.compile("")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    rdclass: int
+    rdtype: int
+    zones: tuple[str, ...]
+    patterns: tuple[re.Pattern[str], ...] = (ANY_NAME,)
+    answer: tuple[Template, ...] = ()
+    additional: tuple[Template, ...] = ()
+    authority: tuple[Template, ...] = ()
+    rcode: dns.rcode.Rcode = dns.rcode.NOERROR
+    ederror: tuple[int, str] | None = None
+    fallthrough: tuple[str, ...] | None = None
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.patterns: list[re.Pattern[str]] = []
+        self.sections: dict[str, list[Template]] = {name: [] for name in SECTIONS}
+        self.rcode = dns.rcode.NOERROR
+        self.ederror: tuple[int, str] | None = None
+        self.fallthrough: tuple[str, ...] | None = None
+
+    def read_match(self, line: Line) -> None:
+        for word in line.some("regular expressions"):
+            if len(word.text) > MAX_PATTERN:
+                raise word.error(f"a pattern may have {MAX_PATTERN} characters at most, not {len(word.text)}")
+            try:
+                self.patterns.append(re.compile(word.text))
+            except re.error as error:
+                raise word.error(f"'{word.text}' is not a regular expression: {error}") from None
+
+    def read_section(self, line: Line) -> None:
+        for word in line.some("a record in quotes"):
+            try:
+                self.sections[line.name.text].append(parse_template(word.text))
+            except TemplateError as error:
+                raise word.error(f"'{word.text}': {error}") from None
+
+    def read_rcode(self, line: Line) -> None:
+        word = line.one("an rcode")
+        try:
+            self.rcode = dns.rcode.from_text(word.text)
+        except dns.exception.DNSException:
+            raise word.error(f"'{word.text}' is not an rcode such as NXDOMAIN") from None
+
+    def read_ederror(self, line: Line) -> None:
+        words = line.between(1, 2, "a code and a reason")
+        reason = words[1].text if len(words) > 1 else ""
+        self.ederror = (integer(words[0], least=0, most=65535), reason)
+
+    def read_fallthrough(self, line: Line) -> None:
+        self.fallthrough = parse_zones(line.args, (".",))
+
+
+def parse(block: Block) -> Config:
+    if len(block.args) < 2:
+        raise (block.args[-1] if block.args else block.name).error("'template' takes a class and a type, then zones")
+    rdclass, rdtype, *zones = block.args
+    try:
+        found = int(dns.rdataclass.from_text(rdclass.text))
+    except dns.exception.DNSException:
+        raise rdclass.error(f"'{rdclass.text}' is not a class such as IN or ANY") from None
+    try:
+        kind = int(dns.rdatatype.from_text(rdtype.text))
+    except dns.exception.DNSException:
+        raise rdtype.error(f"'{rdtype.text}' is not a type such as A or ANY") from None
+    reader = _Reader()
+    readers = {**dict.fromkeys(SECTIONS, reader.read_section), "match": reader.read_match, "rcode": reader.read_rcode}
+    readers |= {"ederror": reader.read_ederror, "fallthrough": reader.read_fallthrough, "upstream": lambda line: None}
+    block.read(readers, {"expr": NO_EXPRESSIONS, "var": NO_EXPRESSIONS})
+    return Config(
+        found,
+        kind,
+        parse_zones(tuple(zones), block.zones),
+        patterns=tuple(reader.patterns) or (ANY_NAME,),
+        rcode=reader.rcode,
+        ederror=reader.ederror,
+        fallthrough=reader.fallthrough,
+        **{name: tuple(found) for name, found in reader.sections.items()},
+    )

@@ -1,0 +1,146 @@
+"""Plugins rewrite and template: questions changed on their way, answers made of questions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dns.edns
+import dns.message
+import dns.rcode
+import pytest
+
+from seamark.testing.dnscase import DnsCase, render_records
+
+ZONE = """
+    hosts /nonexistent {
+        10.0.0.1 web.inner.test
+        10.0.0.2 pre-web.inner.test
+        10.0.0.3 a.one.inner.test
+    }
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "case"),
+    [
+        ("name a.test web.inner.test", DnsCase("A.test.", answer="A.test. 3600 IN A 10.0.0.1")),
+        (
+            "name suffix .outer.test .inner.test",
+            DnsCase("web.outer.test.", answer="web.outer.test. 3600 IN A 10.0.0.1"),
+        ),
+        ("name prefix x- pre-", DnsCase("x-web.inner.test.", answer="x-web.inner.test. 3600 IN A 10.0.0.2")),
+        ("name substring out inn", DnsCase("web.outer.test.", answer="web.inner.test. 3600 IN A 10.0.0.1")),
+        (
+            "name regex ^(.*)-(.*)[.]test[.]$ {1}.{2}.inner.test answer auto",
+            DnsCase("a-one.test.", answer="a-one.test. 3600 IN A 10.0.0.3"),
+        ),
+        (
+            'name regex ^(.*)-(.*)[.]test[.]$ {1}.{2}.inner.test answer name "(.*)[.]inner[.]test[.]" {1}.back.test',
+            DnsCase("a-one.test.", answer="a.one.back.test. 3600 IN A 10.0.0.3"),
+        ),
+        (
+            "{\nname regex ^b[.]test[.]$ web.inner.test\nanswer auto\n}",
+            DnsCase("b.test.", answer="b.test. 3600 IN A 10.0.0.1"),
+        ),
+        ("type AAAA A", DnsCase("web.inner.test.", "AAAA", answer="web.inner.test. 3600 IN A 10.0.0.1")),
+        ("ttl web.inner.test 30", DnsCase("web.inner.test.", answer="web.inner.test. 30 IN A 10.0.0.1")),
+        ("ttl suffix inner.test 7200-", DnsCase("web.inner.test.", answer="web.inner.test. 7200 IN A 10.0.0.1")),
+        ("rcode suffix test SERVFAIL NXDOMAIN", DnsCase("no.test.", rcode="NXDOMAIN", aa=False)),
+        (
+            "continue name a.test b.test\nrewrite name b.test web.inner.test",
+            DnsCase("a.test.", answer="a.test. 3600 IN A 10.0.0.1"),
+        ),
+        ("stop name a.test b.test\nrewrite name b.test web.inner.test", DnsCase("a.test.", rcode="SERVFAIL", aa=False)),
+        ("name other.test web.inner.test", DnsCase("a.test.", rcode="SERVFAIL", aa=False)),
+    ],
+)
+async def test_rules(rule: str, case: DnsCase, serve: Any) -> None:
+    server = await serve(". {\nrewrite " + rule + "\n" + ZONE + "}\n")
+    found = await server.ask(case.query())
+    assert case.differences(found) == []
+    assert found.question[0].name.to_text() == case.qname
+
+
+async def test_names_inside_records_are_restored_too(serve: Any) -> None:
+    template = 'template IN SRV inner.test {\nanswer "{{ .Name }} 60 IN SRV 0 0 80 host.inner.test."\n}\n'
+    question = dns.message.make_query("s.outer.test.", "SRV")
+    for options, target in (("", "host.inner.test."), (" answer auto", "host.outer.test.")):
+        server = await serve(". {\nrewrite name suffix .outer.test. .inner.test." + options + "\n" + template + "}\n")
+        found = await server.ask(question)
+        assert render_records(found.answer) == {f"s.outer.test. 60 IN SRV 0 0 80 {target}"}
+
+
+async def test_options_go_along(serve: Any) -> None:
+    rules = "rewrite continue edns0 local set 0xffee {client_ip}\nrewrite edns0 local append 0xffef 0x6162\n"
+    server = await serve(". {\n" + rules + ZONE + "}\n")
+    seen = []
+
+    async def spy(query: Any, following: Any) -> Any:
+        seen.extend((int(o.otype), o.to_wire()) for o in query.message.options)
+        return await serving(query, following)
+
+    handler = server.plugin("hosts")
+    serving, handler.serve = handler.serve, spy
+    found = await server.ask(dns.message.make_query("web.inner.test.", "A"))
+    assert seen == [(0xFFEE, b"192.0.2.7"), (0xFFEF, b"ab")]
+    assert found.edns == -1
+
+
+TEMPLATE = r"""
+template IN A ip.test {
+    match ^(?P<a>[0-9]+)-([0-9]+)[.]ip[.]test[.]$
+    answer "{{ .Name }} 60 IN A 10.0.{{ .Group.a }}.{{ index .Match 2 }}"
+    additional "x.test. 5 IN TXT {{ .Remote }}/{{ .Type }}"
+    fallthrough a.ip.test
+}
+template ANY ANY deny.test {
+    rcode NXDOMAIN
+    authority "deny.test. 60 IN SOA ns.deny.test. root.deny.test. 1 2 3 4 {{ parseInt `3c` 16 8 }}"
+    ederror 21 "not here"
+}
+template IN CNAME alias.test {
+    answer "{{ .Name }} 30 IN CNAME 1-2.ip.test."
+}
+template IN A alias.test {
+    answer "{{ .Name }} 30 IN CNAME 1-2.ip.test."
+}
+""".replace("{{ parseInt `3c` 16 8 }}", "60")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        DnsCase("3-4.Ip.test.", answer="3-4.ip.test. 60 IN A 10.0.3.4", additional='x.test. 5 IN TXT "192.0.2.7/A"'),
+        DnsCase("x.ip.test.", rcode="SERVFAIL", aa=False),
+        DnsCase("3-4.ip.test.", "AAAA", rcode="SERVFAIL", aa=False),
+        DnsCase(
+            "x.deny.test.",
+            "MX",
+            rcode="NXDOMAIN",
+            authority="deny.test. 60 IN SOA ns.deny.test. root.deny.test. 1 2 3 4 60",
+        ),
+        DnsCase(
+            "b.alias.test.",
+            answer="b.alias.test. 30 IN CNAME 1-2.ip.test.\n1-2.ip.test. 60 IN A 10.0.1.2",
+        ),
+    ],
+    ids=str,
+)
+async def test_templates(case: DnsCase, serve: Any) -> None:
+    server = await serve(". {\n" + TEMPLATE + "}\n")
+    assert case.differences(await server.ask(case.query())) == []
+
+
+async def test_templates_count_and_tell_errors(serve: Any, host: Any) -> None:
+    server = await serve(
+        ". {\nerrors\n" + TEMPLATE + 'template IN TXT bad.test {\nanswer "{{ .Name }} nonsense"\n}\n}\n'
+    )
+    found = await server.ask(dns.message.make_query("x.deny.test.", "A"))
+    assert found.options[0].code == dns.edns.EDECode.NOT_SUPPORTED and found.options[0].text == "not here"
+    assert (await server.ask(dns.message.make_query("bad.test.", "TXT"))).rcode() == dns.rcode.SERVFAIL
+    text = host.metrics.text().decode()
+    assert (
+        'coredns_template_matches_total{class="IN",server="dns://:53",type="A",view="",zone="deny.test."} 1.0' in text
+    )
+    assert "coredns_template_rr_failures_total{" in text
+    assert "is not a record" in server.log[-1]

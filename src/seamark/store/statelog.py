@@ -29,7 +29,7 @@ from seamark.store.base import (
 
 FIRST_REVISION = 1
 HISTORY = 8192  # records kept for watches and paged lists; about as many objects as bytes × 1 000
-HISTORY_BYTES = 64 << 20  # of their values: a large object that changes often must not fill the memory
+HISTORY_BYTES = 32 << 20  # of their values: a large object that changes often must not fill the memory
 WATCH_BUFFER = 20_000  # unread events after which a watcher is told that it lags too far behind
 WATCH_BYTES = 64 << 20
 _TRIM_STEP = 256

@@ -325,6 +325,12 @@ class TestManagedFields:
             ("before-first-apply", "Update", ""): {"f:data": {".": {}, "f:k": {}}},
         }
 
+    @pytest.mark.parametrize("reset", [[], [{}]])
+    async def test_reset_by_put(self, api: Api, reset: list[Any]) -> None:
+        await apply(api, f"{MAPS}/a", config_map({"k": "1"}))
+        bare = parsed(await ask(api, "PUT", f"{MAPS}/a", config_map({"k": "1"}, managedFields=reset)))
+        assert "managedFields" not in bare["metadata"] and bare["data"] == {"k": "1"}
+
     async def test_a_client_may_rewrite_them(self, api: Api) -> None:
         """As kubectl does when it goes over from client-side apply."""
         made = parsed(await ask(api, "POST", MAPS, config_map({"k": "1"})), 201)

@@ -11,6 +11,7 @@ from seamark.api.objects import Obj, same
 from seamark.machinery.apply import UPDATE, Entry, Views, Writer, is_reset, parse_entries, same_but_times, track_update
 from seamark.machinery.clock import format_time
 from seamark.machinery.fieldset import FieldSet, FieldSetError, make_set
+from seamark.machinery.jsonvalue import copy_json
 from seamark.machinery.wire import Request
 from seamark.resources.registry import Resource
 
@@ -84,6 +85,14 @@ def without_entries(obj: Obj) -> Obj:
     if "managedFields" not in meta:
         return obj
     return {**obj, "metadata": {name: value for name, value in meta.items() if name != "managedFields"}}
+
+
+def copy_object(obj: Obj) -> Obj:
+    """A copy that shares managedFields alone: they are large, and never changed in place."""
+    copied: Obj = copy_json(without_entries(obj))
+    if "managedFields" in (obj.get("metadata") or {}):  # empty is not absent: it is a reset
+        copied["metadata"]["managedFields"] = obj["metadata"]["managedFields"]
+    return copied
 
 
 def set_entries(obj: Obj, entries: list[Entry]) -> None:

@@ -24,7 +24,7 @@ from seamark.api.metadata import (
     validate_metadata_update,
 )
 from seamark.api.objects import Obj, pack, unpack_entry
-from seamark.api.ownership import changes_nothing, entries_of, own_fields, set_entries
+from seamark.api.ownership import changes_nothing, entries_of, own_fields, set_entries, without_entries
 from seamark.machinery.fielderrors import invalid as invalid_cause
 from seamark.machinery.jsonvalue import copy_json
 from seamark.machinery.status import (
@@ -221,9 +221,9 @@ def _prepare(core: Core, call: Call, new: Obj, old: Obj) -> list[Cause]:
     """Puts back what this write may not change, fills defaults, and tells what is wrong with the result."""
     row, subresource = call.target.row, call.target.subresource
     if subresource == "status":
-        sent = new["metadata"]
+        sent, kept = new["metadata"], without_entries(old)
         for field in (new.keys() | old.keys()) - {"status"}:
-            _keep(new, old, field)
+            _keep(new, kept, field)
         set_entries(new, entries_of({"metadata": sent}))
         causes = _keep_status_annotations(new, sent.get("annotations"))
         own_fields(core, call, new, old)

@@ -7,9 +7,9 @@ from seamark.api.core import Call, Core
 from seamark.api.metadata import check_place
 from seamark.api.objects import Obj
 from seamark.api.options import check_write_options
+from seamark.api.ownership import copy_object
 from seamark.api.verbs.create import respond_written
 from seamark.api.writes import create_object, update_object
-from seamark.machinery.jsonvalue import copy_json
 from seamark.machinery.status import StatusError
 from seamark.machinery.wire import Response
 
@@ -20,8 +20,7 @@ async def update(core: Core, call: Call) -> Response:
     check_place(call, body)
 
     def change(_: Obj) -> Obj:
-        copied: Obj = copy_json(body)
-        return copied
+        return copy_object(body)
 
     try:
         written = await update_object(core, call, change, retry=False)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from seamark.agent.connect import NodeConnector
 from seamark.agent.podspec import Pod
@@ -119,3 +121,22 @@ async def test_a_refused_port_says_where(streams: PodStreams) -> None:
     assert f"{text}dial tcp4 127.0.0.1:1: connect: connection refused" in refused.value.message
     with pytest.raises(OSError):
         await streams.dial("127.0.0.1", 1, tls=False)
+
+
+async def test_tls_is_spoken_and_nobody_is_verified(streams: PodStreams) -> None:
+    """As Kubernetes' proxy speaks to ``https:`` pods and services."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("somebody.else").configure_cert(tls)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"<" + await reader.readline() + b">")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    stream = await streams.dial("127.0.0.1", server.sockets[0].getsockname()[1], tls=True)
+    await stream.write(b"hello\n")
+    await stream.end()
+    assert await stream.read() == b"<hello\n>" and await stream.read() == b""
+    stream.close()
+    server.close()
+    await server.wait_closed()

@@ -111,6 +111,8 @@ def list_served(row: Resource, gvr: GVR) -> Iterator[Served]:
         verbs = SUBRESOURCE_VERBS[subresource]
         given = _subresource_message(gvr, subresource, message)
         yield Served(f"{path}/{{name}}/{subresource}", verbs, gvr, given, subresource, gvr.namespaced)
+        if subresource == "proxy":
+            yield Served(f"{path}/{{name}}/proxy/{{path}}", verbs, gvr, given, subresource, gvr.namespaced)
 
 
 def _subresource_message(gvr: GVR, subresource: str, message: Message | None) -> Message | None:
@@ -139,6 +141,8 @@ def _path_parameters(served: Served, dialect: Dialect) -> Iterator[Node]:
         yield _parameter("name", "string", f"name of the {served.gvr.kind}", dialect, place="path")
     if served.namespaced:
         yield _parameter("namespace", "string", "the namespace of the object", dialect, place="path")
+    if "{path}" in served.path:
+        yield _parameter("path", "string", "the path at the target", dialect, place="path")
 
 
 def _parameter(name: str, kind: str, text: str, dialect: Dialect, *, place: str = "query") -> Node:
@@ -199,7 +203,7 @@ def _operation_id(served: Served, verb: str) -> str:
     if verb == "deletecollection":
         prefix += "Collection"
     everywhere = gvr.namespaced and not served.namespaced
-    part = served.subresource.capitalize()
+    part = served.subresource.capitalize() + ("WithPath" if "{path}" in served.path else "")
     return (
         f"{prefix}{'Namespaced' if served.namespaced else ''}{gvr.kind}{part}{'ForAllNamespaces' if everywhere else ''}"
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from seamark.agent.look import Backoff, Failure, Look, UsedImage, Verdict
+from seamark.agent.look import SETTLE, Backoff, Failure, Look, UsedImage, Verdict
 from seamark.agent.pod_state import compute_qos_class, compute_status, container_id
 from seamark.agent.podspec import Pod
 from seamark.linux.runtime import ContainerState, SandboxConfig, SandboxState
@@ -27,7 +27,7 @@ def pod(*, containers: Any = None, inits: Any = None, status: Any = None, **spec
 
 def look(of: Pod, *containers: ContainerState, **more: Any) -> Look:
     config = SandboxConfig("u1", "default", "web", "web", "10.244.0.2")
-    more = {"ip": "10.244.0.2", "host_ip": "192.168.100.11", **more}
+    more = {"ip": "10.244.0.2", "host_ip": "192.168.100.11", "listening": frozenset({"web"}), **more}
     return Look(of, NOW, sandbox=SandboxState(config, NOW, True, containers), **more)
 
 
@@ -211,6 +211,12 @@ class TestReadiness:
     def test_verdict_of_another_attempt_counts_for_nothing(self) -> None:
         old = {"web": Verdict(0, started=True, ready=True)}
         assert only(compute_status(look(self.probed, running(attempt=1), verdicts=old)))["ready"] is False
+
+    def test_without_a_probe_it_needs_a_listener_or_half_a_second(self) -> None:
+        early = look(pod(), running(), listening=frozenset())
+        assert only(compute_status(early))["ready"] is False
+        assert only(compute_status(replace(early, listening=frozenset({"web"}))))["ready"] is True
+        assert only(compute_status(replace(early, now=NOW + SETTLE)))["ready"] is True
 
     def test_gate(self) -> None:
         gated = pod(readinessGates=[{"conditionType": "x/y"}])

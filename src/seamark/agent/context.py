@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from seamark.agent.config import AgentConfig
@@ -13,6 +13,7 @@ from seamark.client.client import Client
 from seamark.client.events import EventRecorder
 from seamark.client.informer import Informer
 from seamark.linux.runtime import Images, Runtime
+from seamark.linux.sockets import is_listening
 from seamark.machinery.clock import Clock
 from seamark.model.service import Service
 
@@ -47,4 +48,5 @@ class NodeContext:
     sources: ConfigSources
     addresses: AddressBook
     connect: Connect
+    listens: Callable[[int], bool | None] = is_listening
     allocatable: Mapping[str, str] = field(default_factory=dict)

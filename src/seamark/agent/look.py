@@ -13,6 +13,11 @@ from seamark.agent.podspec import Container, Pod
 from seamark.linux.runtime import ContainerState, SandboxState
 from seamark.machinery.clock import parse_time
 
+SETTLE = 0.5
+"""Seconds a program without a readiness probe has to open a port; then it is ready all the same. A kubelet gives it up
+to a second by noticing its start late; at our pace Services would lead to programs that do not listen yet.
+"""
+
 LOST_EXIT_CODE = 137
 """What a container is taken to have ended with when its sandbox vanished (kubelet's ContainerStatusUnknown)."""
 
@@ -84,6 +89,7 @@ class Look:
     backoffs: Mapping[str, Backoff] = field(default_factory=dict)
     kills: Mapping[str, Kill] = field(default_factory=dict)
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    listening: frozenset[str] = frozenset()  # containers beside which something listens, or nobody can tell
     images: Mapping[str, UsedImage] = field(default_factory=dict)  # of the newest attempt
     messages: Mapping[tuple[str, int], str] = field(default_factory=dict)  # (container, attempt) -> termination log
 
@@ -139,11 +145,17 @@ def is_started(look: Look, container: Container) -> bool:
     return verdict is not None and verdict.attempt == current.attempt and verdict.started
 
 
+def is_settled(look: Look, container: Container) -> bool:
+    """Of a running container without a readiness probe: something listens by now, or it had the time to."""
+    current = select_current(look, container.name)
+    return container.name in look.listening or current is None or look.now >= current.started + SETTLE
+
+
 def is_ready(look: Look, container: Container) -> bool:
     if not is_started(look, container):
         return False
     if container.readiness_probe is None:
-        return True
+        return is_settled(look, container)
     current, verdict = select_current(look, container.name), look.verdicts.get(container.name)
     return current is not None and verdict is not None and verdict.attempt == current.attempt and verdict.ready
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from seamark.agent.context import NodeContext
-from seamark.agent.look import Backoff, Failure, Kill, Look, UsedImage, is_running, select_current
+from seamark.agent.look import Backoff, Failure, Kill, Look, UsedImage, is_running, is_settled, select_current
 from seamark.agent.messages import read_message
 from seamark.agent.phase import is_any_running
 from seamark.agent.pod_state import compute_status
@@ -50,6 +50,7 @@ from seamark.machinery.status import StatusError
 logger = logging.getLogger(__name__)
 
 RETRY = 1.0
+SETTLE_POLL = 0.02
 LEAVE_PATIENCE = 1.0
 LEAVE_LINGER = 0.05
 """Seconds for the connections that were on their way when the last rule changed."""
@@ -171,8 +172,9 @@ class PodWorker:
         for action in plan.actions:
             await self._apply(action)
         renew_at = None if self._gone or self.pod.is_terminating or self.pod.is_finished else self._setup.renew_at
-        moments = [m for m in (plan.wake_at, renew_at) if m is not None]
-        return min(moments, default=None)
+        settling = look.alive and any(is_running(look, c.name) and not is_settled(look, c) for c in self._containers())
+        settle_at = self._now + SETTLE_POLL if settling else None
+        return min((m for m in (plan.wake_at, renew_at, settle_at) if m is not None), default=None)
 
     def _begin_leave(self, look: Look) -> None:
         """A deleted pod serves on until nothing sends it new connections: no request is lost to its end."""
@@ -225,7 +227,13 @@ class PodWorker:
                 if key not in memory.messages:
                     memory.forget_before(*key)
                     memory.messages[key] = read_message(self._setup.directory, container, current)
-        return replace(look, kills=dict(memory.kills), messages=dict(memory.messages))
+        listening = frozenset(c.name for c in self._containers() if self._listens(look, c))
+        return replace(look, kills=dict(memory.kills), messages=dict(memory.messages), listening=listening)
+
+    def _listens(self, look: Look, container: Container) -> bool:
+        current = select_current(look, container.name)
+        asked = current is not None and current.status == "running" and not is_settled(look, container)
+        return asked and current is not None and self._context.listens(current.pid) is not False
 
     async def _apply(self, action: Action) -> None:
         match action:
@@ -358,13 +366,16 @@ class PodWorker:
                 self.events.warning("IgnoredFeature", text)
 
     def _adopt(self, sandbox: SandboxState) -> None:
-        """What is known of restarts comes from the attempts: nobody gets a fresh series for our restart."""
+        """What is known of restarts comes from the attempts: nobody gets a fresh series for our restart. A container's
+        first attempt in a sandbox is no restart, and what ended with its sandbox did not end by its own fault.
+        """
         self._memory.ip = sandbox.config.ip or self._context.config.node_ip
         for written in (*(self.pod.status.init_container_statuses or []), *(self.pod.status.container_statuses or [])):
             if written.container_id:
                 self._memory.images[written.name] = UsedImage(written.image, written.image_id)
+        before = {c.name for c in sandbox.containers if sandbox.alive and (c.name, c.attempt + 1) in _keys(sandbox)}
         for container in sandbox.containers:
-            if container.attempt > 0:
+            if container.name in before and container.attempt > 0:
                 delay = min(FIRST_BACKOFF * 2 ** (min(container.attempt, 10) - 1), MAX_BACKOFF)
                 self._memory.backoffs[container.name] = Backoff(delay, container.started)
 
@@ -377,6 +388,10 @@ class PodWorker:
     @property
     def _now(self) -> float:
         return self._context.clock.time()
+
+
+def _keys(sandbox: SandboxState) -> frozenset[tuple[str, int]]:
+    return frozenset((c.name, c.attempt) for c in sandbox.containers)
 
 
 def _revision(pod: Pod) -> int:

@@ -48,6 +48,8 @@ def test_every_property_is_in_the_syntax(name: str) -> None:
         "bind": " ::1",
         "tls": " c k",
         "root": " /",
+        "file": " db",
+        "autopath": " @kubernetes",
         "template": " IN A",
     }.get(name, "")
     try:

@@ -146,6 +146,14 @@ class DnsTable:
         found = self._services.get(key)
         return found[0] if found else None
 
+    def services(self) -> Iterator[tuple[ObjectKey, Service]]:
+        for key, (service, _) in self._services.items():
+            yield key, service
+
+    def slices_of(self, service: ObjectKey) -> Iterator[tuple[Match, ...]]:
+        for _, matches in sorted(self._slices.get(service, {}).items()):
+            yield matches
+
     def endpoints_of(self, service: ObjectKey) -> Iterator[Match]:
         """The ready matches of a Service's slices, by slice name."""
         for _, matches in sorted(self._slices.get(service, {}).items()):

@@ -13,8 +13,9 @@ acl cache header dnssec tls minimal template transfer dynupdate hosts route53 az
 file auto secondary etcd loop forward grpc erratic whoami on sign view nomad
 """
 _HERE = """
-acl any bind bufsize cache cancel chaos debug errors forward header health hosts kubernetes loadbalance local log loop
-metadata minimal nsid prometheus ready reload rewrite root template timeouts tls whoami
+acl any autopath bind bufsize cache cancel chaos debug errors file forward header health hosts k8s_external
+kubernetes loadbalance local log loop metadata minimal nsid prometheus ready reload rewrite root template timeouts
+tls transfer whoami
 """
 _CLOUD = "records of that cloud are read by its own name servers; forward to them"
 

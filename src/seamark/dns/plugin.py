@@ -71,6 +71,8 @@ class Answer:
     error: str = ""
     sent: Callable[[int], None] | None = None
     """Told how many octets the reply came to, once it is written (metrics)."""
+    more: tuple[dns.message.Message, ...] = ()
+    """Further messages of a transfer, over TCP."""
     dropped: bool = False
     """No reply at all."""
 

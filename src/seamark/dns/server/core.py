@@ -28,6 +28,7 @@ from seamark.dns.wire.question import parse_query
 from seamark.dns.wire.render import MAX_TCP, MAX_UDP, Opt, render, render_bare
 
 DROPPED = "dropped"
+Reply = bytes | list[bytes] | None
 MAPPED = "::ffff:"
 
 
@@ -38,8 +39,8 @@ class Core:
         self._host = host
         self._current = current
 
-    async def answer(self, at: Listener, packet: bytes, client: tuple[str, int], protocol: str) -> bytes | None:
-        """The reply; None for a packet that gets none. Never raises."""
+    async def answer(self, at: Listener, packet: bytes, client: tuple[str, int], protocol: str) -> Reply:
+        """The reply; None for a packet that gets none, several messages for a transfer. Never raises."""
         verdict = judge(packet)
         if verdict is Verdict.DROP:
             return None
@@ -69,7 +70,7 @@ class Core:
             size=len(packet),
         )
 
-    async def _answer(self, at: Listener, message: dns.message.Message, query: Query) -> bytes | None:
+    async def _answer(self, at: Listener, message: dns.message.Message, query: Query) -> Reply:
         instance = self._current()
         if message.question[0].rdclass != dns.rdataclass.IN and not instance.takes_all_classes(at):
             answer = Answer(dns.rcode.REFUSED)
@@ -86,6 +87,8 @@ class Core:
         wire = render(found, _limit(query), _opt(message, found))
         if answer.sent is not None:
             answer.sent(len(wire))
+        if answer.more:
+            return [wire, *(render(further, MAX_TCP, None) for further in answer.more)]
         return wire
 
     def _count_dropped(self, at: Listener, query: Query, answer: Answer) -> None:

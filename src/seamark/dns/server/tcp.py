@@ -72,5 +72,6 @@ class TcpListener:
             found = await self._answer(self._at, packet, (client[0], client[1]), "tcp")
             if found is None:
                 return
-            writer.write(struct.pack("!H", len(found)) + found)
-            await within(self._clock, limits.write, writer.drain())
+            for message in (found,) if isinstance(found, bytes) else found:
+                writer.write(struct.pack("!H", len(message)) + message)
+                await within(self._clock, limits.write, writer.drain())

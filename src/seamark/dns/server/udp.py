@@ -20,7 +20,7 @@ ANCILLARY = socket.CMSG_SPACE(64)
 IP_PKTINFO = 8  # include/uapi/linux/in.h; Python names it from 3.12 on
 BUFFER = 4 * 1024 * 1024
 
-Answering = Callable[[Listener, bytes, tuple[str, int], str], Coroutine[Any, Any, bytes | None]]
+Answering = Callable[[Listener, bytes, tuple[str, int], str], Coroutine[Any, Any, bytes | list[bytes] | None]]
 Control = list[tuple[int, int, bytes]]
 
 
@@ -96,7 +96,7 @@ class UdpListener:
 
     async def _respond(self, packet: bytes, control: Control, client: tuple[Any, ...]) -> None:
         found = await self._answer(self._at, packet, (client[0], client[1]), "udp")
-        if found is not None:
+        if isinstance(found, bytes):  # transfers are TCP's
             try:
                 self._socket.sendmsg([found], _from(control), 0, client)
             except OSError:  # a full buffer or a client that is gone: as if the network had lost it

@@ -25,6 +25,7 @@ from seamark.dns.plugins.kubernetes.config import Config
 from seamark.dns.plugins.kubernetes.meaning import describe
 from seamark.dns.plugins.kubernetes.records import additional_of, name_servers, rdata_of, rrset_at, soa, version
 from seamark.dns.plugins.kubernetes.servers import find_servers
+from seamark.dns.plugins.kubernetes.transfer import transferred
 from seamark.dns.plugins.kubernetes.watching import Watching, open_client
 from seamark.dns.reply import address_rdata, answered, rrset_of
 from seamark.dns.reverse import address_of, is_reverse_name
@@ -116,6 +117,26 @@ class Kubernetes:
     def _table(self, zone: dns.name.Name) -> DnsTable:
         return self.imports if self.imports is not None and zone in self._import_zones else self.table
 
+    @property
+    def knows_pods(self) -> bool:
+        return self._config.options.pods == "verified"
+
+    def search_list(self, client: str) -> tuple[str, ...]:
+        """What the pod at that address searches; empty for any other client (plugin autopath)."""
+        pod = self.table.pod_at(client)
+        zone = self._config.primary
+        return () if pod is None else (f"{pod.namespace}.svc.{zone}", f"svc.{zone}", zone)
+
+    def transfer(self, name: str) -> Section | None:
+        """Every record of a zone, the SOA first and last; None for a zone that is not here (plugin transfer)."""
+        zone = dns.name.from_text(name)
+        if name not in self._config.zones:
+            return None
+        apex = self._name_servers(zone)
+        found = transferred(self._table(zone), zone, self._config.ttl)
+        first = self._soa(zone)
+        return [first, *apex.answer, *apex.additional, *found, first]
+
     def metadata(self, query: Query) -> dict[str, Callable[[], str]]:
         """What a name means, for the plugin metadata."""
         return describe(query, self._config, self.table)
@@ -161,7 +182,7 @@ class Kubernetes:
         if rdtype == T.SOA:
             return Found(True, [self._soa(asked.zone)], lasting=False) if not asked.labels else EMPTY
         if rdtype == T.NS and not asked.labels:
-            return self._name_servers(asked)
+            return self._name_servers(asked.query.name, zone=asked.zone)
         if rdtype == T.TXT:
             return self._text(asked)
         if rdtype == T.PTR and (address := address_of(asked.text)) is not None:
@@ -230,10 +251,10 @@ class Kubernetes:
     def _soa(self, zone: dns.name.Name) -> dns.rrset.RRset:
         return soa(zone, self._config.ttl, int(self._table(zone).modified))
 
-    def _name_servers(self, asked: Asked) -> Found:
-        servers = find_servers(self.table, self._own, asked.zone)
+    def _name_servers(self, owner: dns.name.Name, zone: dns.name.Name | None = None) -> Found:
+        servers = find_servers(self.table, self._own, zone or owner)
         ttl = self._config.ttl
-        answer = name_servers(asked.query.name, ttl, [name for name, _, _ in servers])
+        answer = name_servers(owner, ttl, [name for name, _, _ in servers])
         additional = [rrset_of(name, ttl, [address_rdata(rdtype, address)]) for name, rdtype, address in servers]
         return Found(True, answer, additional)
 

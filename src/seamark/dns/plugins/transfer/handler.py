@@ -1,0 +1,92 @@
+"""Zones to whom may have them: AXFR, and IXFR as far as "nothing changed"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+
+from seamark.dns.corefile.keys import match_zone
+from seamark.dns.host import Joined, Site
+from seamark.dns.plugin import Answer, Next, Query
+from seamark.dns.plugins.transfer.config import EVERYBODY, Config
+from seamark.dns.reply import reply_to
+
+T = dns.rdatatype
+BATCH = 500
+"""Records in one message: names have 255 octets and addresses follow, so it stays below 64 KiB for all but long TXT,
+which count for more."""
+
+
+class Transfer:
+    name = "transfer"
+
+    def __init__(self, config: Config, site: Site) -> None:
+        self.rules = [config]
+        self._site = site
+
+    async def serve(self, query: Query, following: Next) -> Answer:
+        if query.rdtype not in (T.AXFR, T.IXFR):
+            return await following(query)
+        if query.protocol != "tcp":
+            return Answer(dns.rcode.REFUSED, None, self.name)
+        rule = self._rule(query.text)
+        if rule is None:
+            return await following(query)
+        if not rule.to & {EVERYBODY, query.client}:
+            return Answer(dns.rcode.REFUSED, reply_to(query.message, dns.rcode.REFUSED), self.name)
+        serial = _serial(query.message) if query.rdtype == T.IXFR else None
+        if query.rdtype == T.IXFR and serial is None:
+            return Answer(dns.rcode.SERVFAIL, None, self.name)
+        for _, handler in self._site.plugins:
+            records = handler.transfer(query.text) if hasattr(handler, "transfer") else None
+            if records is not None:
+                return self._reply(query, records[:1] if records[0][0].serial == serial else records)
+        return await following(query)
+
+    def _rule(self, name: str) -> Config | None:
+        """The one with the longest zone around the name."""
+        found = [(zone, rule) for rule in self.rules if (zone := match_zone(rule.zones, name)) is not None]
+        return max(found, key=lambda pair: len(pair[0]))[1] if found else None
+
+    def _reply(self, query: Query, records: list[dns.rrset.RRset]) -> Answer:
+        messages = []
+        for batch in _batches(records):
+            message = reply_to(query.message, authoritative=True)
+            message.answer = batch
+            messages.append(message)
+        serial = records[0][0].serial
+        self._site.host.log(
+            f"[INFO] plugin/transfer: Outgoing transfer of {len(records)} records of zone {query.text} to "
+            f"{query.client} for {serial} SOA serial"
+        )
+        return Answer(dns.rcode.NOERROR, messages[0], self.name, more=tuple(messages[1:]))
+
+
+def _batches(records: list[dns.rrset.RRset]) -> Iterator[list[dns.rrset.RRset]]:
+    batch: list[dns.rrset.RRset] = []
+    weight = 0
+    for rrset in records:
+        size = sum(1 + len(rdata.to_text()) // 100 for rdata in rrset)
+        if batch and weight + size > BATCH:
+            yield batch
+            batch, weight = [], 0
+        batch.append(rrset)
+        weight += size
+    yield batch
+
+
+def _serial(message: dns.message.Message) -> int | None:
+    found = [rrset for rrset in message.authority if rrset.rdtype == T.SOA]
+    return int(found[0][0].serial) if len(message.authority) == 1 and found else None
+
+
+def make(config: Config, site: Site) -> Transfer | Joined:
+    for _, handler in site.plugins:
+        if isinstance(handler, Transfer):
+            handler.rules.append(config)
+            return Joined()
+    return Transfer(config, site)

@@ -45,7 +45,9 @@ def ask(api: Api) -> Callable[..., Awaitable[tuple[int, Obj]]]:
         who: Identity | None, method: str, path: str, *, body: Any = None, headers: dict[str, str] | None = None
     ) -> tuple[int, Obj]:
         raw = json.dumps(body).encode() if body is not None else b""
-        response = await api.handle(Request(method, path, (), headers or {}, raw, who))
+        path, _, query = path.partition("?")
+        pairs = tuple((k, v) for k, _, v in (part.partition("=") for part in query.split("&") if part))
+        response = await api.handle(Request(method, path, pairs, headers or {}, raw, who))
         found = response.body if response.headers["content-type"] == "application/json" else b"{}"
         return response.status, json.loads(found)
 

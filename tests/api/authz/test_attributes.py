@@ -37,6 +37,11 @@ SERVED = [
     ("DELETE", f"{NS}/pods", Attributes("deletecollection", "", "pods", "", "ns")),
     ("POST", f"{NS}/pods/x/exec", Attributes("create", "", "pods", "exec", "ns", "x")),
     ("GET", "/api/v1/nodes", Attributes("list", "", "nodes")),
+    (
+        "DELETE",
+        f"{NS}/pods?fieldSelector=metadata.name=x",
+        Attributes("deletecollection", "", "pods", "", "ns", field_selector="metadata.name=x"),
+    ),
     ("GET", NS, Attributes("get", "", "namespaces", "", "ns", "ns")),
     ("PUT", f"{NS}/finalize", Attributes("update", "", "namespaces", "finalize", "ns", "ns")),
     ("GET", "/api/v1/namespaces", Attributes("list", "", "namespaces")),

@@ -148,3 +148,15 @@ async def test_pods_of_others_are_not_for_a_writer_of_pods(user: Any, grant: Any
     assert await user("jane").list(PODS, namespace="default") == []
     with pytest.raises(StatusError):
         await user("jane").list(PODS, namespace="kube-system")
+
+
+async def test_making_by_put_or_apply_takes_the_right_to_create(ask: Any, grant: Any) -> None:
+    await grant("jane", {"verbs": ["update", "patch"], "apiGroups": ["*"], "resources": ["leases", "configmaps"]})
+    path = "/apis/coordination.k8s.io/v1/namespaces/default/leases/l"
+    status, body = await ask(JANE, "PUT", path, body={"metadata": {"name": "l"}})
+    assert status == 403 and 'User "jane" cannot create resource "leases"' in body["message"]
+    path = "/api/v1/namespaces/default/configmaps/c"
+    headers = {"content-type": "application/apply-patch+yaml"}
+    applied = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}
+    status, body = await ask(JANE, "PATCH", f"{path}?fieldManager=me", body=applied, headers=headers)
+    assert status == 403 and 'User "jane" cannot create resource "configmaps"' in body["message"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seamark.api.authz.attributes import target_attributes
 from seamark.api.authz.escalation import check_escalation
 from seamark.api.authz.noderestriction import asking_node, check_node_create, check_node_removal, check_node_update
 from seamark.api.core import Call, Core
@@ -9,7 +10,13 @@ from seamark.api.objects import Obj, unpack_entry
 
 
 async def admit_create(core: Core, call: Call, obj: Obj) -> None:
-    """Raises 403, for a node beyond its own objects and for rights that the writer lacks."""
+    """Raises 403, for a node beyond its own objects and for rights that the writer lacks.
+
+    A PUT or an apply that makes what is not there takes the right to create as well.
+    """
+    if call.request.method in ("PUT", "PATCH"):
+        asked = target_attributes(call.target, call.request)._replace(verb="create")
+        await core.authorizer.check(call.identity, asked)
     check_node_create(call, obj)
     await check_escalation(core.authorizer, call, obj, None)
 

@@ -57,10 +57,11 @@ def _attributes(request: Request, asked: Attributes, *, old: bool) -> Attributes
     if asked.name:
         return asked._replace(verb=verb)
     verb = "watch" if verb == "get" and request.flag("watch") else _COLLECTION.get(verb, verb)
-    if verb not in _SELECTING or not request.query:
+    if old or verb not in _SELECTING or not request.query:
         return asked._replace(verb=verb)
     selector = request.param("fieldSelector")
-    return asked._replace(verb=verb, name=_single_name(selector), field_selector=selector)
+    name = _single_name(selector) if verb != "deletecollection" else ""
+    return asked._replace(verb=verb, name=name, field_selector=selector)
 
 
 def _single_name(selector: str) -> str:

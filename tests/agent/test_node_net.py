@@ -181,7 +181,7 @@ async def test_created_runs_answers_is_deleted(cluster: Cluster) -> None:
 
 async def test_adopted_after_a_crash_of_the_agent(cluster: Cluster) -> None:
     await cluster.create("web", "sleep", "1000")
-    before = await cluster.until("web", ready)
+    before = await cluster.until("web", lambda p: ready(p) and p["status"]["containerStatuses"][0]["imageID"])
     await cluster.sh("web", "echo kept > /tmp/mark")
     await cluster.restart()
     for _ in range(200):

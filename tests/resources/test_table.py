@@ -27,6 +27,8 @@ apps/v1 daemonsets daemonset ds all true
 apps/v1 deployments deployment deploy all true
 apps/v1 replicasets replicaset rs all true
 apps/v1 statefulsets statefulset sts all true
+batch/v1 cronjobs cronjob cj all true
+batch/v1 jobs job - all true
 discovery.k8s.io/v1 endpointslices endpointslice - - true
 coordination.k8s.io/v1 leases lease - - true
 events.k8s.io/v1 events event ev - true

@@ -16,6 +16,7 @@ from seamark.client.index import Index
 from seamark.client.informer import Informer
 from seamark.controllers.clusterroleaggregation.plan import ClusterRole
 from seamark.controllers.endpoints.objects import Endpoints
+from seamark.controllers.job.objects import CronJob, Job
 from seamark.controllers.owners import controller_uid
 from seamark.controllers.workloads import (
     ControllerRevision,
@@ -60,6 +61,8 @@ class Caches:
         self.replicasets = self._watch(g.REPLICASETS, ReplicaSet)
         self.statefulsets = self._watch(g.STATEFULSETS, StatefulSet)
         self.daemonsets = self._watch(g.DAEMONSETS, DaemonSet)
+        self.jobs = self._watch(g.JOBS, Job)
+        self.cronjobs = self._watch(g.CRONJOBS, CronJob)
         self.revisions = self._watch(g.CONTROLLERREVISIONS, ControllerRevision)
         self.clusterroles = self._watch(g.CLUSTERROLES, ClusterRole)
         for gvr in (g.CLUSTERROLEBINDINGS, g.ROLEBINDINGS, g.ROLES):  # they have owners, and end with their namespace
@@ -68,6 +71,8 @@ class Caches:
         self.pods_on = Index(self.pods, lambda pod: (pod.spec.node_name,))
         self.replicasets_of = Index(self.replicasets, _by_controller)
         self.revisions_of = Index(self.revisions, _by_controller)
+        self.jobs_of = Index(self.jobs, _by_controller)
+        self.jobs_in = Index(self.jobs, _by_namespace)
         self.deployments_in = Index(self.deployments, _by_namespace)
         self.replicasets_in = Index(self.replicasets, _by_namespace)
         self.statefulsets_in = Index(self.statefulsets, _by_namespace)

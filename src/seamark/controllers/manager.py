@@ -15,12 +15,14 @@ from seamark.client.events import EventRecorder
 from seamark.controllers.bootstrap.controller import BootstrapController
 from seamark.controllers.caches import Caches
 from seamark.controllers.clusterroleaggregation.controller import ClusterRoleAggregationController
+from seamark.controllers.cronjob.controller import CronJobController
 from seamark.controllers.daemonset.controller import DaemonSetController
 from seamark.controllers.deployment.controller import DeploymentController
 from seamark.controllers.endpoints.controller import EndpointsController
 from seamark.controllers.endpointslice.controller import EndpointSliceController
 from seamark.controllers.eventexpiry.controller import EventExpiry
 from seamark.controllers.garbagecollector.controller import GarbageCollector
+from seamark.controllers.job.controller import JobController
 from seamark.controllers.namespace.controller import NamespaceController
 from seamark.controllers.nodelifecycle.controller import NodeLifecycleController
 from seamark.controllers.podgc.controller import PodGarbageCollector
@@ -31,6 +33,7 @@ from seamark.controllers.serviceaccount.controller import ServiceAccountControll
 from seamark.controllers.servicepods import ServicePods
 from seamark.controllers.settings import ControllerSettings
 from seamark.controllers.statefulset.controller import StatefulSetController
+from seamark.controllers.ttlafterfinished.controller import TtlAfterFinishedController
 from seamark.machinery.clock import Clock
 
 __all__ = ["ControllerSettings", "run_controllers"]
@@ -68,6 +71,9 @@ def _build(caches: Caches, events: EventRecorder, settings: ControllerSettings) 
         ReplicaSetController(caches, events),
         StatefulSetController(caches, events),
         DaemonSetController(caches, events),
+        JobController(caches, events),
+        CronJobController(caches, events),
+        TtlAfterFinishedController(caches),
         GarbageCollector(caches),
         NodeLifecycleController(caches, events),
         PodGarbageCollector(caches),

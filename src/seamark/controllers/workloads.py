@@ -26,8 +26,22 @@ class Condition(Projection, frozen=True):
     last_transition_time: str | None = None
 
 
+class ContainerEnd(Projection, frozen=True):
+    exit_code: int = 0
+    finished_at: str | None = None
+
+
+class ContainerState(Projection, frozen=True):
+    terminated: ContainerEnd | None = None
+
+
 class ContainerStatus(Projection, frozen=True):
     restart_count: int = 0
+    state: ContainerState = ContainerState()
+
+    @property
+    def finished_at(self) -> str | None:
+        return self.state.terminated.finished_at if self.state.terminated else None
 
 
 class WorkloadPodStatus(PodStatus, frozen=True):

@@ -52,6 +52,10 @@ DAEMONSETS = GVR("apps", "v1", "daemonsets", "DaemonSet")
 DEPLOYMENTS = GVR("apps", "v1", "deployments", "Deployment")
 REPLICASETS = GVR("apps", "v1", "replicasets", "ReplicaSet")
 STATEFULSETS = GVR("apps", "v1", "statefulsets", "StatefulSet")
+HORIZONTALPODAUTOSCALERS_V1 = GVR("autoscaling", "v1", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
+HORIZONTALPODAUTOSCALERS = GVR("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
+CRONJOBS = GVR("batch", "v1", "cronjobs", "CronJob")
+JOBS = GVR("batch", "v1", "jobs", "Job")
 SELFSUBJECTACCESSREVIEWS = GVR(
     "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
 )

@@ -13,6 +13,8 @@ from seamark.resources.authorization.localsubjectaccessreview import LOCALSUBJEC
 from seamark.resources.authorization.selfsubjectaccessreview import SELFSUBJECTACCESSREVIEW
 from seamark.resources.authorization.selfsubjectrulesreview import SELFSUBJECTRULESREVIEW
 from seamark.resources.authorization.subjectaccessreview import SUBJECTACCESSREVIEW
+from seamark.resources.batch.cronjob import CRONJOB
+from seamark.resources.batch.job import JOB
 from seamark.resources.coordination.lease import LEASE
 from seamark.resources.core.binding import BINDING
 from seamark.resources.core.configmap import CONFIGMAP
@@ -49,6 +51,8 @@ ROWS: tuple[Resource, ...] = (
     DEPLOYMENT,
     REPLICASET,
     STATEFULSET,
+    CRONJOB,
+    JOB,
     ENDPOINTSLICE,
     LEASE,
     LOCALSUBJECTACCESSREVIEW,

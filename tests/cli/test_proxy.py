@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import ssl
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -248,3 +249,41 @@ async def test_another_mode_takes_over_and_takes_the_rules_of_the_first_away(att
         await node.answers(OUTSIDE, NODE, 30080, NODE)
         node.world.run_on_node(sys.executable, "-c", RUN, "proxy", "--cleanup")
         assert "KUBE-" not in node.world.run_on_node("iptables-save")
+
+
+@pytest.mark.net
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+async def test_remembered_clients_are_listed_and_forgotten(attach: Attach, client: Client, tmp_path: Path) -> None:
+    await fill(client)
+    await client.patch(SERVICES, "web", {"spec": {"sessionAffinity": "ClientIP"}}, namespace="default")
+    flags = ("--kubeconfig", "KUBECONFIG", "--hostname-override", "node1", "--cluster-cidr", "10.244.0.0/16")
+    async with attach(*flags) as node:
+        await node.world.serve(B, 8080)
+        await node.until("/livez", 200)
+        await node.answers(A, VIP, 80, A)
+        await node.answers(OUTSIDE, NODE, 30080, NODE)
+
+        async def affinity(*words: str) -> str:
+            argv = (sys.executable, "-c", RUN, "affinity", *words, "--kubeconfig", str(tmp_path / "kubeconfig"))
+            return await asyncio.to_thread(node.world.run_on_node, *argv)
+
+        listed = json.loads(await affinity("list", "default/web", "-o", "json"))
+        assert {(row["service"], row["client"], row["endpoint"]) for row in listed} == {
+            ("default/web:http", A, f"{B}:8080"),
+            ("default/web:http", OUTSIDE, f"{B}:8080"),
+        }
+        assert all(10_000 < int(row["expires"].removesuffix("s")) <= 10_800 for row in listed)
+        assert (await affinity("list", "--client", A)).splitlines()[0].split() == [
+            "NODE",
+            "SERVICE",
+            "CLIENT",
+            "ENDPOINT",
+            "EXPIRES",
+        ]
+        assert await affinity("clear", "default/web", "--client", A) == "forgotten: 1\n"
+        assert {row["client"] for row in json.loads(await affinity("list", "-o", "json"))} == {OUTSIDE}
+        await node.answers(A, VIP, 80, A)
+        assert await affinity("clear", "default/web") == "forgotten: 2\n"
+        with pytest.raises(subprocess.CalledProcessError) as refused:
+            await affinity("list", "default/none")
+        assert "affinity: default/none: no such Service" in refused.value.stderr

@@ -126,16 +126,17 @@ class Nfnetlink:
 
     def dump(self, table: Table, name: str) -> dict[bytes, bytes]:
         """All elements of a set or map without ranges; verdicts as chain names. Quadratic: for small ones."""
+        return {key: data for key, data, _ in self.list_elements(table, name)}
+
+    def list_elements(self, table: Table, name: str) -> Iterator[tuple[bytes, bytes, float]]:
+        """(key, data, seconds until it expires; 0 = never) of every element, as ``dump``."""
         asked = text(1, table.name) + text(2, name)
-        found: dict[bytes, bytes] = {}
         for reply in self._ask(GETSETELEM, FAMILIES[table.family], asked, dump=True):
-            elements = attributes(reply).get(3, b"")
-            for _, element in each(elements):
+            for _, element in each(attributes(reply).get(3, b"")):
                 parts = attributes(element)
-                key = attributes(parts[1])[1]
                 data = attributes(parts[2]) if 2 in parts else {}
-                found[key] = data[1] if 1 in data else _chain_of(data[2]) if 2 in data else b""
-        return found
+                shown = data[1] if 1 in data else _chain_of(data[2]) if 2 in data else b""
+                yield attributes(parts[1])[1], shown, int.from_bytes(parts.get(5, b""), "big") / 1000
 
     def fingerprint(self, family: str, name: str) -> dict[str, str] | None:
         """A digest of each chain (its hook, policy and rules) and, under the empty name, of the table's flags; None

@@ -45,12 +45,7 @@ class KernelTable:
         self._layout = layout
         self._namespace = namespace
         self._netlink = Nfnetlink(namespace)
-        self._table = Table(
-            family=layout.nft_family,
-            name=layout.table,
-            verdicts=frozenset(name for name, spec in SETS.items() if "verdict" in spec.data),
-            ranges={name: layout.address_length for name, spec in SETS.items() if spec.is_interval},
-        )
+        self._table = describe_table(layout)
         self._generation = 0
         self._fingerprint: dict[str, str] | None = None
         self._suspect = False
@@ -187,6 +182,16 @@ class KernelTable:
 
     def _is_ours(self, fingerprint: Mapping[str, str]) -> bool:
         return _signature(fingerprint) in fingerprint and has_structure(fingerprint, self._layout, self.mirror.node)
+
+
+def describe_table(layout: Layout) -> Table:
+    """The table as netlink must know it."""
+    return Table(
+        family=layout.nft_family,
+        name=layout.table,
+        verdicts=frozenset(name for name, spec in SETS.items() if "verdict" in spec.data),
+        ranges={name: layout.address_length for name, spec in SETS.items() if spec.is_interval},
+    )
 
 
 def _signature(fingerprint: Mapping[str, str]) -> str:

@@ -1,0 +1,203 @@
+"""``seamark affinity list|clear``: which client of an affinity Service goes where, read from the kernel as it is now.
+
+The memory is the kernel's, on each node its own; Services are named by asking the API server. ``clear`` makes the
+kernel forget clients: their next connection is chosen anew, open ones go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seamark.cli.datadir import DataDir, default_directory
+from seamark.cli.errors import UserError
+from seamark.client.base import TransportError
+from seamark.client.client import Client
+from seamark.client.kubeconfig import KubeconfigError, load_kubeconfig
+from seamark.compile.affinity import SETS_READ, Remembered, name_frontends, read_affinity
+from seamark.compile.nftlayout import Layout
+from seamark.linux import netns
+from seamark.linux.nfnetlink import ElementBatch, GenerationError, Nfnetlink
+from seamark.machinery.gvr import SERVICES
+from seamark.machinery.status import StatusError
+from seamark.model import codec
+from seamark.model.service import Service
+from seamark.proxy.options import FAMILIES
+from seamark.proxy.table import describe_table
+
+app = typer.Typer(no_args_is_help=True, help="Where clients of Services with sessionAffinity: ClientIP go.")
+
+NETWORK = "fabric"
+"""The namespace that joins the nodes: no node itself."""
+TRIES = 5
+
+ServiceArgument = Annotated[str | None, typer.Argument(help="NAMESPACE/NAME of a Service; all when absent.")]
+NodeOption = Annotated[str | None, typer.Option(help="One node alone.")]
+DataOption = Annotated[Path | None, typer.Option("--data-dir", help="Where the cluster lives.")]
+HereOption = Annotated[
+    Path | None, typer.Option("--kubeconfig", help="Another cluster's: this machine is the node, by `seamark proxy`.")
+]
+ClientOption = Annotated[str | None, typer.Option("--client", help="One client address alone.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A remembered client, and where it is remembered."""
+
+    node: str
+    namespace: Path | None
+    layout: Layout
+    service: str
+    entry: Remembered
+
+
+@app.command("list")
+def list_clients(
+    service: ServiceArgument = None,
+    node: NodeOption = None,
+    client: ClientOption = None,
+    data_dir: DataOption = None,
+    kubeconfig: HereOption = None,
+    output: Annotated[str, typer.Option("--output", "-o", help="text or json.")] = "text",
+) -> None:
+    """Print each remembered client, its endpoint and when it is forgotten if it stays away.
+
+    \b
+    Examples:
+      seamark affinity list
+      seamark affinity list default/web --node node1
+    """
+    if output not in ("text", "json"):
+        raise UserError(f"affinity: --output {output}: text or json")
+    found = list(_find(_Where(data_dir, kubeconfig, node), service, client))
+    rows = [
+        (f.node, f.service, f.entry.client, f.entry.endpoint or "gone: chosen anew", f"{f.entry.expires:.0f}s")
+        for f in found
+    ]
+    heads = ("node", "service", "client", "endpoint", "expires")
+    if output == "json":
+        print(json.dumps([dict(zip(heads, row, strict=True)) for row in rows], indent=2))
+        return
+    table = [tuple(head.upper() for head in heads), *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(heads))]
+    for row in table:
+        print("   ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+@app.command()
+def clear(
+    service: ServiceArgument = None,
+    node: NodeOption = None,
+    client: ClientOption = None,
+    data_dir: DataOption = None,
+    kubeconfig: HereOption = None,
+) -> None:
+    """Forget clients: the next connection of each is chosen anew, open ones go on.
+
+    \b
+    Examples:
+      seamark affinity clear default/web
+      seamark affinity clear default/web --client 10.244.1.5
+    """
+    if service is None and client is None:
+        raise UserError("affinity: clear: name a Service or a --client")
+    tables: dict[tuple[Path | None, Layout], list[bytes]] = {}
+    for found in _find(_Where(data_dir, kubeconfig, node), service, client):
+        tables.setdefault((found.namespace, found.layout), []).append(found.entry.key)
+    for (namespace, layout), keys in tables.items():
+        _forget(namespace, layout, keys)
+    print(f"forgotten: {sum(map(len, tables.values()))}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Where:
+    data_dir: Path | None
+    kubeconfig: Path | None
+    node: str | None
+
+    def namespaces(self) -> dict[str, Path | None]:
+        """The nodes whose kernels are asked."""
+        if self.kubeconfig is not None:
+            return {"here": None}
+        data = self._data()
+        settings = data.read_settings()
+        if settings is None:
+            raise UserError(f"--data-dir {data.root}: no cluster was made there; `seamark up` makes one")
+        if settings.host:
+            found: dict[str, Path | None] = dict.fromkeys(settings.node_names)
+        else:
+            pins = sorted(data.namespaces.iterdir()) if data.namespaces.is_dir() else []
+            found = {pin.name: pin for pin in pins if pin.name != NETWORK and netns.exists(pin)}
+        if self.node is not None and self.node not in found:
+            raise UserError(f"affinity: no node {self.node} runs here; there are: {', '.join(found) or 'none'}")
+        return {name: pin for name, pin in found.items() if self.node in (None, name)}
+
+    def access(self) -> Path:
+        return self.kubeconfig or self._data().kubeconfig
+
+    def _data(self) -> DataDir:
+        return DataDir((self.data_dir or default_directory()).absolute())
+
+
+def _find(where: _Where, service: str | None, client: str | None) -> Iterator[Found]:
+    namespaces = where.namespaces()
+    names = asyncio.run(_names(where.access()))
+    if service is not None and service not in {name.partition(":")[0] for name in names.values()}:
+        raise UserError(f"affinity: {service}: no such Service (write NAMESPACE/NAME)")
+    kernels = {
+        (node, namespace, layout): entries
+        for node, namespace in namespaces.items()
+        for layout in map(Layout, FAMILIES)
+        if (entries := _read(namespace, layout)) is not None
+    }
+    if not kernels:
+        raise UserError("affinity: no proxy of mode nftables has rules here (other modes do not tell their clients)")
+    for (node, namespace, layout), entries in kernels.items():
+        for entry in entries:
+            found = next((names[f] for f in entry.frontends if f in names), ", ".join(entry.frontends) or "?")
+            if service in (None, found.partition(":")[0]) and client in (None, entry.client):
+                yield Found(node, namespace, layout, found, entry)
+
+
+async def _names(kubeconfig: Path) -> Mapping[str, str]:
+    try:
+        api = Client(load_kubeconfig(kubeconfig).transport(), agent="seamark affinity")
+        try:
+            return name_frontends(codec.convert(item, Service) for item in await api.list(SERVICES))
+        finally:
+            await api.close()
+    except (KubeconfigError, TransportError, StatusError, ValueError) as error:
+        raise UserError(f"affinity: {error}") from error
+
+
+def _read(namespace: Path | None, layout: Layout) -> list[Remembered] | None:
+    """None where there is no table."""
+    table = describe_table(layout)
+    with Nfnetlink(namespace) as netlink:
+        if not netlink.has_table(table.family, table.name):
+            return None
+        sets = {name: netlink.dump(table, name) for name in SETS_READ}
+        return read_affinity(sets, netlink.list_elements(table, "aff"), layout)
+
+
+def _forget(namespace: Path | None, layout: Layout, keys: list[bytes]) -> None:
+    """A client may expire, or the proxy write, between our look and our word: then look again."""
+    table = describe_table(layout)
+    with Nfnetlink(namespace) as netlink:
+        for _ in range(TRIES):
+            generation = netlink.generation()
+            there = netlink.dump(table, "aff")
+            left = [key for key in keys if key in there]
+            try:
+                if left:
+                    netlink.apply(table, ElementBatch(deletes={"aff": left}), generation=generation)
+                return
+            except GenerationError:
+                continue
+    raise UserError(f"affinity: table {table.name}: changed without a pause; try again")

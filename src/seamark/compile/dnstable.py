@@ -240,7 +240,8 @@ class DnsTable:
         self._services[key] = (service, origin)
         if service.spec.type != "ExternalName":
             for address in service.cluster_ips:
-                self._cluster_ips.setdefault(_canonical(address), {})[key] = origin
+                if parse_address(address) is not None:
+                    self._cluster_ips.setdefault(_canonical(address), {})[key] = origin
 
     def _drop_service(self, key: ObjectKey) -> None:
         old = self._services.pop(key, None)
@@ -337,7 +338,7 @@ def _pod_ips(pod: Pod) -> tuple[str, ...]:
     """The addresses DNS verifies against: none once a pod has ended or is being deleted."""
     if pod.is_terminating or pod.status.phase in ("Succeeded", "Failed", "Unknown"):
         return ()
-    return pod.ips
+    return tuple(address for address in pod.ips if parse_address(address) is not None)
 
 
 def _undashed(name: str) -> str:

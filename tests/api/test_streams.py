@@ -219,6 +219,15 @@ class TestExec:
         await ex.connection.send(ex.ws.send(Ping(b"x")))
         assert isinstance(await ex.next(), Pong)
 
+    async def test_input_that_nobody_reads_holds_its_writer_back(self, ex: Exec) -> None:
+        await ex.open("command=sleep&stdin=true&stdout=true", protocols=[V5])
+        message = ex.ws.send(BytesMessage(b"\0" + b"x" * (3 << 20)))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                for _ in range(100):
+                    await ex.connection.send(message)
+        ex.connection.writer.transport.abort()
+
     async def test_text_is_its_bytes(self, ex: Exec) -> None:
         """Python's client types so."""
         await ex.open("command=cat&stdin=true&stdout=true", protocols=[V5])

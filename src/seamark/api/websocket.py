@@ -20,6 +20,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError, generate_
 from seamark.machinery.wire import Request
 
 _QUEUE = 64  # messages read ahead of the consumer; then the transport stops reading
+_HELD = 1 << 20  # bytes, likewise
 _MESSAGE_MAX = 4 << 20
 
 
@@ -96,6 +97,7 @@ class WebSocket:
         self._messages: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._parts: list[bytes] = []
         self._size = 0
+        self._held = 0
         self._over = False
 
     def feed(self, data: bytes) -> None:
@@ -116,7 +118,7 @@ class WebSocket:
                     self._take(event.data.encode(), whole=event.message_finished)
         except (RemoteProtocolError, LocalProtocolError) as error:
             self._fail(1002, str(error))
-        if self._messages.qsize() >= _QUEUE:
+        if self._messages.qsize() >= _QUEUE or self._held >= _HELD:
             self._transport.pause_reading()
 
     def _take(self, data: bytes, *, whole: bool) -> None:
@@ -128,9 +130,12 @@ class WebSocket:
             message = b"".join(self._parts)
             self._parts, self._size = [], 0
             try:
-                self._messages.put_nowait(parse_base64(message) if self._in_base64 else message)
+                message = parse_base64(message) if self._in_base64 else message
             except ValueError:
                 self._fail(1007, "not a digit and base64")
+            else:
+                self._messages.put_nowait(message)
+                self._held += len(message)
 
     def _fail(self, code: int, reason: str) -> None:
         if self._connection.state is ConnectionState.OPEN:
@@ -147,7 +152,10 @@ class WebSocket:
         message = await self._messages.get()
         if message is None:
             self._messages.put_nowait(None)  # the end stays the end
-        elif self._messages.qsize() < _QUEUE // 2 and not self._transport.is_closing():
+            return None
+        self._held -= len(message)
+        room = self._messages.qsize() < _QUEUE // 2 and self._held < _HELD // 2
+        if room and not self._transport.is_closing():
             self._transport.resume_reading()
         return message
 

@@ -51,6 +51,8 @@ def test_json_form() -> None:
         (("f:finalizers", value_element('a"b')), '.finalizers[="a\\"b"]'),
         (("f:x", "i:3"), ".x[3]"),
         (("f:x", value_element(True)), ".x[=true]"),
+        (("f:x", value_element(1e21), "f:y"), ".x[=1e+21].y"),
+        (("f:x", key_element([("name", {"z": [True, None, 1.0]})])), ".x[name=z=[true,null,1]]"),
     ],
 )
 def test_paths_are_named_as_in_conflicts(path: Path, shown: str) -> None:

@@ -188,7 +188,17 @@ def _render_element(element: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    return quote(value) if isinstance(value, str) else compact(value)
+    """A value as structured-merge-diff prints it."""
+    match value:
+        case str():
+            return quote(value)
+        case dict():
+            return "".join(f"{key}={_shown(member)}" for key, member in value.items())
+        case list():
+            return "[" + ",".join(map(_shown, value)) + "]"
+        case float():
+            return str(int(value)) if value.is_integer() and abs(value) < 1e21 else repr(value)
+    return compact(value)
 
 
 def parse_fields(value: Any) -> FieldSet:

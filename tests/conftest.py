@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import settings
 
 from seamark.api.app import Api
 from seamark.api.config import ApiConfig
@@ -17,6 +18,9 @@ from seamark.machinery.wire import ADMIN_GROUP, Identity
 from seamark.resources.table import build_registry
 from seamark.store.memory import MemoryStore
 from seamark.testing.clock import FakeClock
+
+settings.register_profile("house", deadline=None)  # a busy machine says nothing about a property
+settings.load_profile("house")
 
 ADMIN = Identity("kubernetes-admin", (ADMIN_GROUP, "system:authenticated"))
 ADMIN_TOKEN = "the-administrators-token"

@@ -431,8 +431,11 @@ class TestList:
         response = await ask(api, "GET", f"/api/v1/namespaces/default/configmaps?{query}")
         assert response.status == code, response.body
 
-    async def test_the_future_times_out(self, api: Api, clock: FakeClock) -> None:
-        asking = asyncio.create_task(ask(api, "GET", "/api/v1/configmaps?resourceVersion=99999"))
+    @pytest.mark.parametrize("path", ["/api/v1/configmaps", "/api/v1/namespaces/default"])
+    async def test_the_future_times_out(self, api: Api, clock: FakeClock, path: str) -> None:
+        assert (await ask(api, "GET", f"{path}?resourceVersion=1")).status == 200
+        assert (await ask(api, "GET", f"{path}?resourceVersion=new")).status == 400
+        asking = asyncio.create_task(ask(api, "GET", f"{path}?resourceVersion=99999"))
         for _ in range(40):
             await clock.advance(0.1)
         response = await asking

@@ -190,6 +190,16 @@ async def test_edited_corefile_stays_edited(cluster: Any) -> None:
     assert found["data"]["Corefile"] == "mine"
 
 
+async def test_a_new_node_is_told(cluster: Any) -> None:
+    query = {"fieldSelector": "involvedObject.kind=Node,reason=RegisteredNode"}
+
+    async def told() -> bool:
+        events = await cluster.client.list(EVENTS_V1, query=query)
+        return {e["involvedObject"]["name"] for e in events} == set(cluster.nodes)
+
+    await cluster.eventually(told)
+
+
 async def test_events_go_after_an_hour(cluster: Any) -> None:
     client, clock = cluster.client, cluster.clock
 

@@ -84,7 +84,7 @@ def select_entries(page: Page, selection: Selection, limit: int) -> tuple[Sequen
 
 def parse_options(request: Request) -> ListOptions:
     """Raises 400 and 422 for what ListOptions validation refuses."""
-    limit = _number(request.param("limit"), "limit")
+    limit = parse_number(request.param("limit"), "limit")
     asked, match = request.param("resourceVersion"), request.param("resourceVersionMatch")
     token = parse_token(request.param("continue"))
     if request.param("sendInitialEvents"):
@@ -99,7 +99,7 @@ def parse_options(request: Request) -> ListOptions:
         )
     if match and token:
         raise _invalid("resourceVersionMatch", "Forbidden: resourceVersionMatch is forbidden when continue is provided")
-    revision = _number(asked, "resourceVersion")
+    revision = parse_number(asked, "resourceVersion")
     if token and asked and revision:
         raise bad_request("specifying resource version is not allowed when using continue")
     if match == "Exact" and not revision:
@@ -119,7 +119,8 @@ def _invalid(field: str, message: str) -> StatusError:
     return invalid("ListOptions", "", [Cause(reason, message, field)], group="meta.k8s.io")
 
 
-def _number(text: str, what: str) -> int:
+def parse_number(text: str, what: str) -> int:
+    """A query parameter that is a number. Raises 400."""
     if not text:
         return 0
     if not text.isascii() or not text.isdecimal():

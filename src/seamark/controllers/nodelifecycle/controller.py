@@ -39,6 +39,10 @@ class NodeLifecycleController:
             self._heartbeats.forget(old.metadata.name)
         elif new is not None and (old is None or (old.spec, old.status) != (new.spec, new.status)):
             self.controller.queue.add(new.key)
+        if new is not None and old is None:
+            name = new.metadata.name
+            message = f"Node {name} event: Registered Node {name} in Controller"
+            self._events.record(COMPONENT, NODES, new, "RegisteredNode", message)
 
     def _on_lease(self, old: Lease | None, new: Lease | None, seen: float) -> None:
         if new is None or new.metadata.namespace != LEASES:

@@ -287,3 +287,31 @@ async def test_remembered_clients_are_listed_and_forgotten(attach: Attach, clien
         with pytest.raises(subprocess.CalledProcessError) as refused:
             await affinity("list", "default/none")
         assert "affinity: default/none: no such Service" in refused.value.stderr
+
+
+@pytest.mark.net
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+async def test_killed_at_any_moment_the_next_start_makes_it_right(attach: Attach, client: Client) -> None:
+    await fill(client)
+    flags = ("--kubeconfig", "KUBECONFIG", "--hostname-override", "node1", "--cluster-cidr", "10.244.0.0/16")
+    for turn in range(4):
+        for number in range(20):
+            meta = {"name": f"s{turn}-{number}", "namespace": "default"}
+            await client.create(SERVICES, {"metadata": meta, "spec": {"ports": [{"port": 80}]}})
+        async with attach(*flags) as node:
+            async with asyncio.timeout(10):
+                while "table ip seamark" not in node.world.run_on_node("nft", "list", "tables"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+            await asyncio.sleep(turn * 0.015)  # in the middle of the first load, later, or after it
+            node.process.kill()
+            await node.process.wait()
+        await client.delete(SERVICES, f"s{turn}-0", namespace="default")
+    async with attach(*flags) as node:
+        await node.world.serve(B, 8080)
+        await node.until("/livez", 200)
+        await node.answers(A, VIP, 80, A)
+        wanted = {s["spec"]["clusterIP"] for s in await client.list(SERVICES)}
+        listed = node.world.run_on_node("nft", "-j", "list", "set", "ip", "seamark", "vips")
+        (vips,) = (item["set"]["elem"] for item in json.loads(listed)["nftables"] if "set" in item)
+        assert set(vips) == wanted
+        assert len(wanted) == 77

@@ -222,6 +222,10 @@ class TestImages:
         assert node.images.asked[-1] == ("web", "Always")
 
 
+def runs_again(status_of: StatusOf, count: int) -> Callable[[Any], Any]:
+    return lambda pod: status_of(pod)["restartCount"] == count and status_of(pod)["state"].get("running")
+
+
 class TestAdoption:
     async def test_pods_keep_address_and_containers(self, node: Any, status_of: StatusOf) -> None:
         await node.create()
@@ -244,6 +248,29 @@ class TestAdoption:
         await node.restart()
         pod = await node.until(lambda p: status_of(p)["restartCount"] == 1 and status_of(p)["state"].get("running"))
         assert status_of(pod)["lastState"]["terminated"]["exitCode"] == 5
+
+    async def test_a_crashed_machine_holds_nobody_back(self, node: Any, status_of: StatusOf) -> None:
+        """Restarts by way of the node going down are no crashes: the third start waits for nothing either."""
+        made = await node.create()
+        await node.until_running()
+        for count in (1, 2, 3):
+            await node.kill()
+            node.runtime.lose(made["metadata"]["uid"])
+            await node.restart()
+            await node.until(runs_again(status_of, count))
+
+    async def test_a_crash_loop_is_no_shorter_for_our_restart(self, node: Any, status_of: StatusOf) -> None:
+        made = await node.create()
+        uid = made["metadata"]["uid"]
+        await node.until_running()
+        for count in (1, 2):
+            node.runtime.finish(uid, "web", 1)
+            await node.advance(20)
+            await node.until(runs_again(status_of, count))
+        await node.restart()
+        node.runtime.finish(uid, "web", 1)
+        pod = await node.until(lambda p: status_of(p)["state"].get("waiting"))
+        assert "back-off 20s" in status_of(pod)["state"]["waiting"]["message"]
 
     async def test_sandboxes_without_a_pod_are_removed(self, node: Any) -> None:
         made = await node.create()

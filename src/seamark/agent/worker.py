@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -373,9 +374,9 @@ class PodWorker:
         for written in (*(self.pod.status.init_container_statuses or []), *(self.pod.status.container_statuses or [])):
             if written.container_id:
                 self._memory.images[written.name] = UsedImage(written.image, written.image_id)
-        before = {c.name for c in sandbox.containers if sandbox.alive and (c.name, c.attempt + 1) in _keys(sandbox)}
-        for container in sandbox.containers:
-            if container.name in before and container.attempt > 0:
+        tries = Counter(container.name for container in sandbox.containers)
+        for container in sorted(sandbox.containers, key=lambda c: c.attempt):
+            if sandbox.alive and tries[container.name] > 1 and container.attempt > 0:
                 delay = min(FIRST_BACKOFF * 2 ** (min(container.attempt, 10) - 1), MAX_BACKOFF)
                 self._memory.backoffs[container.name] = Backoff(delay, container.started)
 
@@ -388,10 +389,6 @@ class PodWorker:
     @property
     def _now(self) -> float:
         return self._context.clock.time()
-
-
-def _keys(sandbox: SandboxState) -> frozenset[tuple[str, int]]:
-    return frozenset((c.name, c.attempt) for c in sandbox.containers)
 
 
 def _revision(pod: Pod) -> int:

@@ -28,7 +28,7 @@ _READ = ["list", "watch"]
 
 
 def default_objects() -> list[Obj]:
-    """All of them, whole, in an order in which none refers to a later one."""
+    """All of them, whole, in an order in which none refers to a later one. Rules and subjects are shared: read only."""
     found = [*_read_table(), *_own()]
     return [_whole(one) for one in sorted(found, key=lambda one: str(one["kind"]).endswith("Binding"))]
 
@@ -44,7 +44,7 @@ def _whole(compact: Obj) -> Obj:
     if "namespace" in compact:
         metadata["namespace"] = compact["namespace"]
     metadata["annotations"] = {AUTOUPDATE: "true"}
-    rest = {k: copy_json(v) for k, v in compact.items() if k not in ("kind", "name", "namespace", "labels")}
+    rest = {k: v for k, v in compact.items() if k not in ("kind", "name", "namespace", "labels")}
     if compact["kind"] in ("Role", "ClusterRole"):
         rest.setdefault("rules", None)
     return {"kind": compact["kind"], "apiVersion": f"{GROUP}/v1", "metadata": metadata, **rest}

@@ -6,7 +6,7 @@ Each run brings up a cluster of its own (``seamark up``, a fresh data directory,
 from outside and takes it down. Times count from the start of the command: the API server answers ``/readyz``; every
 Node is Ready; the DNS answers a query for ``kubernetes.default`` sent to its ClusterIP from the first node. Memory is
 what the kernel says of each process ``--rest`` seconds later: RSS, and PSS, which shares out what several processes
-share. The table shows the median of the runs.
+share. The table shows the best time and the median memory of the runs: a busy machine can only add to a time.
 """
 
 from __future__ import annotations
@@ -96,6 +96,12 @@ def read_memory(pid: int) -> tuple[int, int]:
     return found["Rss"], found["Pss"]
 
 
+def read_cpu_seconds(pid: int) -> float:
+    """What the process has used so far, with the helpers it waited for (proc_pid_stat(5), fields 14 to 17)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
 def wait_until(check: Callable[[], bool], began: float) -> float:
     """Seconds from ``began`` until ``check`` holds."""
     while not check():
@@ -129,6 +135,7 @@ def measure(nodes: int, rest: float) -> dict[str, float]:
             found["api"] = wait_until(cluster.is_api_ready, began)
             found["nodes"] = wait_until(lambda: cluster.are_nodes_ready(nodes), began)
             found["dns"] = wait_until(cluster.is_dns_answering, began)
+            found["cpu"] = read_cpu_seconds(int((cluster.root / "lock").read_text()))
             time.sleep(rest)
             for part, pid in cluster.processes():
                 rss, pss = read_memory(pid)
@@ -146,6 +153,7 @@ def print_table(found: dict[str, float], nodes: int) -> None:
         ("api", "API server ready"),
         ("nodes", "all nodes Ready"),
         ("dns", "DNS answering"),
+        ("cpu", "CPU time of the main process until then"),
         ("down", "`seamark down`"),
     ):
         print(f"| {what} | {found[name]:.2f} |")
@@ -169,7 +177,9 @@ def main() -> None:
     for number in range(options.runs):
         runs.append(measure(options.nodes, options.rest))
         print(f"run {number + 1}: " + ", ".join(f"{k} {v:.2f} s" for k, v in runs[-1].items() if " " not in k))
-    print_table({name: statistics.median(run[name] for run in runs) for name in runs[0]}, options.nodes)
+    best = {name: min(run[name] for run in runs) for name in runs[0] if " " not in name}
+    usual = {name: statistics.median(run[name] for run in runs) for name in runs[0] if " " in name}
+    print_table(best | usual, options.nodes)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,10 @@ apps/v1 daemonsets daemonset ds all true
 apps/v1 deployments deployment deploy all true
 apps/v1 replicasets replicaset rs all true
 apps/v1 statefulsets statefulset sts all true
+v1 podtemplates podtemplate - - true
+v1 replicationcontrollers replicationcontroller rc all true
+policy/v1 poddisruptionbudgets poddisruptionbudget pdb - true
+scheduling.k8s.io/v1 priorityclasses priorityclass pc - false
 batch/v1 cronjobs cronjob cj all true
 batch/v1 jobs job - all true
 discovery.k8s.io/v1 endpointslices endpointslice - - true

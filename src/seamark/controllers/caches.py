@@ -15,6 +15,7 @@ from seamark.client.client import Client, Obj, PatchType
 from seamark.client.index import Index
 from seamark.client.informer import Informer
 from seamark.controllers.clusterroleaggregation.plan import ClusterRole
+from seamark.controllers.disruption.objects import Budget
 from seamark.controllers.endpoints.objects import Endpoints
 from seamark.controllers.job.objects import CronJob, Job
 from seamark.controllers.owners import controller_uid
@@ -24,6 +25,7 @@ from seamark.controllers.workloads import (
     Deployment,
     Lease,
     ReplicaSet,
+    ReplicationController,
     StatefulSet,
     WorkloadPod,
 )
@@ -59,15 +61,21 @@ class Caches:
         self.leases = self._watch(g.LEASES, Lease)
         self.deployments = self._watch(g.DEPLOYMENTS, Deployment)
         self.replicasets = self._watch(g.REPLICASETS, ReplicaSet)
+        self.replicationcontrollers = self._watch(g.REPLICATIONCONTROLLERS, ReplicationController)
         self.statefulsets = self._watch(g.STATEFULSETS, StatefulSet)
         self.daemonsets = self._watch(g.DAEMONSETS, DaemonSet)
         self.jobs = self._watch(g.JOBS, Job)
         self.cronjobs = self._watch(g.CRONJOBS, CronJob)
         self.revisions = self._watch(g.CONTROLLERREVISIONS, ControllerRevision)
         self.clusterroles = self._watch(g.CLUSTERROLES, ClusterRole)
+        self.budgets = self._watch(g.PODDISRUPTIONBUDGETS, Budget)
+        for gvr in (g.PODTEMPLATES, g.PRIORITYCLASSES):
+            self._watch(gvr, Object)
         for gvr in (g.CLUSTERROLEBINDINGS, g.ROLEBINDINGS, g.ROLES):  # they have owners, and end with their namespace
             self._watch(gvr, Object)
         self.pods_of = Index(self.pods, _by_controller)
+        self.pods_in = Index(self.pods, _by_namespace)
+        self.budgets_in = Index(self.budgets, _by_namespace)
         self.pods_on = Index(self.pods, lambda pod: (pod.spec.node_name,))
         self.replicasets_of = Index(self.replicasets, _by_controller)
         self.revisions_of = Index(self.revisions, _by_controller)
@@ -75,6 +83,7 @@ class Caches:
         self.jobs_in = Index(self.jobs, _by_namespace)
         self.deployments_in = Index(self.deployments, _by_namespace)
         self.replicasets_in = Index(self.replicasets, _by_namespace)
+        self.replicationcontrollers_in = Index(self.replicationcontrollers, _by_namespace)
         self.statefulsets_in = Index(self.statefulsets, _by_namespace)
         self.daemonsets_in = Index(self.daemonsets, _by_namespace)
 

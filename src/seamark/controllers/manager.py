@@ -18,6 +18,7 @@ from seamark.controllers.clusterroleaggregation.controller import ClusterRoleAgg
 from seamark.controllers.cronjob.controller import CronJobController
 from seamark.controllers.daemonset.controller import DaemonSetController
 from seamark.controllers.deployment.controller import DeploymentController
+from seamark.controllers.disruption.controller import DisruptionController
 from seamark.controllers.endpoints.controller import EndpointsController
 from seamark.controllers.endpointslice.controller import EndpointSliceController
 from seamark.controllers.eventexpiry.controller import EventExpiry
@@ -35,6 +36,7 @@ from seamark.controllers.settings import ControllerSettings
 from seamark.controllers.statefulset.controller import StatefulSetController
 from seamark.controllers.ttlafterfinished.controller import TtlAfterFinishedController
 from seamark.machinery.clock import Clock
+from seamark.machinery.gvr import REPLICATIONCONTROLLERS
 
 __all__ = ["ControllerSettings", "run_controllers"]
 
@@ -69,6 +71,8 @@ def _build(caches: Caches, events: EventRecorder, settings: ControllerSettings) 
         EndpointSliceController(caches, service_pods),
         DeploymentController(caches, events),
         ReplicaSetController(caches, events),
+        ReplicaSetController(caches, events, gvr=REPLICATIONCONTROLLERS),
+        DisruptionController(caches),
         StatefulSetController(caches, events),
         DaemonSetController(caches, events),
         JobController(caches, events),

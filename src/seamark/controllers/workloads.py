@@ -121,6 +121,24 @@ class ReplicaSet(Object, frozen=True):
     status: ReplicaSetStatus = ReplicaSetStatus()
 
 
+class ReplicationControllerSpec(Projection, frozen=True):
+    """Selects by labels alone, which ``selector`` gives in the form that the others have."""
+
+    replicas: int = 1
+    min_ready_seconds: int = 0
+    selected: dict[str, str] = msgspec.field(default_factory=dict, name="selector")
+    template: Template = msgspec.field(default_factory=dict)
+
+    @property
+    def selector(self) -> Selector:
+        return {"matchLabels": self.selected}
+
+
+class ReplicationController(Object, frozen=True):
+    spec: ReplicationControllerSpec = ReplicationControllerSpec()
+    status: ReplicaSetStatus = ReplicaSetStatus()
+
+
 class Ordinals(Projection, frozen=True):
     start: int = 0
 

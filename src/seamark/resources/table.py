@@ -24,15 +24,19 @@ from seamark.resources.core.namespace import NAMESPACE
 from seamark.resources.core.node import NODE
 from seamark.resources.core.persistentvolumeclaim import PERSISTENTVOLUMECLAIM
 from seamark.resources.core.pod import POD
+from seamark.resources.core.podtemplate import PODTEMPLATE
+from seamark.resources.core.replicationcontroller import REPLICATIONCONTROLLER
 from seamark.resources.core.secret import SECRET
 from seamark.resources.core.service import SERVICE
 from seamark.resources.core.serviceaccount import SERVICEACCOUNT
 from seamark.resources.discovery.endpointslice import ENDPOINTSLICE
+from seamark.resources.policy.poddisruptionbudget import PODDISRUPTIONBUDGET
 from seamark.resources.rbac.clusterrole import CLUSTERROLE
 from seamark.resources.rbac.clusterrolebinding import CLUSTERROLEBINDING
 from seamark.resources.rbac.role import ROLE
 from seamark.resources.rbac.rolebinding import ROLEBINDING
 from seamark.resources.registry import Registry, Resource
+from seamark.resources.scheduling.priorityclass import PRIORITYCLASS
 
 ROWS: tuple[Resource, ...] = (
     BINDING,
@@ -43,6 +47,8 @@ ROWS: tuple[Resource, ...] = (
     NODE,
     PERSISTENTVOLUMECLAIM,
     POD,
+    PODTEMPLATE,
+    REPLICATIONCONTROLLER,
     SECRET,
     SERVICE,
     SERVICEACCOUNT,
@@ -61,6 +67,8 @@ ROWS: tuple[Resource, ...] = (
     SUBJECTACCESSREVIEW,
     SELFSUBJECTREVIEW,
     TOKENREVIEW,
+    PODDISRUPTIONBUDGET,
+    PRIORITYCLASS,
     CLUSTERROLE,
     CLUSTERROLEBINDING,
     ROLE,

@@ -15,6 +15,16 @@ from seamark.machinery.gvr import GVR
 Obj = dict[str, Any]
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+PRIORITIES = {
+    "system-cluster-critical": (
+        2000000000,
+        "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+    ),
+    "system-node-critical": (
+        2000001000,
+        "Used for system critical pods that must not be moved from their current node.",
+    ),
+}
 DNS_LABELS = {"k8s-app": "kube-dns"}
 
 _COREFILE = """\
@@ -44,6 +54,7 @@ _COREFILE = """\
 def plan_bootstrap(settings: ControllerSettings) -> tuple[tuple[GVR, Obj], ...]:
     """In the order in which they need one another."""
     found: list[tuple[GVR, Obj]] = [(g.NAMESPACES, _object("v1", "Namespace", name)) for name in NAMESPACES]
+    found += [(g.PRIORITYCLASSES, _priority(name, *given)) for name, given in PRIORITIES.items()]
     found.append((g.SERVICES, _kubernetes_service(settings)))
     if settings.api_endpoint is not None:
         found.append((g.ENDPOINTS, kubernetes_endpoints(*settings.api_endpoint)))
@@ -63,6 +74,10 @@ def _object(api_version: str, kind: str, name: str, namespace: str = "", labels:
     if labels:
         metadata["labels"] = labels
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
+
+
+def _priority(name: str, value: int, description: str) -> Obj:
+    return {**_object("scheduling.k8s.io/v1", "PriorityClass", name), "value": value, "description": description}
 
 
 def _kubernetes_service(settings: ControllerSettings) -> Obj:

@@ -1,4 +1,4 @@
-"""ReplicaSet -> which pods to make and to delete, and the status they add up to.
+"""ReplicaSet or ReplicationController -> which pods to make and to delete, and the status they add up to.
 
 Which pods go first when there are too many is the order that users of apps/v1 rely on (ActivePodsWithRanks):
 unassigned before assigned, Pending before Running, not ready before ready, the lower pod-deletion-cost, more
@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from seamark.controllers.pods import created_at, is_active, is_available, next_availability
-from seamark.controllers.workloads import Condition, ReplicaSet, ReplicaSetStatus, WorkloadPod
+from seamark.controllers.workloads import Condition, ReplicaSet, ReplicaSetStatus, ReplicationController, WorkloadPod
 from seamark.machinery.clock import format_time, parse_time
+
+AnySet = ReplicaSet | ReplicationController
 
 BURST = 500  # creations and deletions in one reconcile
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
@@ -27,7 +29,7 @@ class Plan(NamedTuple):
     """In how many seconds a ready pod becomes available."""
 
 
-def plan_replicas(rs: ReplicaSet, pods: Sequence[WorkloadPod], *, now: float) -> Plan:
+def plan_replicas(rs: AnySet, pods: Sequence[WorkloadPod], *, now: float) -> Plan:
     """``pods`` are all that the set controls. A set being deleted makes and deletes nothing: that is the GC's."""
     active = [pod for pod in pods if is_active(pod)]
     again = next_availability(active, rs.spec.min_ready_seconds, now)
@@ -69,7 +71,7 @@ def _cost(pod: WorkloadPod) -> int:
         return 0  # the API refuses others; an old one counts as none
 
 
-def plan_status(rs: ReplicaSet, pods: Sequence[WorkloadPod], *, failure: str, now: float) -> ReplicaSetStatus:
+def plan_status(rs: AnySet, pods: Sequence[WorkloadPod], *, failure: str, now: float) -> ReplicaSetStatus:
     """``failure`` is why a pod could not be made just now, empty if nothing failed."""
     active = [pod for pod in pods if is_active(pod)]
     wanted = (rs.spec.template.get("metadata") or {}).get("labels") or {}
@@ -83,7 +85,7 @@ def plan_status(rs: ReplicaSet, pods: Sequence[WorkloadPod], *, failure: str, no
     )
 
 
-def _conditions(rs: ReplicaSet, failure: str, now: float) -> list[Condition]:
+def _conditions(rs: AnySet, failure: str, now: float) -> list[Condition]:
     kept = [c for c in rs.status.conditions or () if c.type != "ReplicaFailure"]
     known = next((c for c in rs.status.conditions or () if c.type == "ReplicaFailure"), None)
     if not failure:

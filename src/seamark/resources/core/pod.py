@@ -13,7 +13,7 @@ from seamark.machinery import gvr
 from seamark.resources import field
 from seamark.resources.access import entries, keep, section, text
 from seamark.resources.columns import NONE
-from seamark.resources.core.pod_admission import admit, admit_with_account, service_account_of, tolerate_lost_nodes
+from seamark.resources.core.pod_admission import admit, admit_with_references, references_of, tolerate_lost_nodes
 from seamark.resources.core.pod_columns import gates_cell, ip_cell, ready_cell, restarts_cell, status_cell
 from seamark.resources.core.podspec_defaults import CONTAINER_LISTS, default_pod
 from seamark.resources.core.podspec_validation import MAX_INT32, validate_pod_spec
@@ -185,8 +185,8 @@ POD = Resource(
     },
     default=default_pod,
     prepare_create=admit,
-    references=service_account_of,
-    admit=admit_with_account,
+    references=references_of,
+    admit=admit_with_references,
     prepare_update=prepare_update,
     validate=validate,
     validate_update=validate_update,

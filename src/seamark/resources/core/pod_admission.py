@@ -10,11 +10,11 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from seamark.machinery.gvr import SERVICEACCOUNTS
+from seamark.machinery.gvr import PRIORITYCLASSES, SERVICEACCOUNTS
 from seamark.machinery.names import NAME_SUFFIX_ALPHABET, NAME_SUFFIX_LENGTH
 from seamark.machinery.quantity import QuantityError, parse_quantity
 from seamark.machinery.status import forbidden
-from seamark.resources.access import default, default_pointer, drop_empty, entries, section, text
+from seamark.resources.access import default, default_pointer, drop_empty, entries, number, section, text
 from seamark.resources.core.podspec_defaults import CONTAINER_LISTS, FILE_MODE
 from seamark.resources.registry import Obj, Reference
 
@@ -48,17 +48,39 @@ def admit(pod: Obj) -> None:
         pod["status"]["conditions"] = [dict(_GATED)]
 
 
-def service_account_of(pod: Obj) -> list[Reference]:
-    if MIRROR_ANNOTATION in section(pod, "metadata", "annotations"):
-        return []
-    name = text(pod, "spec", "serviceAccountName")
-    return [Reference(SERVICEACCOUNTS, text(pod, "metadata", "namespace"), name)]
+def references_of(pod: Obj) -> list[Reference]:
+    """The ServiceAccount, but for static pods, and the PriorityClass, where it is not one of the system's."""
+    found: list[Reference] = []
+    if MIRROR_ANNOTATION not in section(pod, "metadata", "annotations"):
+        name = text(pod, "spec", "serviceAccountName")
+        found.append(Reference(SERVICEACCOUNTS, text(pod, "metadata", "namespace"), name))
+    priority = text(pod, "spec", "priorityClassName")
+    if priority and priority not in _PRIORITIES:
+        found.append(Reference(PRIORITYCLASSES, "", priority))
+    return found
 
 
-def admit_with_account(pod: Obj, found: Sequence[Obj | None]) -> None:
-    """Raises Forbidden for an account that does not exist.
+def admit_with_references(pod: Obj, found: Sequence[Obj | None]) -> None:
+    """``found`` are the objects of ``references_of``. Raises Forbidden for one that does not exist."""
+    references = references_of(pod)
+    for reference, obj in zip(references, found, strict=True):
+        if reference.gvr == PRIORITYCLASSES:
+            _give_priority(pod, obj)
+    accounts = [obj for reference, obj in zip(references, found, strict=True) if reference.gvr == SERVICEACCOUNTS]
+    _admit_with_account(pod, accounts)
 
-    ``default`` may be missing: it appears a moment after its namespace, and Kubernetes' refusal of pods in between
+
+def _give_priority(pod: Obj, priority: Obj | None) -> None:
+    spec = section(pod, "spec")
+    if priority is None:
+        why = f"no PriorityClass with name {spec['priorityClassName']} was found"
+        raise forbidden("pods", text(pod, "metadata", "name"), why)
+    spec["priority"] = number(priority, "value")
+    spec["preemptionPolicy"] = text(priority, "preemptionPolicy") or "PreemptLowerPriority"
+
+
+def _admit_with_account(pod: Obj, found: Sequence[Obj | None]) -> None:
+    """``default`` may be missing: it appears a moment after its namespace, and Kubernetes' refusal of pods in between
     only makes scripts wait.
     """
     spec, (account,) = section(pod, "spec"), tuple(found) or (None,)

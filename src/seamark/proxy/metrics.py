@@ -58,9 +58,8 @@ class ProxyMetrics:
         failures = {
             "nftables": "sync_proxy_rules_nftables_sync_failures",
             "iptables": "sync_proxy_rules_iptables_restore_failures",
-            "ipvs": "sync_proxy_rules_ipvs_sync_failures",
         }
-        self.failures = self._counter(failures[mode], "Rounds the kernel refused.", family if mode != "ipvs" else [])
+        self.failures = self._counter(failures[mode], "Rounds the kernel refused.", family)
         self.propagation = Histogram(
             "seamark_proxy_propagation_seconds",
             "From a change seen to the kernel.",

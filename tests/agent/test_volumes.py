@@ -10,10 +10,12 @@ import pytest
 
 from seamark.agent.configdata import ConfigMap, Ref, Secret
 from seamark.agent.downward import PodFacts
+from seamark.agent.messages import read_message
 from seamark.agent.poddir import PodDir, check_host_path, plan_mounts
-from seamark.agent.podspec import HostPath, Pod, TokenSource
+from seamark.agent.podspec import Container, HostPath, Pod, TokenSource
 from seamark.agent.volumefiles import write_files
 from seamark.agent.volumes import File, VolumeError, plan_files, select_tokens
+from seamark.linux.runtime import ContainerState
 from seamark.model import codec
 
 FACTS = PodFacts("10.244.1.2", "192.0.2.1", "node1", "web", {})
@@ -191,3 +193,23 @@ def test_tokens_are_selected() -> None:
     volume = {"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "t", "audience": "x"}}]}}
     pod = codec.convert({"spec": {"volumes": [volume]}}, Pod)
     assert select_tokens(pod) == (TokenSource(path="t", audience="x"),)
+
+
+class TestTerminationMessage:
+    def message(self, tmp_path: Path, *, policy: str, code: int, written: str = "") -> str:
+        directory = PodDir.of(tmp_path, "u1")
+        directory.prepare_attempt("web", 0)
+        directory.termination("web", 0).write_text(written)
+        lines = [f"2026-01-01T00:00:00.{n:09d}Z stdout F line {n}\n" for n in range(200)]
+        directory.log("web", 0).write_text("".join(lines))
+        container = codec.convert({"name": "web", "terminationMessagePolicy": policy}, Container)
+        return read_message(directory, container, ContainerState("web", 0, "exited", exit_code=code))
+
+    def test_what_it_wrote(self, tmp_path: Path) -> None:
+        assert self.message(tmp_path, policy="FallbackToLogsOnError", code=1, written="bye") == "bye"
+
+    def test_the_end_of_its_log_where_asked_and_where_it_failed(self, tmp_path: Path) -> None:
+        shown = self.message(tmp_path, policy="FallbackToLogsOnError", code=1).splitlines()
+        assert (len(shown), shown[0], shown[-1]) == (80, "line 120", "line 199")
+        assert self.message(tmp_path, policy="FallbackToLogsOnError", code=0) == ""
+        assert self.message(tmp_path, policy="File", code=1) == ""

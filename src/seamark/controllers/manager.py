@@ -21,6 +21,7 @@ from seamark.controllers.deployment.controller import DeploymentController
 from seamark.controllers.disruption.controller import DisruptionController
 from seamark.controllers.endpoints.controller import EndpointsController
 from seamark.controllers.endpointslice.controller import EndpointSliceController
+from seamark.controllers.endpointslicemirroring.controller import EndpointSliceMirroringController
 from seamark.controllers.eventexpiry.controller import EventExpiry
 from seamark.controllers.garbagecollector.controller import GarbageCollector
 from seamark.controllers.job.controller import JobController
@@ -69,6 +70,7 @@ def _build(caches: Caches, events: EventRecorder, settings: ControllerSettings) 
         ClusterRoleAggregationController(caches),
         EndpointsController(caches, service_pods),
         EndpointSliceController(caches, service_pods),
+        EndpointSliceMirroringController(caches, events),
         DeploymentController(caches, events),
         ReplicaSetController(caches, events),
         ReplicaSetController(caches, events, gvr=REPLICATIONCONTROLLERS),

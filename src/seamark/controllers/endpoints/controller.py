@@ -43,7 +43,11 @@ class EndpointsController:
             self._deleted.discard(key)
             return None
         self._deleted.discard(key)
-        if not has_backends(service) or service.metadata.deletion_timestamp is not None:
+        if service.metadata.deletion_timestamp is not None:
+            return None
+        if not has_backends(service):  # ExternalName, or no selector any more: what we wrote is true no longer
+            if current is not None and MANAGED_BY.items() <= current.labels.items():
+                await caches.delete(ENDPOINTS, current)
             return None
         wanted = plan_endpoints(service, self._pods.pods_of(service), current)
         if wanted is not None and current is None:

@@ -34,7 +34,11 @@ class EndpointSliceController:
     async def reconcile(self, key: ObjectKey) -> float | None:
         caches = self._caches
         service = caches.services.get(key)
-        if service is None or not has_backends(service) or service.metadata.deletion_timestamp is not None:
+        if service is None or service.metadata.deletion_timestamp is not None:
+            return None
+        if not has_backends(service):  # ExternalName, or no selector any more: its pods are its endpoints no longer
+            for one in self._slices.get(key):
+                await caches.delete(ENDPOINTSLICES, one)
             return None
         plan = plan_slices(service, self._pods.pods_of(service), caches.nodes.items, self._slices.get(key))
         await asyncio.gather(

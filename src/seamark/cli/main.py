@@ -16,6 +16,7 @@ import typer
 import seamark
 from seamark.cli.affinity import app as affinity_app
 from seamark.cli.compile import app as compile_app
+from seamark.cli.corefile import app as corefile_app
 from seamark.cli.datadir import DataDir, default_directory
 from seamark.cli.errors import UserError, medium_error
 from seamark.cli.settings import Given
@@ -24,6 +25,7 @@ app = typer.Typer(name="seamark", no_args_is_help=True, add_completion=False, pr
 image_app = typer.Typer(no_args_is_help=True, help="Images the nodes of a cluster can run.")
 app.add_typer(image_app, name="image")
 app.add_typer(compile_app, name="compile")
+app.add_typer(corefile_app, name="corefile")
 app.add_typer(affinity_app, name="affinity")
 
 DataDirOption = Annotated[

@@ -122,7 +122,8 @@ class ServiceNames:
 
     def _render(self, labels: Labels) -> NameRecords | None:
         if self.alias is not None:
-            return NameRecords({"CNAME": (self.alias,)}) if not labels else None
+            is_bare = not labels or (len(labels) == 2 and all(label in ("", "_") for label in labels))
+            return NameRecords({"CNAME": (self.alias,)}) if is_bare else None
         if len(labels) > 2:
             return self._zonal(labels)
         if len(labels) == 1:

@@ -52,12 +52,12 @@ def corefile(tmp_path: Path) -> str:
     [
         DnsCase(E, "SOA", answer=SOA, authority=NS),
         DnsCase(E, "NS", answer=NS, additional=GLUE),
-        DnsCase(f"wEb.{E}", answer=f"Web.{E} 300 IN A 192.0.2.2", authority=NS),
+        DnsCase(f"wEb.{E}", answer=f"web.{E} 300 IN A 192.0.2.2", authority=NS),
         DnsCase(f"web.{E}", "AAAA", authority=SOA),
         DnsCase(f"web.{E}", "ANY", authority=SOA),
         DnsCase(f"no.{E}", rcode="NXDOMAIN", authority=SOA),
         DnsCase(f"in.here.{E}", authority=SOA),
-        DnsCase(f"alias.{E}", answer=f"alias.{E} 300 IN CNAME web.{E}\nWeb.{E} 300 IN A 192.0.2.2", authority=NS),
+        DnsCase(f"alias.{E}", answer=f"alias.{E} 300 IN CNAME web.{E}\nweb.{E} 300 IN A 192.0.2.2", authority=NS),
         DnsCase(f"alias.{E}", "CNAME", answer=f"alias.{E} 300 IN CNAME web.{E}", authority=NS),
         DnsCase(f"lost.{E}", rcode="NXDOMAIN", answer=f"lost.{E} 300 IN CNAME nosuch.{E}", authority=SOA),
         DnsCase(
@@ -70,7 +70,7 @@ def corefile(tmp_path: Path) -> str:
             "MX",
             answer=f"mail.{E} 300 IN MX 10 web.{E}",
             authority=NS,
-            additional=f"Web.{E} 300 IN A 192.0.2.2",
+            additional=f"web.{E} 300 IN A 192.0.2.2",
         ),
         DnsCase(f"a.b.wild.{E}", answer=f"a.b.wild.{E} 300 IN A 192.0.2.3", authority=NS),
         DnsCase(f"a.wild.{E}", "TXT", authority=SOA),

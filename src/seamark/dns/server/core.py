@@ -112,4 +112,5 @@ def _opt(asked: dns.message.Message, found: dns.message.Message) -> Opt | None:
         return (
             Opt(found.payload, flags=found.ednsflags & dns.flags.DO, options=found.options) if found.options else None
         )
-    return Opt(asked.payload, flags=asked.ednsflags & dns.flags.DO, options=tuple(found.options))
+    flags = asked.ednsflags | (found.ednsflags if found.options else 0)
+    return Opt(asked.payload, flags=flags & dns.flags.DO, options=tuple(found.options))

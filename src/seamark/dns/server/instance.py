@@ -165,21 +165,19 @@ class Instance:
         return {where: handler for site in self.sites for where, handler in site.http.items()}
 
     def find(self, at: Listener, name: str, rdtype: dns.rdatatype.RdataType) -> Running | None:
-        """The block with the longest zone around ``name`` (lower-case). DS belongs to the parent, if served here."""
+        """The block with the longest zone around ``name`` (lower-case); for DS, which belongs to the parent of its
+        zone, the shortest but the root (as CoreDNS).
+        """
         zones = self._zones.get(at, {})
-        found: Running | None = None
+        parent: Running | None = None
         start = 0
-        while True:
-            running = zones.get(name[start:] or ".")
-            if running is not None:
-                if rdtype != DS or running.serve is None:
-                    return running
-                if found is not None:
-                    return running
-                found = running
-            if start >= len(name) or name == ".":
-                return found
+        while start < len(name) and name != ".":
+            running = zones.get(name[start:])
+            if running is not None and rdtype != DS:
+                return running
+            parent = running or parent
             start = _next_label(name, start)
+        return parent or zones.get(".")
 
     async def serve(self, at: Listener, query: Query) -> Answer:
         """Through the chain of the block in charge; REFUSED without one. Never raises."""

@@ -139,7 +139,7 @@ class _Writer:
             self._name(rdata.target)
         elif rdtype == SRV:  # its target is never compressed (RFC 2782)
             self.file.write(struct.pack("!HHH", rdata.priority, rdata.weight, rdata.port))
-            self.file.write(b"".join(bytes((len(label),)) + label for label in rdata.target.labels))
+            self._whole_name(rdata.target)
         elif rdtype == SOA:
             self._name(rdata.mname)
             self._name(rdata.rname)
@@ -147,6 +147,16 @@ class _Writer:
             self.file.write(struct.pack("!IIIII", *numbers))
         else:
             rdata.to_wire(self.file, cast(Any, self.names))
+
+    def _whole_name(self, name: dns.name.Name) -> None:
+        """Without a pointer in it, but later names may point to it."""
+        labels, offsets, file = name.labels, self.names.offsets, self.file
+        for index in range(len(labels) - 1):
+            at = file.tell()
+            if at < 0x4000:
+                offsets.setdefault(labels[index:], at)
+            file.write(bytes((len(labels[index]),)) + labels[index])
+        file.write(b"\0")
 
     def _name(self, name: dns.name.Name) -> None:
         """dnspython's Name.to_wire, without an object for every suffix."""

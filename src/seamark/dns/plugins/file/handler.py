@@ -70,11 +70,14 @@ class File:
 
     async def _follow(self, query: Query, zone: Zone) -> Found:
         """Aliases to their end, inside here and outside through the own server."""
-        name, chain = query.name, list[dns.rrset.RRset]()
+        name, chain = query.name.canonicalize(), list[dns.rrset.RRset]()
         for _ in range(MAX_LINKS):
             found = zone.find(name, query.rdtype)
             chain += found.answer
             if found.target is None:
+                is_aliased = bool(chain) and not found.answer and not found.is_referral
+                if is_aliased and zone.holds(name) and query.rdtype != T.NS:
+                    found.authority = zone.servers  # the alias is the answer, so this is no denial (as CoreDNS)
                 found.answer = chain
                 return found
             name = found.target

@@ -63,7 +63,7 @@ class Zone:
             if node is None:
                 continue
             if T.DNAME in node and at != name:
-                return self._substituted(name, at, node[T.DNAME])
+                return self._substituted(name, at, node[T.DNAME], rdtype)
             if T.NS in node and at != self.origin and not (at == name and rdtype == T.DS):
                 return Found([], [node[T.NS]], self._glue([node[T.NS]]), is_referral=True)
         if node is not None and len(name.labels) >= len(self.origin.labels):
@@ -74,6 +74,10 @@ class Zone:
         if wild is None:
             return self._denied(dns.rcode.NXDOMAIN)
         return self._at(wild, {kind: _renamed(rrset, name) for kind, rrset in wild.items()}, rdtype)
+
+    def holds(self, name: dns.name.Name) -> bool:
+        """Whether the name has records of its own."""
+        return name in self._names
 
     def transfer(self) -> Section:
         rest = [rrset for node in self._names.values() for rrset in node.values() if rrset is not self._soa]
@@ -103,12 +107,14 @@ class Zone:
             closest = closest.parent()
         return self._names.get(STAR.concatenate(closest))
 
-    def _substituted(self, name: dns.name.Name, at: dns.name.Name, dname: dns.rrset.RRset) -> Found:
+    def _substituted(
+        self, name: dns.name.Name, at: dns.name.Name, dname: dns.rrset.RRset, rdtype: dns.rdatatype.RdataType
+    ) -> Found:
         target = name.relativize(at).concatenate(dname[0].target)
         if target == name:
             return Found([], [], rcode=dns.rcode.SERVFAIL)
         alias = rrset_of(name, dname.ttl, [dns.rdata.from_text("IN", "CNAME", target.to_text())])
-        return Found([dname, alias], self.servers, target=target)
+        return Found([dname, alias], self.servers, target=None if rdtype == T.CNAME else target)
 
     def _glue(self, rrsets: Section) -> Section:
         """Addresses in this zone of what NS, MX and SRV name."""
@@ -131,13 +137,21 @@ def read_zone(path: Path, origin: str) -> Zone:
         )
     rrsets = []
     for name, rdataset in parsed.iterate_rdatasets():
-        rrset = dns.rrset.RRset(name, rdataset.rdclass, rdataset.rdtype, rdataset.covers)
+        rrset = dns.rrset.RRset(name.canonicalize(), rdataset.rdclass, rdataset.rdtype, rdataset.covers)
         for rdata in rdataset:
-            rrset.add(rdata, rdataset.ttl)
+            rrset.add(_lowered(rdata), rdataset.ttl)
         rrsets.append(rrset)
     if not any(rrset.rdtype == T.SOA and rrset.name == apex for rrset in rrsets):
         raise ValueError(f"it has no SOA record at {origin}")
     return Zone(apex, rrsets)
+
+
+def _lowered(rdata: dns.rdata.Rdata) -> dns.rdata.Rdata:
+    """Names that answers go on from, as CoreDNS spells them."""
+    if rdata.rdtype not in (T.NS, T.SOA, T.CNAME, T.MX):
+        return rdata
+    held = {name: getattr(rdata, name) for name in ("target", "mname", "rname", "exchange") if hasattr(rdata, name)}
+    return rdata.replace(**{name: value.canonicalize() for name, value in held.items()})
 
 
 def _renamed(rrset: dns.rrset.RRset, owner: dns.name.Name) -> dns.rrset.RRset:

@@ -49,7 +49,7 @@ class External:
         zone = match_zone(self._config.zones, query.text)
         if zone is None:
             return await following(query)
-        apex = dns.name.Name(query.name.labels[-len(dns.name.from_text(zone).labels) :])
+        apex = dns.name.from_text(zone)
         labels = [label.decode("latin-1").lower() for label in query.name.relativize(apex).labels]
         if not labels:
             return self._at_apex(query, apex)

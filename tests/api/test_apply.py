@@ -403,6 +403,8 @@ async def create_recorded(api: Api, name: str) -> tuple[str, Obj]:
     base["metadata"].pop("namespace", None)
     for account in ("default", "sa"):
         await ask(api, "POST", "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": account}})
+    high = {"metadata": {"name": "high"}, "value": 7, "preemptionPolicy": "Never"}
+    await ask(api, "POST", "/apis/scheduling.k8s.io/v1/priorityclasses", high)
     where = row.gvr.path(namespace="default" if row.gvr.namespaced else "")
     return where, parsed(await ask(api, "POST", where, base), 201)
 

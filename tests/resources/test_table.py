@@ -29,6 +29,9 @@ apps/v1 replicasets replicaset rs all true
 apps/v1 statefulsets statefulset sts all true
 v1 podtemplates podtemplate - - true
 v1 replicationcontrollers replicationcontroller rc all true
+networking.k8s.io/v1 ingressclasses ingressclass - - false
+networking.k8s.io/v1 ingresses ingress ing - true
+networking.k8s.io/v1 networkpolicies networkpolicy netpol - true
 policy/v1 poddisruptionbudgets poddisruptionbudget pdb - true
 scheduling.k8s.io/v1 priorityclasses priorityclass pc - false
 batch/v1 cronjobs cronjob cj all true

@@ -69,7 +69,7 @@ class Caches:
         self.revisions = self._watch(g.CONTROLLERREVISIONS, ControllerRevision)
         self.clusterroles = self._watch(g.CLUSTERROLES, ClusterRole)
         self.budgets = self._watch(g.PODDISRUPTIONBUDGETS, Budget)
-        for gvr in (g.PODTEMPLATES, g.PRIORITYCLASSES):
+        for gvr in (g.PODTEMPLATES, g.PRIORITYCLASSES, g.INGRESSES, g.INGRESSCLASSES, g.NETWORKPOLICIES):
             self._watch(gvr, Object)
         for gvr in (g.CLUSTERROLEBINDINGS, g.ROLEBINDINGS, g.ROLES):  # they have owners, and end with their namespace
             self._watch(gvr, Object)

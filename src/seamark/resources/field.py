@@ -6,6 +6,7 @@ Paths are plain text, as they are printed: ``spec.ports[0].name``, ``metadata.an
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,10 +20,11 @@ from seamark.machinery.fielderrors import (
     too_long,
     too_many,
 )
-from seamark.machinery.names import validate_port_number, validate_range
+from seamark.machinery.names import validate_dns1123_subdomain, validate_port_number, validate_range
 from seamark.machinery.status import Cause
 
 __all__ = [
+    "domain_prefixed_path",
     "duplicate",
     "duplicate_struct",
     "forbidden",
@@ -44,6 +46,7 @@ __all__ = [
 ]
 
 IMMUTABLE = "field is immutable"
+_URL_PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
 
 
 def index(path: str, position: int | str) -> str:
@@ -98,3 +101,16 @@ def not_negative(path: str, value: int | None) -> list[Cause]:
     if value is None or value >= 0:
         return []
     return [invalid(path, value, "must be greater than or equal to 0")]
+
+
+def domain_prefixed_path(path: str, value: str) -> list[Cause]:
+    """``example.com/foo``: who is behind a controller, a provisioner or a class."""
+    if not value:
+        return [required(path)]
+    domain, _, rest = value.partition("/")
+    if not domain or not rest:
+        return [invalid(path, value, 'must be a domain-prefixed path (such as "acme.io/foo")')]
+    causes = invalids(path, domain, validate_dns1123_subdomain(domain))
+    if not re.fullmatch(_URL_PATH, rest):
+        causes.append(invalid(path, rest, f"Invalid path (regex used for validation is '{_URL_PATH}')"))
+    return causes

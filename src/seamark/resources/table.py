@@ -30,6 +30,9 @@ from seamark.resources.core.secret import SECRET
 from seamark.resources.core.service import SERVICE
 from seamark.resources.core.serviceaccount import SERVICEACCOUNT
 from seamark.resources.discovery.endpointslice import ENDPOINTSLICE
+from seamark.resources.networking.ingress import INGRESS
+from seamark.resources.networking.ingressclass import INGRESSCLASS
+from seamark.resources.networking.networkpolicy import NETWORKPOLICY
 from seamark.resources.policy.poddisruptionbudget import PODDISRUPTIONBUDGET
 from seamark.resources.rbac.clusterrole import CLUSTERROLE
 from seamark.resources.rbac.clusterrolebinding import CLUSTERROLEBINDING
@@ -67,6 +70,9 @@ ROWS: tuple[Resource, ...] = (
     SUBJECTACCESSREVIEW,
     SELFSUBJECTREVIEW,
     TOKENREVIEW,
+    INGRESS,
+    INGRESSCLASS,
+    NETWORKPOLICY,
     PODDISRUPTIONBUDGET,
     PRIORITYCLASS,
     CLUSTERROLE,

@@ -102,15 +102,7 @@ def validate_job_spec(path: str, spec: Obj) -> Causes:
 def _validate_manager(path: str, manager: Any) -> Causes:
     if manager is None:
         return []
-    causes = field.invalids(path, manager, [])
-    domain, slash, rest = manager.partition("/")
-    if not manager:
-        causes.append(field.required(path))
-    elif not slash or not domain or not rest:
-        detail = 'must be a domain-prefixed path (such as "acme.io/foo")'
-        causes.append(field.invalid(path, manager, detail))
-    else:
-        causes += field.invalids(path, domain, names.validate_dns1123_subdomain(domain))
+    causes = field.domain_prefixed_path(path, manager)
     if len(manager) > _MAX_MANAGED_BY:
         causes.append(field.too_long(path, _MAX_MANAGED_BY))
     return causes

@@ -12,6 +12,7 @@ from seamark.dns.corefile.parser import parse_corefile
 from seamark.dns.host import Timeouts
 from seamark.dns.plugins.acl.config import Policy
 from seamark.dns.plugins.cache.config import Kind, Prefetch, Stale
+from seamark.dns.plugins.forward.config import Tls
 from seamark.dns.plugins.kubernetes.config import Limits
 from seamark.dns.server.instance import parse_server
 
@@ -46,6 +47,10 @@ def parse(text: str, zone: str = ".") -> Any:
             {"excepted": ("c.a.b.", "d.")},
         ),
         ("forward . ::1 {\nmax_connect_attempts 0\nfailfast_all_unhealthy_upstreams\n}", {"failfast": True}),
+        (
+            "forward . tls://9.9.9.9%dns.test:8853 {\ntls ca\ntls_servername x\n}",
+            {"tls": Tls(authority="ca", server_name="x")},
+        ),
         ("health", {"address": ":8080", "lameduck": 0.0}),
         ("health localhost:8091 {\nlameduck 1s\n}", {"address": "localhost:8091", "lameduck": 1.0}),
         ("hosts {\n10.0.0.1 a b\nfallthrough\n}", {"inline": ("10.0.0.1 a b",), "fallthrough": (".",), "ttl": 3600}),
@@ -99,13 +104,16 @@ def test_what_is_taken(text: str, fields: dict[str, object]) -> None:
         ("cache {\nserve_stale 1h slowly\n}", 3, 16, "slowly", "immediate, verify"),
         ("forward", 2, 1, "forward", "takes a zone and at least one upstream"),
         ("forward .", 2, 9, ".", "takes a zone and at least one upstream"),
-        ("forward . tls://1.1.1.1", 2, 11, "tls://1.1.1.1", "encrypted upstreams"),
+        ("forward . https://1.1.1.1", 2, 11, "https://1.1.1.1", "only tls:// is supported"),
+        ("forward . tls://dns.test", 2, 11, "tls://dns.test", "not tls:// and an address"),
+        ("forward . tls://1.1.1.1%", 2, 11, "tls://1.1.1.1%", "name has to follow"),
         ("forward . dns.example", 2, 11, "dns.example", "host names of upstreams are not supported"),
         ("forward . 1.1.1.1:99999", 2, 11, "1.1.1.1:99999", "neither an address"),
         ("forward . 1.1.1.1 {\nexcept\n}", 3, 1, "except", "at least one argument"),
         ("forward . 1.1.1.1 {\npolicy best\n}", 3, 8, "best", "random, round_robin, sequential"),
         ("forward . 1.1.1.1 {\nmax_concurrent many\n}", 3, 16, "many", "not a whole number"),
-        ("forward . 1.1.1.1 {\ntls a b c\n}", 3, 1, "tls", "encrypted upstreams"),
+        ("forward . 1.1.1.1 {\ntls a b c d\n}", 3, 11, "d", "0 to 3 arguments"),
+        ("forward . 1.1.1.1 {\ndoh_method GET\n}", 3, 1, "doh_method", "only tls:// is supported"),
         ("forward . 1.1.1.1 {\nhealth_check 1s never\n}", 3, 17, "never", "no_rec, domain"),
         ("forward . 1.1.1.1 {\nfailover NOERROR\n}", 3, 1, "failover", "cannot be used"),
         ("forward . 1.1.1.1 {\nnext NOSUCH\n}", 3, 6, "NOSUCH", "not an rcode"),

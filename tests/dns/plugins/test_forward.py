@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import dns.message
 import dns.rcode
 import dns.rrset
 import pytest
+import trustme
 
 from seamark.dns.corefile.lexer import CorefileError
 from seamark.testing.clock import settle
@@ -55,8 +57,8 @@ class Upstream(asyncio.DatagramProtocol):
         self._udp: Any = None
         self._tcp: Any = None
 
-    async def start(self) -> Upstream:
-        self._tcp = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+    async def start(self, tls: ssl.SSLContext | None = None) -> Upstream:
+        self._tcp = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=tls)
         self.port = self._tcp.sockets[0].getsockname()[1]
         loop = asyncio.get_running_loop()
         self._udp, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", self.port))
@@ -94,8 +96,8 @@ class Upstream(asyncio.DatagramProtocol):
 async def upstream() -> AsyncIterator[Callable[..., Any]]:
     running: list[Upstream] = []
 
-    async def start(script: Script) -> Upstream:
-        running.append(await Upstream(script).start())
+    async def start(script: Script, tls: ssl.SSLContext | None = None) -> Upstream:
+        running.append(await Upstream(script).start(tls))
         return running[-1]
 
     yield start
@@ -329,3 +331,29 @@ async def test_upstreams_of_a_file(serve: Any, upstream: Any, tmp_path: Path) ->
     file.write_text("nameserver 192.0.2.1\nnameserver fe80::1\n")
     server = await serve(f". {{\nforward . {file} 192.0.2.1\n}}\n")
     assert [u.address for u in server.plugin("forward")._upstreams] == ["192.0.2.1:53", "[fe80::1]:53"]
+
+
+async def test_tls_upstreams_are_asked_over_connections_used_again(
+    serve: Any, upstream: Any, tmp_path: Path, host: Any
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("dns.test").configure_cert(context)
+    up = await upstream(good("10.0.0.1"), context)
+    text = f". {{\nerrors\nforward . tls://127.0.0.1%NAME:{up.port} {{\ntls {tmp_path}/ca.pem\n}}\n}}\n"
+    server = await serve(text.replace("NAME", "dns.test"))
+    for _ in range(3):
+        assert address(await server.ask(QUERY)) == "10.0.0.1"
+    assert up.connections == 1
+    hits = f'coredns_proxy_conn_cache_hits_total{{proto="tcp-tls",proxy_name="forward",to="127.0.0.1:{up.port}"}} 2.0'
+    assert hits in host.metrics.text().decode()
+    other = await serve(text.replace("NAME", "other.test"))
+    assert (await other.ask(QUERY)).rcode() == dns.rcode.SERVFAIL
+    assert "certificate" in other.log[-1].lower()
+
+
+async def test_certificates_that_cannot_be_read_are_told_at_the_upstream(serve: Any) -> None:
+    with pytest.raises(CorefileError, match="certificates of tls cannot be used") as caught:
+        await serve(". {\nforward . tls://127.0.0.1 {\ntls /nonexistent\n}\n}\n")
+    assert caught.value.word == "tls://127.0.0.1"

@@ -1,7 +1,7 @@
 """``forward FROM TO... { except …; policy …; max_concurrent …; … }``.
 
-TO is an address with or without port, or a file in the form of resolv.conf. Encrypted upstreams and host names are
-refused: they are not supported yet, and plain DNS in their place would be a surprise.
+TO is an address with or without port, ``tls://`` and one, or a file in the form of resolv.conf. DNS over HTTPS or QUIC
+and host names are refused: they are not supported yet, and plain DNS in their place would be a surprise.
 """
 
 from __future__ import annotations
@@ -22,17 +22,33 @@ from seamark.dns.corefile.lexer import Token
 MANY = True
 MAX_UPSTREAMS = 15
 POLICIES = ("random", "round_robin", "sequential")
-NOT_SUPPORTED = "encrypted upstreams are not supported yet"
+NOT_SUPPORTED = "of encrypted upstreams only tls:// is supported"
+TLS_PORT = 853
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Either an address or (``file``) a resolv.conf to read at start; ``token`` is for messages."""
+    """Either an address or (``file``) a resolv.conf to read at start; ``token`` is for messages.
+
+    ``server_name`` is whose certificate is expected, empty = ``tls_servername``'s, or the address's own.
+    """
 
     host: str
     port: int
     token: Token
     file: bool = False
+    tls: bool = False
+    server_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files, empty = none: the client's certificate and key, and the authority of the upstream's."""
+
+    certificate: str = ""
+    key: str = ""
+    authority: str = ""
+    server_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +86,7 @@ class Config:
     failfast: bool = False
     transport: Transport = field(default_factory=Transport)
     health: Health = field(default_factory=Health)
+    tls: Tls = field(default_factory=Tls)
 
 
 def parse(block: Block) -> Config:
@@ -88,15 +105,15 @@ def parse(block: Block) -> Config:
     transport = Transport(**reader.transport)
     if 0 < transport.max_age < transport.expire:
         raise block.name.error(f"forward: max_age {transport.max_age:g}s is less than expire {transport.expire:g}s")
-    return Config(zones[0], upstreams, transport=transport, health=Health(**reader.health), **reader.found)
+    return Config(
+        zones[0], upstreams, transport=transport, health=Health(**reader.health), tls=Tls(**reader.tls), **reader.found
+    )
 
 
 class _Reader:
     """Collects the properties into the arguments of Config, Transport and Health."""
 
     REFUSED: ClassVar = {
-        "tls": NOT_SUPPORTED,
-        "tls_servername": NOT_SUPPORTED,
         "doh_method": NOT_SUPPORTED,
         "resolver": "upstreams have to be addresses, so there is nothing to resolve",
     }
@@ -105,6 +122,7 @@ class _Reader:
         self.found: dict[str, Any] = {}
         self.transport: dict[str, Any] = {}
         self.health: dict[str, Any] = {}
+        self.tls: dict[str, str] = {}
         self.excepted: list[str] = []
 
     def properties(self) -> dict[str, Callable[[Line], None]]:
@@ -115,6 +133,8 @@ class _Reader:
             "failover": self.read_failover,
             "health_check": self.read_health_check,
             "source_address": self.read_source_address,
+            "tls": self.read_tls,
+            "tls_servername": lambda line: self.tls.update(server_name=line.one("a name").text),
             "max_fails": lambda line: self.health.update(max_fails=_count(line)),
             "max_concurrent": lambda line: self.found.update(max_concurrent=_count(line)),
             "max_connect_attempts": lambda line: self.found.update(max_connect_attempts=_count(line)),
@@ -159,6 +179,14 @@ class _Reader:
             else:
                 raise word.error(f"'{word.text}' is not an option of health_check (known: no_rec, domain)")
 
+    def read_tls(self, line: Line) -> None:
+        """Nothing, an authority, certificate and key, or all three."""
+        words = [word.text for word in line.between(0, 3, "certificate, key and authority files")]
+        if len(words) in (1, 3):
+            self.tls["authority"] = words.pop()
+        if words:
+            self.tls["certificate"], self.tls["key"] = words
+
     def read_source_address(self, line: Line) -> None:
         word = line.one("an address")
         try:
@@ -170,6 +198,8 @@ class _Reader:
 def _upstream(token: Token) -> Upstream:
     text = token.text
     scheme, separator, rest = text.partition("://")
+    if scheme == "tls" and separator:
+        return _tls_upstream(token, rest)
     if separator and scheme != "dns":
         raise token.error(f"'{text}': {NOT_SUPPORTED}")
     text = rest if separator else text
@@ -184,6 +214,20 @@ def _upstream(token: Token) -> Upstream:
             "host names of upstreams are not supported yet"
         ) from None
     return Upstream(host, port or 53, token)
+
+
+def _tls_upstream(token: Token, text: str) -> Upstream:
+    """``ADDRESS[%NAME][:PORT]``."""
+    address, percent, name = text.partition("%")
+    name, colon, port = name.partition(":")
+    try:
+        host, number = split_address(address + colon + port)
+        ip_address(host)
+    except ValueError:
+        raise token.error(f"'{token.text}' is not tls:// and an address, such as tls://9.9.9.9%dns.quad9.net") from None
+    if percent and not name:
+        raise token.error(f"'{token.text}': the server's name has to follow the %")
+    return Upstream(host, number or TLS_PORT, token, tls=True, server_name=name)
 
 
 def _rcodes(line: Line) -> frozenset[dns.rcode.Rcode]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,8 +16,9 @@ from seamark.dns.corefile.address import split_address
 from seamark.dns.corefile.keys import match_zone
 from seamark.dns.host import Site
 from seamark.dns.plugin import Answer, Next, Query
-from seamark.dns.plugins.forward.config import Config
-from seamark.dns.plugins.forward.upstream import Upstream, UpstreamError
+from seamark.dns.plugins.forward.config import Config, Tls
+from seamark.dns.plugins.forward.config import Upstream as UpstreamConfig
+from seamark.dns.plugins.forward.upstream import TlsClient, Upstream, UpstreamError
 from seamark.dns.reply import failed, reply_to
 
 QUERY_TIMEOUT = 5.0
@@ -32,8 +34,8 @@ class Forward:
         self._turn = 0
         self._running = 0
         self._upstreams = [
-            Upstream(host, port, own=site.host, transport=config.transport, health=config.health)
-            for host, port in _addresses(config)
+            Upstream(host, port, own=site.host, transport=config.transport, health=config.health, tls=tls)
+            for (host, port), tls in _addresses(config, site).items()
         ]
         self.follower: Forward | None = None
         """The forward behind this one, which ``next`` and ``next_on_nodata`` go on to."""
@@ -141,10 +143,16 @@ class Forward:
         return Answer(reply.rcode(), reply, self.name)
 
 
-def _addresses(config: Config) -> list[tuple[str, int]]:
+def _addresses(config: Config, site: Site) -> dict[tuple[str, int], TlsClient | None]:
     """Of all upstreams, each once; none for a file without nameserver lines. Raises CorefileError for one not there."""
-    found: dict[tuple[str, int], None] = {}
+    found: dict[tuple[str, int], TlsClient | None] = {}
+    context: ssl.SSLContext | None = None
     for upstream in config.upstreams:
+        if upstream.tls:
+            context = context or _context(upstream, config.tls, site)
+            name = upstream.server_name or config.tls.server_name
+            found[upstream.host, upstream.port] = TlsClient(context, name)
+            continue
         if not upstream.file:
             found[upstream.host, upstream.port] = None
             continue
@@ -155,7 +163,19 @@ def _addresses(config: Config) -> list[tuple[str, int]]:
         for server in servers:
             host, port = split_address(server)
             found[host, port or 53] = None
-    return list(found)
+    return found
+
+
+def _context(upstream: UpstreamConfig, files: Tls, site: Site) -> ssl.SSLContext:
+    """Raises CorefileError for certificates that cannot be used."""
+    try:
+        authority = str(site.root / files.authority) if files.authority else None
+        found = ssl.create_default_context(cafile=authority)
+        if files.certificate:
+            found.load_cert_chain(site.root / files.certificate, site.root / files.key)
+    except (OSError, ssl.SSLError) as error:
+        raise upstream.token.error(f"forward: the certificates of tls cannot be used: {error}") from error
+    return found
 
 
 def make(config: Config, site: Site) -> Forward:

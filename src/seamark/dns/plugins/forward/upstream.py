@@ -7,8 +7,10 @@ gets a random id: what comes back with another id is ignored, so guessing takes 
 from __future__ import annotations
 
 import asyncio
+import ssl
 import struct
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from typing import Protocol
 
 import dns.exception
@@ -22,7 +24,16 @@ from seamark.dns.plugins.forward.config import Health, Transport
 from seamark.dns.waiting import within
 
 PROXY = "forward"
+TLS = "tcp-tls"
 CONNECT_TIMEOUT = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class TlsClient:
+    """``server_name`` is whose certificate is expected; empty = that of the address."""
+
+    context: ssl.SSLContext
+    server_name: str = ""
 
 
 class UpstreamError(Exception):
@@ -48,14 +59,17 @@ class _Connection(Protocol):
 class Upstream:
     """``fails`` counts failed probes; ``is_down`` once there are more than ``max_fails``."""
 
-    def __init__(self, host: str, port: int, *, own: Host, transport: Transport, health: Health) -> None:
+    def __init__(
+        self, host: str, port: int, *, own: Host, transport: Transport, health: Health, tls: TlsClient | None = None
+    ) -> None:
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.fails = 0
         self._where = (host, port)
         self._own = own
         self._transport = transport
         self._health = health
-        self._idle: dict[str, list[_Connection]] = {"udp": [], "tcp": []}
+        self._tls = tls
+        self._idle: dict[str, list[_Connection]] = {"udp": [], "tcp": [], TLS: []}
         self._probing: asyncio.Task[None] | None = None
 
     @property
@@ -64,6 +78,7 @@ class Upstream:
 
     async def ask(self, message: dns.message.Message, protocol: str) -> dns.message.Message:
         """The reply. Raises UpstreamError."""
+        protocol = protocol if self._tls is None else TLS
         metrics, clock = self._own.metrics, self._own.clock
         started = clock.monotonic()
         try:
@@ -118,7 +133,7 @@ class Upstream:
         metrics.proxy_conn_misses.labels(PROXY, self.address, protocol).inc()
         source = (self._transport.source_address, 0) if self._transport.source_address else None
         opening: Awaitable[_Connection] = (
-            _open_udp(self._where, source) if protocol == "udp" else _open_tcp(self._where, source)
+            _open_udp(self._where, source) if protocol == "udp" else _open_tcp(self._where, source, self._tls)
         )
         opened = await within(self._own.clock, CONNECT_TIMEOUT, opening)
         opened.opened = now
@@ -227,8 +242,11 @@ async def _open_udp(where: tuple[str, int], source: tuple[str, int] | None) -> _
     return protocol
 
 
-async def _open_tcp(where: tuple[str, int], source: tuple[str, int] | None) -> _Connection:
-    return _Tcp(*await asyncio.open_connection(*where, local_addr=source))
+async def _open_tcp(
+    where: tuple[str, int], source: tuple[str, int] | None, tls: TlsClient | None = None
+) -> _Connection:
+    context, name = (tls.context, tls.server_name or where[0]) if tls is not None else (None, None)
+    return _Tcp(*await asyncio.open_connection(*where, local_addr=source, ssl=context, server_hostname=name))
 
 
 def _reason(error: BaseException) -> str:

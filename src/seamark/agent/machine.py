@@ -25,6 +25,7 @@ class Machine:
     os_image: str
     machine_id: str
     boot_id: str
+    runtime: str = ""  # as in nodeInfo: runc://1.1.5
 
 
 def read_machine(state_dir: Path, *, root: Path = Path("/")) -> Machine:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from random import Random
 
 from seamark.agent.config import AgentConfig
@@ -52,7 +53,7 @@ class NodeAgent:
         rng: Random,
     ) -> None:
         config.state_dir.mkdir(parents=True, exist_ok=True)
-        machine = read_machine(config.state_dir)
+        machine = replace(read_machine(config.state_dir), runtime=runtime.version)
         self._config = config
         self._runtime = runtime
         self._workers: dict[str, PodWorker] = {}

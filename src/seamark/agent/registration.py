@@ -80,7 +80,7 @@ def render_status(config: AgentConfig, machine: Machine, before: Obj, now: float
             "bootID": machine.boot_id,
             "kernelVersion": machine.kernel,
             "osImage": machine.os_image,
-            "containerRuntimeVersion": f"runc://{__version__}",
+            "containerRuntimeVersion": machine.runtime,
             "kubeletVersion": KUBELET_VERSION,
             "kubeProxyVersion": "",
             "operatingSystem": "linux",

@@ -128,6 +128,11 @@ class SandboxState:
 
 
 class Runtime(Protocol):
+    @property
+    def version(self) -> str:
+        """As a Node shows it: ``runc://1.1.5``."""
+        ...
+
     async def create_sandbox(self, config: SandboxConfig) -> None: ...
 
     async def remove_sandbox(self, uid: str) -> None:

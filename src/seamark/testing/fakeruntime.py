@@ -53,6 +53,8 @@ class _Sandbox:
 
 
 class FakeRuntime:
+    version = "fake://1.0"
+
     def __init__(self, clock: Clock) -> None:
         self.behaviours: dict[str, Behaviour] = {}
         self.answers: dict[tuple[str, ...], ExecAnswer | Callable[[], ExecAnswer]] = {}

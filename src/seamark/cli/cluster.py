@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from seamark.agent.config import CONTROL_PLANE_ROLE, AgentConfig
+from seamark.agent.images.registry import Registries
 from seamark.agent.images.store import ImageStore
 from seamark.agent.node import NodeAgent
 from seamark.api.app import Api
@@ -87,6 +88,8 @@ class Cluster:
         self._settings = settings
         self._sockets = [listener]
         self._clock = SystemClock()
+        registries = Registries(frozenset(settings.insecure_registries)) if settings.pull else None
+        self._images = ImageStore(data.images, self._clock, registries=registries)
         self._tasks: list[asyncio.Task[None]] = []
         self._agents: dict[str, NodeAgent] = {}
         self._runtimes: list[PodRuntime] = []
@@ -259,7 +262,7 @@ class Cluster:
             ),
             client=self._client(f"system:node:{name}", "system:nodes"),
             runtime=runtime,
-            images=ImageStore(self._data.images, self._clock),
+            images=self._images,
             clock=self._clock,
             rng=random.Random(),
         )

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import msgspec
 
 from seamark.agent.images.archive import ArchiveError
+from seamark.agent.images.distribution import ManifestError
 from seamark.agent.images.layers import LayerError
+from seamark.agent.images.layerstore import layers_in_use
 from seamark.agent.images.names import InvalidNameError, parse_image_name
 from seamark.agent.images.podtest import BuildError, build_pod_test
+from seamark.agent.images.pull import Progress
+from seamark.agent.images.registry import Credentials, Registries, RegistryError
 from seamark.agent.images.store import ImageStore
 from seamark.cli.datadir import DataDir
 from seamark.cli.errors import UserError
+from seamark.cli.settings import check_registry
 from seamark.linux.clock import SystemClock
+
+PASSWORD = "SEAMARK_REGISTRY_PASSWORD"
 
 
 def run_build_pod_test(data: DataDir, name: str) -> None:
@@ -37,6 +48,80 @@ def run_load(data: DataDir, file: Path) -> None:
         raise UserError(f"image load {file}: {error}") from None
     for name in names:
         print(name)
+
+
+@dataclass(frozen=True, slots=True)
+class PullOptions:
+    insecure: tuple[str, ...]
+    username: str
+
+
+def run_pull(data: DataDir, names: list[str], options: PullOptions) -> None:
+    """The registries the cluster itself may ask in plain HTTP are those of its settings, and those said here."""
+    kept = data.read_settings()
+    insecure = {check_registry(registry) for registry in options.insecure}
+    insecure |= set(kept.insecure_registries) if kept else set()
+    credentials = None
+    if options.username:
+        password = os.environ.get(PASSWORD)
+        if password is None:
+            raise UserError(f"image pull: --username {options.username}: set {PASSWORD} in the environment")
+        credentials = Credentials(options.username, password)
+    data.make()
+    store = ImageStore(data.images, SystemClock(), registries=Registries(frozenset(insecure)))
+    asyncio.run(_pull(store, names, credentials))
+
+
+async def _pull(store: ImageStore, names: list[str], credentials: Credentials | None) -> None:
+    for name in names:
+        try:
+            parsed = parse_image_name(name)
+            print(f"pulling {parsed} …", flush=True)
+            await store.pull(parsed, credentials=credentials, tell=PullMeter(sys.stdout))
+        except (InvalidNameError, RegistryError, ManifestError, ArchiveError, LayerError) as error:
+            raise UserError(f"image pull {name}: {error}") from None
+        except OSError as error:
+            raise UserError(f"image pull {name}: {error.strerror or error}") from None
+        print(f"{parsed} {(await store.resolve(name, policy='Never')).digest}")
+
+
+class PullMeter:
+    """Layers as they arrive: on a terminal one line that moves, else one line for each that is whole."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._live = out.isatty()
+        self._layers: dict[str, Progress] = {}
+
+    def __call__(self, progress: Progress) -> None:
+        self._layers[progress.digest] = progress
+        whole = progress.done == progress.size
+        if self._live:
+            done = sum(layer.done for layer in self._layers.values())
+            size = sum(layer.size for layer in self._layers.values())
+            text = f"\r  {len(self._layers)} layer(s): {done / 1e6:.1f} of {size / 1e6:.1f} MB"
+            self._out.write(text + ("\n" if done == size else ""))
+        elif whole:
+            self._out.write(f"  {progress.digest[7:19]}: {progress.size / 1e6:.1f} MB\n")
+        self._out.flush()
+
+
+def run_rm(data: DataDir, names: list[str]) -> None:
+    store = ImageStore(data.images, SystemClock())
+    for name in names:
+        try:
+            known = store.remove(parse_image_name(name))
+        except (InvalidNameError, OSError) as error:
+            raise UserError(f"image rm {name}: {error}") from None
+        if not known:
+            raise UserError(f"image rm {name}: not here; `seamark image list` shows what is")
+        print(f"forgotten {name}")
+    in_use = layers_in_use()
+    if in_use is None:
+        print("layers stay: what the machine's processes have mounted can only be seen as root")
+        return
+    gone, stay = store.collect_layers(in_use)
+    print(f"{gone} layer(s) removed" + (f", {stay} stay: in use, or younger than ten minutes" if stay else ""))
 
 
 def run_list(data: DataDir, *, output: str) -> None:

@@ -35,6 +35,11 @@ DataDirOption = Annotated[
     ),
 ]
 
+InsecureOption = Annotated[
+    list[str] | None,
+    typer.Option("--insecure-registry", metavar="HOST[:PORT]", help="A registry that speaks plain HTTP; repeatable."),
+]
+
 
 def _data(path: Path | None) -> DataDir:
     return DataDir((path or default_directory()).absolute())
@@ -68,6 +73,11 @@ def up(
     pod_cidr: Annotated[str | None, typer.Option(help="Range of pod addresses, a /24 a node (10.244.0.0/16).")] = None,
     cluster_domain: Annotated[str | None, typer.Option(help="DNS domain of the cluster (cluster.local).")] = None,
     cluster_dns: Annotated[str | None, typer.Option(help="ClusterIP of the DNS (10.96.0.10).")] = None,
+    pull: Annotated[
+        bool | None,
+        typer.Option("--pull/--no-pull", help="Pull images from registries, over the machine's network (no)."),
+    ] = None,
+    insecure_registry: InsecureOption = None,
 ) -> None:
     """Bring a cluster up: in the foreground until Ctrl-C, or detached.
 
@@ -95,6 +105,8 @@ def up(
         pod_cidr=pod_cidr,
         cluster_domain=cluster_domain,
         cluster_dns=cluster_dns,
+        pull=pull,
+        insecure_registries=tuple(insecure_registry) if insecure_registry else None,
     )
     run_up(UpOptions(data, (kubeconfig or data.kubeconfig).absolute(), given))
 
@@ -175,6 +187,38 @@ def image_load(
     from seamark.cli.image import run_load
 
     run_load(_data(data_dir), file)
+
+
+@image_app.command("pull")
+def image_pull(
+    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="As in a pod's image field.")],
+    data_dir: DataDirOption = None,
+    insecure_registry: InsecureOption = None,
+    username: Annotated[
+        str, typer.Option(help="For the registry; the password is read from SEAMARK_REGISTRY_PASSWORD.")
+    ] = "",
+) -> None:
+    """Pull images from their registries, over the machine's network.
+
+    \b
+    Examples:
+      seamark image pull docker.io/library/nginx:1.27
+      seamark image pull --insecure-registry registry.lan:5000 registry.lan:5000/web:1
+    """
+    from seamark.cli.image import PullOptions, run_pull
+
+    run_pull(_data(data_dir), names, PullOptions(tuple(insecure_registry or ()), username))
+
+
+@image_app.command("rm")
+def image_rm(
+    names: Annotated[list[str], typer.Argument(metavar="NAME…")],
+    data_dir: DataDirOption = None,
+) -> None:
+    """Forget images. Layers that no image has any more go with them, as soon as no pod uses them."""
+    from seamark.cli.image import run_rm
+
+    run_rm(_data(data_dir), names)
 
 
 @image_app.command("list")

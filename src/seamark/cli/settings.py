@@ -21,6 +21,7 @@ NODE_PREFIX = 24
 """Each node's pod range is a /24 of the pod range, as kube-controller-manager's default is."""
 
 DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+REGISTRY = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?")
 Network = ipaddress.IPv4Network
 
 
@@ -34,10 +35,14 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     pod_cidr: str | None = None
     cluster_domain: str | None = None
     cluster_dns: str | None = None
+    pull: bool | None = None
+    insecure_registries: tuple[str, ...] | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a cluster is made from. ``port`` is that of the API server on 127.0.0.1."""
+    """Everything a cluster is made from. ``port`` is that of the API server on 127.0.0.1. ``pull``: registries may be
+    asked, from the machine's own network; else the cluster sends nothing outside.
+    """
 
     format: int = FORMAT
     nodes: int = 1
@@ -48,6 +53,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cluster_domain: str = "cluster.local"
     cluster_dns: str = "10.96.0.10"
     node_ports: tuple[int, int] = (30000, 32767)
+    pull: bool = False
+    insecure_registries: tuple[str, ...] = ()
 
     @property
     def kubernetes_ip(self) -> str:
@@ -100,7 +107,15 @@ def check_settings(settings: Settings) -> Settings:
     if settings.host and settings.nodes > 1:
         raise UserError(f"--host makes this machine the one node; --nodes {settings.nodes} needs --isolated")
     _check_names(settings, service)
+    for registry in settings.insecure_registries:
+        check_registry(registry)
     return settings
+
+
+def check_registry(text: str) -> str:
+    if not REGISTRY.fullmatch(text):
+        raise UserError(f"--insecure-registry {text}: not HOST or HOST:PORT, without http:// and path")
+    return text
 
 
 def _check_names(settings: Settings, service: Network) -> None:

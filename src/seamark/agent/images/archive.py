@@ -25,6 +25,10 @@ INDEX_TYPES = (
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
+def own_architecture() -> str:
+    return ARCHITECTURES.get(platform.machine(), platform.machine())
+
+
 class ArchiveError(ValueError):
     """Names the archive's part and what is wrong with it."""
 
@@ -81,7 +85,7 @@ def _manifest(archive: tarfile.TarFile, members: dict[str, str], descriptor: dic
     data: dict[str, Any] = _read_json(archive, _blob(members, descriptor["digest"]))
     if descriptor.get("mediaType") not in INDEX_TYPES and "manifests" not in data:
         return data
-    wanted = ARCHITECTURES.get(platform.machine(), platform.machine())
+    wanted = own_architecture()
     for entry in data["manifests"]:
         target = entry.get("platform") or {}
         if (target.get("os"), target.get("architecture")) == ("linux", wanted):
@@ -137,21 +141,27 @@ def open_layer(archive: tarfile.TarFile, name: str, diff_id: str) -> Iterator[ta
     raw = archive.extractfile(name)
     if raw is None:
         raise ArchiveError(f"{name}: not a file")
-    with raw:
-        magic = raw.read(4)
-        raw.seek(0)
-        if magic == ZSTD:
-            raise ArchiveError(f"layer {name}: compressed with zstd; save the image with gzip or no compression")
-        plain: IO[bytes] = gzip.GzipFile(fileobj=raw) if magic.startswith(GZIP) else raw  # type: ignore[assignment]
-        hashed = _Hashed(plain)
-        buffered = io.BufferedReader(hashed, 1 << 20)
-        with tarfile.open(fileobj=buffered, mode="r|") as layer:
-            yield layer
-        while buffered.read(1 << 20):
-            pass
-        found = "sha256:" + hashed.hash.hexdigest()
-        if found != diff_id:
-            raise ArchiveError(f"layer {name}: its content is {found}, the image says {diff_id}")
+    with raw, read_layer(raw, name, diff_id) as layer:
+        yield layer
+
+
+@contextmanager
+def read_layer(raw: IO[bytes], name: str, diff_id: str) -> Iterator[tarfile.TarFile]:
+    """The same of a file that holds nothing but the layer."""
+    magic = raw.read(4)
+    raw.seek(0)
+    if magic == ZSTD:
+        raise ArchiveError(f"layer {name}: compressed with zstd; save the image with gzip or no compression")
+    plain: IO[bytes] = gzip.GzipFile(fileobj=raw) if magic.startswith(GZIP) else raw  # type: ignore[assignment]
+    hashed = _Hashed(plain)
+    buffered = io.BufferedReader(hashed, 1 << 20)
+    with tarfile.open(fileobj=buffered, mode="r|") as layer:
+        yield layer
+    while buffered.read(1 << 20):
+        pass
+    found = "sha256:" + hashed.hash.hexdigest()
+    if found != diff_id:
+        raise ArchiveError(f"layer {name}: its content is {found}, the image says {diff_id}")
 
 
 def write_oci_archive(path: Path, *, name: str, config: dict[str, Any], layers: Sequence[Path]) -> None:

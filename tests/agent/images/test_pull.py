@@ -245,6 +245,16 @@ async def test_tokens(store: ImageStore, registry: Any, layer: Layer) -> None:
         await store.pull(parse_image_name(f"{registry.host}/web:2"))
 
 
+async def test_basic_authentication(store: ImageStore, registry: Any, layer: Layer) -> None:
+    registry.push("1", layer({"name": "a"}))
+    registry.faults["/manifests/"] = [
+        b'HTTP/1.1 401 X\r\nWWW-Authenticate: Basic realm="x"\r\nContent-Length: 0\r\n\r\n'
+    ]
+    await store.pull(parse_image_name(f"{registry.host}/web:1"), credentials=Credentials("me", "pw"))
+    assert {headers.get("authorization") for _, _, headers in registry.asked[1:]} == {"Basic bWU6cHc="}
+    assert "authorization" not in registry.asked[0][2]
+
+
 async def test_401_names_the_registrys_reason(store: ImageStore, registry: Any, layer: Layer) -> None:
     registry.push("1", layer({"name": "a"}))
     body = b'{"errors":[{"code":"UNAUTHORIZED","message":"who are you"}]}'

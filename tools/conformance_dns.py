@@ -519,6 +519,7 @@ def _cases(options: argparse.Namespace, world: World, binary: Path, directory: P
     for case, wanted in CASES.items():
         ports = free_port(), free_port()
         questions = [world.question() for _ in range(options.questions // len(CASES))]
+        questions += world.random.sample(questions, len(questions) // 4)  # what was answered once may be kept
         for port in ports:
             text = (HEAD + OTHERS).replace("OPTIONS", wanted).replace("ACCESS", f"kubeconfig {kubeconfig}")
             text = text.replace("DIRECTORY", str(directory)).replace("PORT", str(port))

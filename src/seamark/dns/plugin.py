@@ -73,6 +73,8 @@ class Answer:
     """Told how many octets the reply came to, once it is written (metrics)."""
     more: tuple[dns.message.Message, ...] = ()
     """Further messages of a transfer, over TCP."""
+    lasting: Callable[[], bool] | None = None
+    """Where given: whether this very answer would still be given to the same question, whoever asks."""
     dropped: bool = False
     """No reply at all."""
 

@@ -172,6 +172,14 @@ def registry(fake_api: Any) -> Any:
             "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
         },
     )
+    fake_api.put(
+        "endpointslices",
+        {
+            "metadata": {"name": "heads-2", "namespace": "default", "labels": labels},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": ["10.244.1.7"]}],
+        },
+    )
     pod = {"metadata": {"name": "client", "namespace": "default"}, "status": {"phase": "Running", "podIP": "192.0.2.7"}}
     pod["status"]["podIPs"] = [{"ip": "192.0.2.7"}]
     fake_api.put("pods", pod)
@@ -225,6 +233,14 @@ EXTERNAL_SOA = "ext.test. 5 IN SOA ns1.dns.ext.test. hostmaster.dns.ext.test. 1 
         DnsCase("ext.test.", "SOA", answer=EXTERNAL_SOA),
         DnsCase("dns.ext.test.", authority=EXTERNAL_SOA),
         DnsCase("x.dns.ext.test.", rcode="NXDOMAIN", authority=EXTERNAL_SOA),
+        DnsCase(
+            "heads.default.ext.test.",
+            "SRV",
+            answer="heads.default.ext.test. 5 IN SRV 0 33 8080 db-0.heads.default.ext.test.\n"
+            "heads.default.ext.test. 5 IN SRV 0 33 8080 10-244-1-6.heads.default.ext.test.",
+            additional="db-0.heads.default.ext.test. 5 IN A 10.244.1.5\n"
+            "10-244-1-6.heads.default.ext.test. 5 IN A 10.244.1.6",
+        ),
         DnsCase("db-0.heads.default.ext.test.", answer="db-0.heads.default.ext.test. 5 IN A 10.244.1.5"),
         DnsCase(
             "lb.default.ext.test.",

@@ -48,7 +48,7 @@ class Core:
             return render_bare(packet, verdict.value)
         try:
             message = parse_query(packet) or dns.message.from_wire(packet, ignore_trailing=True)
-            return await self._answer(at, message, self._query(packet, message, client, protocol))
+            return await self._answer(at, packet, message, self._query(packet, message, client, protocol))
         except dns.exception.DNSException:
             return render_bare(packet, int(dns.rcode.FORMERR))
         except Exception as error:
@@ -70,7 +70,11 @@ class Core:
             size=len(packet),
         )
 
-    async def _answer(self, at: Listener, message: dns.message.Message, query: Query) -> Reply:
+    def quick(self, at: Listener, packet: bytes, client: str) -> bytes | None:
+        """An answer that is known already, over UDP; None sends the packet through ``answer``."""
+        return self._current().remembered.find(at, packet, client)
+
+    async def _answer(self, at: Listener, packet: bytes, message: dns.message.Message, query: Query) -> Reply:
         instance = self._current()
         if message.question[0].rdclass != dns.rdataclass.IN and not instance.takes_all_classes(at):
             answer = Answer(dns.rcode.REFUSED)
@@ -87,6 +91,10 @@ class Core:
         wire = render(found, _limit(query), _opt(message, found))
         if answer.sent is not None:
             answer.sent(len(wire))
+        if answer.lasting is not None and query.protocol == "udp":
+            running = instance.find(at, query.text, query.rdtype)
+            if running is not None and running.again is not None:
+                instance.remembered.keep(at, packet, query, answer, wire, running.again)
         if answer.more:
             return [wire, *(render(further, MAX_TCP, None) for further in answer.more)]
         return wire

@@ -25,6 +25,7 @@ from seamark.dns.listener import Listener
 from seamark.dns.order import IMPLEMENTED, ORDER, REFUSED
 from seamark.dns.plugin import Answer, Next, Plugin, Query
 from seamark.dns.reply import failed, reply_to
+from seamark.dns.server.remembered import Again, Remembered, counters
 
 MAX_DEPTH = 8
 ALL_CLASSES = frozenset({"chaos", "forward"})
@@ -112,6 +113,8 @@ class Running:
     zone: dns.name.Name
     key: ZoneKey
     serve: Next | None
+    again: tuple[Again, ...] | None = None
+    """None: every question goes through the chain (``remembered``)."""
 
 
 class Instance:
@@ -122,6 +125,7 @@ class Instance:
         self.sites: list[Site] = []
         self._zones: dict[Listener, dict[str, Running]] = {}
         self._all_classes: set[Listener] = set()
+        self.remembered = Remembered(host.clock)
         for block in blocks:
             self._add(block)
 
@@ -137,7 +141,8 @@ class Instance:
             zones = self._zones.setdefault(at, {})
             for key in block.keys:
                 if (key.port, key.transport) == (at.port, at.transport):
-                    zones[key.zone] = Running(dns.name.from_text(key.zone), key, serve)
+                    again = counters(site.plugins)
+                    zones[key.zone] = Running(dns.name.from_text(key.zone), key, serve, again)
             if any(name in ALL_CLASSES for name, _ in block.plugins):
                 self._all_classes.add(at)
 

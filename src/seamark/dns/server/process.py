@@ -188,7 +188,7 @@ class Process:
         udp, tcp = sockets
         listener = TcpListener(at, self._core.answer, self._host.clock, lambda: self._serving.timeouts(at))
         await listener.start(tcp, instance.tls(at))
-        return _Port(UdpListener(udp, at, self._core.answer) if udp is not None else None, listener)
+        return _Port(UdpListener(udp, at, self._core.answer, self._core.quick) if udp is not None else None, listener)
 
     async def _give_up(self, where: Where, sockets: Sockets) -> None:
         if where in self._ports:

@@ -21,6 +21,7 @@ IP_PKTINFO = 8  # include/uapi/linux/in.h; Python names it from 3.12 on
 BUFFER = 4 * 1024 * 1024
 
 Answering = Callable[[Listener, bytes, tuple[str, int], str], Coroutine[Any, Any, bytes | list[bytes] | None]]
+Quick = Callable[[Listener, bytes, str], bytes | None]
 Control = list[tuple[int, int, bytes]]
 
 
@@ -67,7 +68,9 @@ def _bind(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
 class UdpListener:
     """Answers on one socket until closed; ``drain`` waits for the answers under way."""
 
-    def __init__(self, found: socket.socket, at: Listener, answer: Answering) -> None:
+    def __init__(self, found: socket.socket, at: Listener, answer: Answering, quick: Quick | None = None) -> None:
+        """``quick`` answers without waiting, or says None."""
+        self._quick = quick
         self._socket = found
         self._at = at
         self._answer = answer
@@ -90,6 +93,10 @@ class UdpListener:
                 return
             except OSError:  # an ICMP error of an earlier answer
                 continue
+            known = self._quick(self._at, packet, client[0]) if self._quick is not None else None
+            if known is not None:
+                self._send(known, control, client)
+                continue
             task = self._loop.create_task(self._respond(packet, control, client))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -97,10 +104,13 @@ class UdpListener:
     async def _respond(self, packet: bytes, control: Control, client: tuple[Any, ...]) -> None:
         found = await self._answer(self._at, packet, (client[0], client[1]), "udp")
         if isinstance(found, bytes):  # transfers are TCP's
-            try:
-                self._socket.sendmsg([found], _from(control), 0, client)
-            except OSError:  # a full buffer or a client that is gone: as if the network had lost it
-                pass
+            self._send(found, control, client)
+
+    def _send(self, wire: bytes, control: Control, client: tuple[Any, ...]) -> None:
+        try:
+            self._socket.sendmsg([wire], _from(control), 0, client)
+        except OSError:  # a full buffer or a client that is gone: as if the network had lost it
+            pass
 
 
 def _from(control: Control) -> Control:

@@ -64,6 +64,11 @@ class Cache:
             self._refresh(query, following, key, item)
         return self._answer(query, item, item.ttl if self._config.keepttl else item.left(now))
 
+    def again(self, query: Query, answer: Answer) -> None:
+        """Counts an answer of the table that was given without asking here."""
+        self._counter(self._metrics.cache_requests, query.server).inc()
+        self._counter(self._metrics.cache_misses, query.server).inc()
+
     def _counter(self, metric: Counter, server: str) -> Counter:
         """With its labels, looked up once."""
         found = self._counters.get((metric, server))

@@ -11,7 +11,7 @@ import dns.rdata
 import dns.rdatatype
 import dns.rrset
 
-from seamark.compile.dnsrecords import address_type
+from seamark.compile.dnsrecords import NO_PORT, address_type
 from seamark.dns.corefile.keys import match_zone
 from seamark.dns.host import Site
 from seamark.dns.plugin import Answer, Next, Query
@@ -133,6 +133,8 @@ class External:
         rdatas: dict[str, dns.rdata.Rdata] = {}
         additional: dict[tuple[dns.name.Name, str], dict[str, dns.rdata.Rdata]] = {}
         for target in found:
+            if target.port == NO_PORT:  # counts for the weight, and is no SRV
+                continue
             rdtype = address_type(target.data)
             owner = dns.name.Name((target.host.encode(), *service.labels)) if target.host else service
             name = owner if rdtype else dns.name.from_text(target.data)

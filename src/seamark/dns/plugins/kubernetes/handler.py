@@ -158,11 +158,19 @@ class Kubernetes:
         if found.exists:
             authority = [] if found.answer else [self._soa(zone)]
             answer, additional = list(found.answer), list(found.additional)
-            return answered(query, self.name, answer=answer, authority=authority, additional=additional)
+            given = answered(query, self.name, answer=answer, authority=authority, additional=additional)
+            given.lasting = self._until_changed() if found.lasting else None
+            return given
         if match_zone(self._config.fallthrough or (), text) is not None:
             return await following(query)
         rcode = dns.rcode.NXDOMAIN if self.ready() else dns.rcode.SERVFAIL
-        return answered(query, self.name, authority=[self._soa(zone)], rcode=rcode)
+        denied = answered(query, self.name, authority=[self._soa(zone)], rcode=rcode)
+        denied.lasting = self._until_changed() if self.ready() else None
+        return denied
+
+    def _until_changed(self) -> Callable[[], bool]:
+        version = self._version
+        return lambda: self._version == version
 
     async def _recall(self, asked: Asked) -> Found:
         """The answer of the last time, if the table has not changed since."""
@@ -234,7 +242,11 @@ class Kubernetes:
             text = text_of(owner)
             if not owner.is_subdomain(asked.zone):
                 message = await self._site.lookup(asked.query, owner, rdtype)
-                return EMPTY if message is None else Found(True, [*chain, *message.answer], lasting=False)
+                return (
+                    Found(True, lasting=False)
+                    if message is None
+                    else Found(True, [*chain, *message.answer], lasting=False)
+                )
             labels = tuple(label.decode("latin-1").lower() for label in owner.relativize(asked.zone).labels)
             found = None if text in seen or len(chain) > MAX_ALIASES else self._records(labels, text, asked.zone)
             if found is None:

@@ -26,6 +26,8 @@ class LoadBalance:
         message = answer.message
         if message is not None and message.answer and query.rdtype not in (dns.rdatatype.AXFR, dns.rdatatype.IXFR):
             # Lists are replaced, never changed: a cache may hold the same rrsets.
+            if any(len(rrset) > 1 and rrset.rdtype in SHUFFLED for rrset in (*message.answer, *message.additional)):
+                answer.lasting = None  # the next one is to get another order
             message.answer = self._arranged(message.answer)
             message.additional = self._arranged(message.additional)
         return answer

@@ -76,12 +76,16 @@ class Prometheus:
 
     async def serve(self, query: Query, following: Next) -> Answer:
         answer = await following(query)
+        self.again(query, answer)
+        return answer
+
+    def again(self, query: Query, answer: Answer) -> None:
+        """Counts one answer."""
         labels = (query.server, query.zone, query.protocol)
         found = self._of_zone.get(labels)
         if found is None:
             found = self._of_zone[labels] = _OfZone(self._metrics, query.server, query.zone.to_text(), query.protocol)
         found.count(query, answer, self._clock.monotonic() - query.received)
-        return answer
 
     def _answer(self) -> HttpAnswer:
         return 200, CONTENT_TYPE, self._metrics.text()

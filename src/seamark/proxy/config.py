@@ -210,10 +210,24 @@ def _warnings(document: KubeProxyConfiguration) -> Iterator[str]:
         (document.port_range, "portRange: has no meaning any more"),
         (document.show_hidden_metrics_for_version, "showHiddenMetricsForVersion: no metric is hidden"),
         (logging.vmodule or logging.options, "logging: vmodule and options are not supported"),
+        (
+            parse_duration(logging.flush_frequency, "logging.flushFrequency"),
+            "logging.flushFrequency: every line is written at once",
+        ),
+        (client.accept_content_types, "clientConnection.acceptContentTypes: JSON is asked for"),
+        (document.iptables.localhost_node_ports, "iptables.localhostNodePorts: counts in mode iptables alone"),
+        (_is_ipvs_asked(document), "ipvs: counts in mode ipvs alone, which is not there"),
         (windows, "winkernel: this is not Windows"),
         (_other_masquerade(document), "masqueradeAll: counts in the section of the mode in use alone"),
     )
     yield from (text for asked, text in cases if asked)
+
+
+def _is_ipvs_asked(document: KubeProxyConfiguration) -> bool:
+    ipvs = document.ipvs
+    periods = (ipvs.sync_period, ipvs.min_sync_period, ipvs.tcp_timeout, ipvs.tcp_fin_timeout, ipvs.udp_timeout)
+    asked = any(parse_duration(period, "ipvs") for period in periods)
+    return bool(asked or ipvs.scheduler or ipvs.exclude_cidrs or ipvs.strict_arp)
 
 
 def _other_masquerade(document: KubeProxyConfiguration) -> bool:

@@ -80,7 +80,10 @@ class ServiceIndex:
                 if after:
                     known[key] = after
                 self._routed.update(_staying(after))
-                self._routed.subtract(_staying(before))
+                for ip in _staying(before):
+                    self._routed[ip] -= 1
+                    if not self._routed[ip]:
+                        del self._routed[ip]
                 unchanged = {rules.key: rules for rules in before}
                 changes[family].update({r.key: r for r in after if unchanged.get(r.key) != r})
                 changes[family].update(dict.fromkeys(unchanged.keys() - {r.key for r in after}))

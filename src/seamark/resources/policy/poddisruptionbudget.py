@@ -80,9 +80,7 @@ PODDISRUPTIONBUDGET = Resource(
         NAME,
         Column("Min Available", cell=lambda obj, now: _amount_cell(obj, "minAvailable")),
         Column("Max Unavailable", cell=lambda obj, now: _amount_cell(obj, "maxUnavailable")),
-        Column(
-            "Allowed Disruptions", type="integer", cell=allowed_cell
-        ),
+        Column("Allowed Disruptions", type="integer", cell=allowed_cell),
         AGE,
     ),
     subresources=("status",),

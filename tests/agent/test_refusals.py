@@ -71,7 +71,6 @@ def test_refused_by_field(of: Pod, field: str) -> None:
 @pytest.mark.parametrize(
     ("of", "field"),
     [
-        (pod(imagePullSecrets=[{"name": "x"}]), "spec.imagePullSecrets"),
         (pod(securityContext={"seccompProfile": {"type": "RuntimeDefault"}}), "spec.securityContext.seccompProfile"),
         (volume(emptyDir={"sizeLimit": "1Gi"}), "spec.volumes[v].emptyDir.sizeLimit"),
         (

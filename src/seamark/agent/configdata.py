@@ -45,12 +45,26 @@ class Ref(NamedTuple):
     name: str
 
 
+DOCKER_CONFIGS = (".dockerconfigjson", ".dockercfg")
+"""Keys in Secrets of the types kubernetes.io/dockerconfigjson and kubernetes.io/dockercfg."""
+
 Configs = Mapping[Ref, ConfigMap | Secret | None]
 """What is known of each reference; None = it does not exist."""
 
 
 def select_references(pod: Pod) -> frozenset[Ref]:
-    return frozenset((*_in_volumes(pod), *_in_environment(pod)))
+    return frozenset((*_in_volumes(pod), *_in_environment(pod), *pull_secrets(pod)))
+
+
+def pull_secrets(pod: Pod) -> tuple[Ref, ...]:
+    return tuple(Ref("Secret", ref.name) for ref in pod.spec.image_pull_secrets or [] if ref.name)
+
+
+def select_logins(pod: Pod, configs: Configs) -> tuple[bytes, ...]:
+    """The Docker configurations of the pod's imagePullSecrets. A secret that is missing is passed over."""
+    secrets = [configs.get(ref) for ref in pull_secrets(pod)]
+    entries = [secret.entries for secret in secrets if secret is not None]
+    return tuple(found[key] for found in entries for key in DOCKER_CONFIGS if key in found)
 
 
 def _in_volumes(pod: Pod) -> Iterator[Ref]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, cast
 
-from seamark.agent.configdata import Configs, select_references
+from seamark.agent.configdata import Configs, select_logins, select_references
 from seamark.agent.context import NodeContext
 from seamark.agent.downward import ConfigError, PodFacts
 from seamark.agent.environment import Environment, plan_environment
@@ -124,7 +124,9 @@ class PodSetup:
 
     async def resolve(self, pod: Pod, container: Container) -> Image:
         try:
-            return await self._context.images.resolve(container.image, policy=cast("PullPolicy", container.pull_policy))
+            logins = select_logins(pod, await self._configs(pod)) if pod.spec.image_pull_secrets else ()
+            policy = cast("PullPolicy", container.pull_policy)
+            return await self._context.images.resolve(container.image, policy=policy, logins=logins)
         except RuntimeFault as fault:
             raise SetupError(fault.reason, fault.message) from fault
 

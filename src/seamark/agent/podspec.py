@@ -309,7 +309,7 @@ class PodSpec(Projection, frozen=True):
     enable_service_links: bool = True
     readiness_gates: list[ReadinessGate] | None = None
     security_context: PodSecurityContext = PodSecurityContext()
-    image_pull_secrets: Any = None
+    image_pull_secrets: list[NamedRef] | None = None
     host_pid: bool = field(default=False, name="hostPID")
     host_ipc: bool = field(default=False, name="hostIPC")
     host_users: bool | None = None

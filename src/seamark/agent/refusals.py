@@ -27,7 +27,6 @@ def select_ignored(pod: Pod) -> tuple[str, ...]:
     """``field: what happens instead`` for everything that is not applied although the pod runs."""
     spec, security = pod.spec, pod.spec.security_context
     told = [
-        (spec.image_pull_secrets, "spec.imagePullSecrets: not used; images are those known to this node"),
         (spec.ephemeral_containers, "spec.ephemeralContainers: not started"),
         (security.seccomp_profile, "spec.securityContext.seccompProfile: no seccomp filter is installed"),
         (security.app_armor_profile, "spec.securityContext.appArmorProfile: no AppArmor profile is applied"),

@@ -48,8 +48,13 @@ class Image:
 
 
 class Images(Protocol):
-    async def resolve(self, name: str, *, policy: Literal["Always", "IfNotPresent", "Never"]) -> Image:
-        """Raises RuntimeFault with reason ErrImagePull, ErrImageNeverPull or InvalidImageName."""
+    async def resolve(
+        self, name: str, *, policy: Literal["Always", "IfNotPresent", "Never"], logins: tuple[bytes, ...] = ()
+    ) -> Image:
+        """``logins``: Docker configurations (JSON) with credentials for registries.
+
+        Raises RuntimeFault with reason ErrImagePull, ErrImageNeverPull or InvalidImageName.
+        """
         ...
 
 

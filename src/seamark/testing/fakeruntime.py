@@ -239,7 +239,10 @@ class FakeImages:
         self.known[name] = image
         return image
 
-    async def resolve(self, name: str, *, policy: Literal["Always", "IfNotPresent", "Never"]) -> Image:
+    async def resolve(
+        self, name: str, *, policy: Literal["Always", "IfNotPresent", "Never"], logins: tuple[bytes, ...] = ()
+    ) -> Image:
+        self.logins = logins
         self.asked.append((name, policy))
         if name not in self.known:
             raise RuntimeFault("ErrImagePull", f"{name}: not found")

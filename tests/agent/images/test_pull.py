@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from seamark.agent.images.archive import ARCHITECTURES
-from seamark.agent.images.distribution import ManifestError
+from seamark.agent.images.distribution import Credentials, ManifestError
 from seamark.agent.images.names import parse_image_name
 from seamark.agent.images.pull import Progress
-from seamark.agent.images.registry import Credentials, Registries, RegistryError, UnreachableError
+from seamark.agent.images.registry import Registries, RegistryError, UnreachableError
 from seamark.agent.images.store import ImageStore
 from seamark.linux.runtime import RuntimeFault
 from seamark.testing.clock import FakeClock

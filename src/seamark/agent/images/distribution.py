@@ -6,10 +6,11 @@ taken. Schema 1, layers compressed with zstd and layers to be fetched from elsew
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 DOCKER = "application/vnd.docker.distribution.manifest"
@@ -25,6 +26,16 @@ SHOWN = 300  # characters of a registry's own words that an error carries
 
 class ManifestError(ValueError):
     """Says what the manifest lacks or why it cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    username: str
+    password: str = field(repr=False)
+
+    @property
+    def basic(self) -> str:
+        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ unreachable one is not: the agent's back-off does that. Proxies of the environme
 from __future__ import annotations
 
 import asyncio
-import base64
 import email.utils
 import functools
 import hashlib
@@ -16,7 +15,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NoReturn
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
@@ -24,6 +23,7 @@ from seamark import __version__
 from seamark.agent.images.distribution import (
     ACCEPT,
     Challenge,
+    Credentials,
     Descriptor,
     parse_challenge,
     parse_errors,
@@ -56,16 +56,6 @@ class BusyError(RegistryError):
     def __init__(self, message: str, after: float | None) -> None:
         super().__init__(message)
         self.after = after
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    username: str
-    password: str = field(repr=False)
-
-    @property
-    def basic(self) -> str:
-        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,12 +24,13 @@ from urllib.parse import quote
 
 from seamark.agent.images.archive import ArchivedImage, ArchiveError, open_layer, read_images
 from seamark.agent.images.builtin import HOST, SEAMARK, builtin_image
-from seamark.agent.images.distribution import ManifestError
+from seamark.agent.images.distribution import Credentials, ManifestError
 from seamark.agent.images.layers import LayerError
 from seamark.agent.images.layerstore import DAMAGED, LayerStore, parse_diff_ids
+from seamark.agent.images.logins import select_credentials
 from seamark.agent.images.names import ImageName, InvalidNameError, parse_image_name
 from seamark.agent.images.pull import Progress, Pull
-from seamark.agent.images.registry import Credentials, Registries, Registry, RegistryError, UnreachableError
+from seamark.agent.images.registry import Registries, Registry, RegistryError, UnreachableError
 from seamark.linux.runtime import Image, RuntimeFault
 from seamark.machinery.clock import Clock
 
@@ -69,7 +70,9 @@ class ImageStore:
         self._registries = registries
         self._pulls: dict[tuple[str, Credentials | None], _Running] = {}
 
-    async def resolve(self, name: str, *, policy: Literal["Always", "IfNotPresent", "Never"]) -> Image:
+    async def resolve(
+        self, name: str, *, policy: Literal["Always", "IfNotPresent", "Never"], logins: tuple[bytes, ...] = ()
+    ) -> Image:
         """``Always`` asks the registry, where registries may be asked. An image that never came from one (loaded or
         built here) serves, too, when its registry cannot be reached.
         """
@@ -86,9 +89,12 @@ class ImageStore:
         if policy == "Never":
             message = f'container image "{name}" is not present with pull policy of Never'
             raise RuntimeFault("ErrImageNeverPull", message)
-        return await self._resolve_at_registry(parsed, name, image)
+        credentials = select_credentials(logins, parsed.repository)
+        return await self._resolve_at_registry(parsed, name, image, credentials)
 
-    async def _resolve_at_registry(self, parsed: ImageName, name: str, image: Image | None) -> Image:
+    async def _resolve_at_registry(
+        self, parsed: ImageName, name: str, image: Image | None, credentials: Credentials | None
+    ) -> Image:
         fault = f'failed to pull image "{name}": '
         if self._registries is None:
             raise RuntimeFault(
@@ -97,7 +103,7 @@ class ImageStore:
                 "load it with `seamark image load FILE`, or start the cluster with `seamark up --pull`",
             )
         try:
-            await self.pull(parsed)
+            await self.pull(parsed, credentials=credentials)
         except UnreachableError as error:
             if image is not None and not self.source_of(str(parsed)).startswith(PULLED):
                 return image

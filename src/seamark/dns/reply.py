@@ -87,9 +87,9 @@ def rrset_of(owner: dns.name.Name, ttl: int, rdatas: Iterable[dns.rdata.Rdata]) 
     return found
 
 
-def with_option(message: dns.message.Message, option: dns.edns.Option) -> None:
+def with_option(message: dns.message.Message, option: dns.edns.Option, *, flags: int = dns.flags.DO) -> None:
     """Adds an EDNS option; the server puts the client's size and flags in, where the client sent EDNS."""
-    message.use_edns(0, dns.flags.DO, PAYLOAD, options=[*message.options, option])
+    message.use_edns(0, flags, PAYLOAD, options=[*message.options, option])
 
 
 @lru_cache(maxsize=4096)

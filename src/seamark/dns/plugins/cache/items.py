@@ -102,7 +102,11 @@ def bounded(message: dns.message.Message, config: Config) -> dns.message.Message
         return message
     ttl = compute_ttl(message, kind, config)
     same = all(rrset.ttl == ttl for section in _sections(message) for rrset in section)
-    return message if same else with_ttl(message, ttl)
+    if same:
+        return message
+    found = with_ttl(message, ttl)
+    found.opt = message.opt
+    return found
 
 
 def respelled(message: dns.message.Message, name: dns.name.Name) -> dns.message.Message:

@@ -70,6 +70,7 @@ class Config:
     warnings: tuple[str, ...] = ()
     multicluster: tuple[str, ...] = ()
     limits: Limits = Limits()
+    extended_errors: bool = True
 
 
 class _Reader:
@@ -89,6 +90,7 @@ class _Reader:
         self.zonal: Line | None = None
         self.multicluster: tuple[Token, ...] = ()
         self.limits: dict[str, float] = {}
+        self.extended_errors = True
 
     def properties(self) -> dict[str, Callable[[Line], None]]:
         return {
@@ -106,6 +108,7 @@ class _Reader:
             "ignore": self.read_ignore,
             "startup_timeout": self.read_startup_timeout,
             "zonal": self.read_zonal,
+            "extended_errors": self.read_extended_errors,
             "multicluster": self.read_multicluster,
             "apiserver_qps": self.read_qps,
             "apiserver_burst": self.read_limit,
@@ -169,6 +172,12 @@ class _Reader:
     def read_startup_timeout(self, line: Line) -> None:
         self.startup_timeout = duration(line.one("a duration"))
 
+    def read_extended_errors(self, line: Line) -> None:
+        word = line.one("on or off")
+        if word.text not in ("on", "off"):
+            raise word.error(f"'{word.text}' is neither on nor off")
+        self.extended_errors = word.text == "on"
+
     def read_zonal(self, line: Line) -> None:
         line.none()
         self.zonal = line
@@ -223,6 +232,7 @@ def parse(block: Block) -> Config:
         fallthrough=reader.fallthrough,
         startup_timeout=reader.startup_timeout,
         warnings=tuple(reader.warnings),
+        extended_errors=reader.extended_errors,
         multicluster=_imports(reader.multicluster, zones),
         limits=Limits(**reader.limits),  # type: ignore[arg-type]  # burst and max_inflight are read as integers
     )

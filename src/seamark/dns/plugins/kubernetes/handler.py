@@ -10,12 +10,14 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+import dns.edns
 import dns.name
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
 from seamark.client.client import Client
+from seamark.compile.dnsreason import reason
 from seamark.compile.dnsrecords import NODATA
 from seamark.compile.dnstable import DnsOptions, DnsTable, NameRecords
 from seamark.dns.corefile.keys import match_zone
@@ -27,7 +29,7 @@ from seamark.dns.plugins.kubernetes.records import additional_of, name_servers, 
 from seamark.dns.plugins.kubernetes.servers import find_servers
 from seamark.dns.plugins.kubernetes.transfer import transferred
 from seamark.dns.plugins.kubernetes.watching import Watching, open_client
-from seamark.dns.reply import address_rdata, answered, rrset_of
+from seamark.dns.reply import address_rdata, answered, rrset_of, with_option
 from seamark.dns.reverse import address_of, is_reverse_name
 
 T = dns.rdatatype
@@ -159,14 +161,26 @@ class Kubernetes:
             authority = [] if found.answer else [self._soa(zone)]
             answer, additional = list(found.answer), list(found.additional)
             given = answered(query, self.name, answer=answer, authority=authority, additional=additional)
+            if not found.answer:
+                self._say_why(given, query, zone, below)
             given.lasting = self._until_changed() if found.lasting else None
             return given
         if match_zone(self._config.fallthrough or (), text) is not None:
             return await following(query)
         rcode = dns.rcode.NXDOMAIN if self.ready() else dns.rcode.SERVFAIL
         denied = answered(query, self.name, authority=[self._soa(zone)], rcode=rcode)
+        if self.ready():
+            self._say_why(denied, query, zone, below)
         denied.lasting = self._until_changed() if self.ready() else None
         return denied
+
+    def _say_why(self, answer: Answer, query: Query, zone: dns.name.Name, below: tuple[str, ...]) -> None:
+        """An extended error (RFC 8914) for clients that send EDNS; reverse names have nothing to say."""
+        if query.message.edns < 0 or not self._config.extended_errors or is_reverse_name(query.text):
+            return
+        why = reason(self._table(zone), below, dns.rdatatype.to_text(query.rdtype))
+        if why and answer.message is not None:
+            with_option(answer.message, dns.edns.EDEOption(dns.edns.EDECode.OTHER, why), flags=0)
 
     def _until_changed(self) -> Callable[[], bool]:
         version = self._version

@@ -32,6 +32,8 @@ v1 replicationcontrollers replicationcontroller rc all true
 networking.k8s.io/v1 ingressclasses ingressclass - - false
 networking.k8s.io/v1 ingresses ingress ing - true
 networking.k8s.io/v1 networkpolicies networkpolicy netpol - true
+v1 limitranges limitrange limits - true
+v1 resourcequotas resourcequota quota - true
 policy/v1 poddisruptionbudgets poddisruptionbudget pdb - true
 scheduling.k8s.io/v1 priorityclasses priorityclass pc - false
 batch/v1 cronjobs cronjob cj all true

@@ -12,6 +12,7 @@ from typing import Any
 
 from seamark.api.authz.admission import admit_create, admit_update
 from seamark.api.core import Call, Core, Target
+from seamark.api.limits import admit_limits, charge_quotas
 from seamark.api.metadata import (
     begin_create,
     begin_update,
@@ -80,7 +81,9 @@ async def create_object(core: Core, call: Call, obj: Obj) -> Written:
         row.prepare_create(obj)
     await admit_create(core, call, obj)
     await _admit(core, row, obj)
+    await admit_limits(core, call, obj)
     refuse(row, obj, validate_metadata(row, obj) + (row.validate(obj) if row.validate else []))
+    await charge_quotas(core, call, obj)
     warnings = tuple(row.warnings(obj)) if row.warnings else ()
     for left in reversed(range(_NAME_TRIES if generated else 1)):
         try:

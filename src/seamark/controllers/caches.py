@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from seamark.client.client import Client, Obj, PatchType
 from seamark.client.index import Index
-from seamark.client.informer import Informer
+from seamark.client.informer import Informer, RawObject
 from seamark.controllers.clusterroleaggregation.plan import ClusterRole
 from seamark.controllers.disruption.objects import Budget
 from seamark.controllers.endpoints.objects import Endpoints
@@ -68,8 +68,10 @@ class Caches:
         self.cronjobs = self._watch(g.CRONJOBS, CronJob)
         self.revisions = self._watch(g.CONTROLLERREVISIONS, ControllerRevision)
         self.clusterroles = self._watch(g.CLUSTERROLES, ClusterRole)
+        self.quotas = self._watch(g.RESOURCEQUOTAS, RawObject)
+        self.quotas_in = Index(self.quotas, _by_namespace)
         self.budgets = self._watch(g.PODDISRUPTIONBUDGETS, Budget)
-        for gvr in (g.PODTEMPLATES, g.PRIORITYCLASSES, g.INGRESSES, g.INGRESSCLASSES, g.NETWORKPOLICIES):
+        for gvr in (g.LIMITRANGES, g.PODTEMPLATES, g.PRIORITYCLASSES, g.INGRESSES, g.INGRESSCLASSES, g.NETWORKPOLICIES):
             self._watch(gvr, Object)
         for gvr in (g.CLUSTERROLEBINDINGS, g.ROLEBINDINGS, g.ROLES):  # they have owners, and end with their namespace
             self._watch(gvr, Object)

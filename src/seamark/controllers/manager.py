@@ -29,6 +29,7 @@ from seamark.controllers.namespace.controller import NamespaceController
 from seamark.controllers.nodelifecycle.controller import NodeLifecycleController
 from seamark.controllers.podgc.controller import PodGarbageCollector
 from seamark.controllers.replicaset.controller import ReplicaSetController
+from seamark.controllers.resourcequota.controller import ResourceQuotaController
 from seamark.controllers.rootca.controller import RootCaController
 from seamark.controllers.runtime import Controller
 from seamark.controllers.serviceaccount.controller import ServiceAccountController
@@ -75,6 +76,7 @@ def _build(caches: Caches, events: EventRecorder, settings: ControllerSettings) 
         ReplicaSetController(caches, events),
         ReplicaSetController(caches, events, gvr=REPLICATIONCONTROLLERS),
         DisruptionController(caches),
+        ResourceQuotaController(caches),
         StatefulSetController(caches, events),
         DaemonSetController(caches, events),
         JobController(caches, events),

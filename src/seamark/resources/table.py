@@ -20,12 +20,14 @@ from seamark.resources.core.binding import BINDING
 from seamark.resources.core.configmap import CONFIGMAP
 from seamark.resources.core.endpoints import ENDPOINTS
 from seamark.resources.core.event import EVENT
+from seamark.resources.core.limitrange import LIMITRANGE
 from seamark.resources.core.namespace import NAMESPACE
 from seamark.resources.core.node import NODE
 from seamark.resources.core.persistentvolumeclaim import PERSISTENTVOLUMECLAIM
 from seamark.resources.core.pod import POD
 from seamark.resources.core.podtemplate import PODTEMPLATE
 from seamark.resources.core.replicationcontroller import REPLICATIONCONTROLLER
+from seamark.resources.core.resourcequota import RESOURCEQUOTA
 from seamark.resources.core.secret import SECRET
 from seamark.resources.core.service import SERVICE
 from seamark.resources.core.serviceaccount import SERVICEACCOUNT
@@ -46,12 +48,14 @@ ROWS: tuple[Resource, ...] = (
     CONFIGMAP,
     ENDPOINTS,
     EVENT,
+    LIMITRANGE,
     NAMESPACE,
     NODE,
     PERSISTENTVOLUMECLAIM,
     POD,
     PODTEMPLATE,
     REPLICATIONCONTROLLER,
+    RESOURCEQUOTA,
     SECRET,
     SERVICE,
     SERVICEACCOUNT,

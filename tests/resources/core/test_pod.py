@@ -9,8 +9,8 @@ import pytest
 
 from seamark.machinery.gvr import SERVICEACCOUNTS
 from seamark.machinery.status import StatusError
+from seamark.machinery.usage import qos_class_of
 from seamark.resources.core.pod import POD
-from seamark.resources.core.pod_admission import qos_class_of
 from seamark.resources.core.podspec_defaults import pull_policy_of
 
 Obj = dict[str, Any]

@@ -12,8 +12,8 @@ from typing import Any
 
 from seamark.machinery.gvr import PRIORITYCLASSES, SERVICEACCOUNTS
 from seamark.machinery.names import NAME_SUFFIX_ALPHABET, NAME_SUFFIX_LENGTH
-from seamark.machinery.quantity import QuantityError, parse_quantity
 from seamark.machinery.status import forbidden
+from seamark.machinery.usage import qos_class_of
 from seamark.resources.access import default, default_pointer, drop_empty, entries, number, section, text
 from seamark.resources.core.podspec_defaults import CONTAINER_LISTS, FILE_MODE
 from seamark.resources.registry import Obj, Reference
@@ -156,30 +156,3 @@ def tolerate_lost_nodes(spec: Obj) -> None:
 
 def _tolerates(toleration: Obj, taint: str) -> bool:
     return (toleration.get("key") or taint) == taint and (toleration.get("effect") or "NoExecute") == "NoExecute"
-
-
-def qos_class_of(spec: Obj) -> str:
-    """BestEffort without any request or limit of cpu and memory, Guaranteed with equal ones everywhere."""
-    requested, guaranteed = False, True
-    for kind in CONTAINER_LISTS:
-        for container in entries(spec, kind):
-            limits = _amounts(section(container, "resources", "limits"))
-            requests = _amounts(section(container, "resources", "requests"))
-            requested = requested or bool(limits or requests)
-            guaranteed = guaranteed and set(limits) == {"cpu", "memory"} and requests in ({}, limits)
-    if not requested:
-        return "BestEffort"
-    return "Guaranteed" if guaranteed else "Burstable"
-
-
-def _amounts(resources: Obj) -> dict[str, Any]:
-    """The positive amounts of cpu and memory; what is no quantity is for validation to refuse."""
-    found = {}
-    for name in ("cpu", "memory"):
-        try:
-            amount = parse_quantity(resources[name]).value if name in resources else 0
-        except QuantityError:
-            amount = 0
-        if amount > 0:
-            found[name] = amount
-    return found

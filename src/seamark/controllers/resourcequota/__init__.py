@@ -1,0 +1,1 @@
+"""The quota controller: counts what a namespace holds."""

@@ -34,6 +34,7 @@ networking.k8s.io/v1 ingresses ingress ing - true
 networking.k8s.io/v1 networkpolicies networkpolicy netpol - true
 v1 limitranges limitrange limits - true
 v1 resourcequotas resourcequota quota - true
+storage.k8s.io/v1 storageclasses storageclass sc - false
 policy/v1 poddisruptionbudgets poddisruptionbudget pdb - true
 scheduling.k8s.io/v1 priorityclasses priorityclass pc - false
 batch/v1 cronjobs cronjob cj all true

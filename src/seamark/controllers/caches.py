@@ -73,6 +73,7 @@ class Caches:
         self.budgets = self._watch(g.PODDISRUPTIONBUDGETS, Budget)
         for gvr in (g.LIMITRANGES, g.PODTEMPLATES, g.PRIORITYCLASSES, g.INGRESSES, g.INGRESSCLASSES, g.NETWORKPOLICIES):
             self._watch(gvr, Object)
+        self._watch(g.STORAGECLASSES, Object)
         for gvr in (g.CLUSTERROLEBINDINGS, g.ROLEBINDINGS, g.ROLES):  # they have owners, and end with their namespace
             self._watch(gvr, Object)
         self.pods_of = Index(self.pods, _by_controller)

@@ -42,6 +42,7 @@ from seamark.resources.rbac.role import ROLE
 from seamark.resources.rbac.rolebinding import ROLEBINDING
 from seamark.resources.registry import Registry, Resource
 from seamark.resources.scheduling.priorityclass import PRIORITYCLASS
+from seamark.resources.storage.storageclass import STORAGECLASS
 
 ROWS: tuple[Resource, ...] = (
     BINDING,
@@ -79,6 +80,7 @@ ROWS: tuple[Resource, ...] = (
     NETWORKPOLICY,
     PODDISRUPTIONBUDGET,
     PRIORITYCLASS,
+    STORAGECLASS,
     CLUSTERROLE,
     CLUSTERROLEBINDING,
     ROLE,

@@ -1,1 +1,0 @@
-"""node.k8s.io/v1: RuntimeClass."""

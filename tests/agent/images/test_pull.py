@@ -300,6 +300,14 @@ async def test_zstd_is_refused_by_name(store: ImageStore, registry: Any, layer: 
         await store.pull(parse_image_name(f"{registry.host}/web:1"))
 
 
+async def test_a_layer_that_is_no_archive_leaves_nothing(store: ImageStore, registry: Any) -> None:
+    registry.push("1", b"this is no tar archive" * 100)
+    with pytest.raises(RuntimeFault, match="layer sha256:"):
+        await store.resolve(f"{registry.host}/web:1", policy="Always")
+    assert parts(store) == []
+    assert os.listdir(store.directory / "layers") == []
+
+
 async def test_removed_images_and_their_layers_go(store: ImageStore, registry: Any, layer: Layer, clock: Any) -> None:
     registry.push("1", layer({"name": "a"}), layer({"name": "shared"}))
     registry.push("2", layer({"name": "b"}), layer({"name": "shared"}))

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from seamark.agent.images.archive import own_architecture, read_layer
+from seamark.agent.images.archive import ArchiveError, own_architecture, read_layer
 from seamark.agent.images.distribution import Descriptor, Manifest, read_manifest
+from seamark.agent.images.layers import LayerError
 from seamark.agent.images.layerstore import LayerStore, parse_diff_ids
 from seamark.agent.images.registry import MAX_TEXT, BusyError, Registry, RegistryError, UnreachableError
 
@@ -102,9 +103,12 @@ class Pull:
             file, path = _open_part(self._downloads, wanted.digest)
             with file:
                 await self._download(file, wanted)
-                await asyncio.to_thread(self._unpack, file, diff_id, wanted)
-                if path is not None:
-                    path.unlink(missing_ok=True)
+                try:
+                    await asyncio.to_thread(self._unpack, file, diff_id, wanted)
+                except (LayerError, ArchiveError):  # the very blob that was asked for: nothing will ever come of it
+                    _discard(path)
+                    raise
+                _discard(path)
 
     def _unpack(self, file: IO[bytes], diff_id: str, wanted: Descriptor) -> None:
         file.seek(0)
@@ -168,6 +172,11 @@ def _open_part(downloads: Path, digest: str) -> tuple[IO[bytes], Path | None]:
         if _is_same(file, path):
             return file, path
         file.close()  # its last owner was done with it and removed it
+
+
+def _discard(path: Path | None) -> None:
+    if path is not None:
+        path.unlink(missing_ok=True)
 
 
 def _is_same(file: IO[bytes], path: Path) -> bool:

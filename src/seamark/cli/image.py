@@ -12,13 +12,13 @@ from typing import TextIO
 import msgspec
 
 from seamark.agent.images.archive import ArchiveError
-from seamark.agent.images.distribution import ManifestError
+from seamark.agent.images.distribution import Credentials, ManifestError
 from seamark.agent.images.layers import LayerError
 from seamark.agent.images.layerstore import layers_in_use
 from seamark.agent.images.names import InvalidNameError, parse_image_name
 from seamark.agent.images.podtest import BuildError, build_pod_test
 from seamark.agent.images.pull import Progress
-from seamark.agent.images.registry import Credentials, Registries, RegistryError
+from seamark.agent.images.registry import Registries, RegistryError
 from seamark.agent.images.store import ImageStore
 from seamark.cli.datadir import DataDir
 from seamark.cli.errors import UserError

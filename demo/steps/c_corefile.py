@@ -45,11 +45,15 @@ def _edit(t: Tutorial) -> None:
     t.run("export KUBE_EDITOR=$PWD/edit-corefile")
     t.run("EDIT=except-and-hosts kubectl edit configmap coredns -n kube-system", r"^configmap/coredns edited$")
     t.run(
+        "kubectl -n kube-system logs -l k8s-app=kube-dns --prefix",
+        r"Reloading complete(.*\n)+.*Reloading complete",
+        within=LIVE,
+        why="live by itself, through reload",
+    )
+    t.run(
         "kubectl exec $POD -- ping -c 1 -W 1 harbor.test.com",
         r"^PING harbor\.test\.com \(192\.168\.10\.33\)",
         status=None,
-        within=LIVE,
-        why="live by itself, through reload",
     )
     t.note("While both DNS pods are replaced, a pod keeps asking; every question must be answered.")
     t.run(

@@ -70,7 +70,7 @@ def _build(directory: Path, nodes: Sequence[FabricNode], network: ipaddress.IPv4
             f"link set {BRIDGE} up",
         ],
     )
-    netns.run_in(fabric, lambda: _sysctl("net.ipv4.ip_forward", "1"))
+    netns.run_in(fabric, _router_sysctls)
     for node in nodes:
         _join(directory, node, network)
     # so that its refusals reach pods as well
@@ -94,8 +94,14 @@ def _join(directory: Path, node: FabricNode, network: ipaddress.IPv4Network) -> 
     netns.run_in(inside, _node_sysctls)
 
 
-def _node_sysctls() -> None:
+def _router_sysctls() -> None:
     _sysctl("net.ipv4.ip_forward", "1")
+    # Every refusal is told: the kernel's default of one a second leaves the second caller waiting for a time-out.
+    _sysctl("net.ipv4.icmp_ratelimit", "0")
+
+
+def _node_sysctls() -> None:
+    _router_sysctls()
     # A reply may leave by another link than the request came by (pod -> node port -> other node): loose at most.
     for scope in ("all", "default", "eth0"):
         _sysctl(f"net.ipv4.conf.{scope}.rp_filter", "0")

@@ -17,7 +17,6 @@ class ApiConfig:
     service_cidrs: tuple[str, ...] = ("10.96.0.0/12",)
     node_port_range: tuple[int, int] = (30000, 32767)
     held_back_ips: tuple[str, ...] = ()  # given only to Services that ask for them: kubernetes, the cluster DNS
-    ca_pem: bytes = b""
     service_account_key: bytes = b""
     issuer: str = "https://kubernetes.default.svc.cluster.local"
     audiences: tuple[str, ...] = ("https://kubernetes.default.svc.cluster.local",)

@@ -199,7 +199,6 @@ class Cluster:
             service_cidrs=(settings.service_cidr,),
             node_port_range=settings.node_ports,
             held_back_ips=(settings.kubernetes_ip, settings.cluster_dns),
-            ca_pem=pki.ca_pem.encode(),
             service_account_key=pki.service_account_key.read_bytes(),
             issuer=f"https://kubernetes.default.svc.{settings.cluster_domain}",
             audiences=(f"https://kubernetes.default.svc.{settings.cluster_domain}",),

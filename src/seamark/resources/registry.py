@@ -103,7 +103,6 @@ class Resource:
     stored: bool = True  # False: a request, not an object: the API answers it and keeps nothing (reviews, bindings)
     deprecated: str = ""  # a Warning header on every request of the kind, also failing ones
     field_selectors: Mapping[str, Callable[[Obj], str]] = field(default_factory=dict)  # beyond metadata.*
-    finalizers: tuple[str, ...] = ()
     served_as: tuple[GVR, ...] = ()
     convert: Callable[[Obj, GVR], Obj] | None = None
     default: Callable[[Obj], None] | None = None  # fill defaults in place

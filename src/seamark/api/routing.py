@@ -15,7 +15,7 @@ from seamark.resources.registry import Registry
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")
 
 
-_LATER = ("ephemeralcontainers", "resize")  # Kubernetes has them, this server not yet
+_LATER = ("resize",)  # Kubernetes has it, this server not yet
 
 
 class UnknownPathError(Exception):

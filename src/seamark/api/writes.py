@@ -82,7 +82,8 @@ async def create_object(core: Core, call: Call, obj: Obj) -> Written:
     await admit_create(core, call, obj)
     await _admit(core, row, obj)
     await admit_limits(core, call, obj)
-    refuse(row, obj, validate_metadata(row, obj) + (row.validate(obj) if row.validate else []))
+    causes = validate_metadata(row, obj) + (row.validate(obj) if row.validate else [])
+    refuse(row, obj, causes + (row.validate_create(obj) if row.validate_create else []))
     await charge_quotas(core, call, obj)
     warnings = tuple(row.warnings(obj)) if row.warnings else ()
     for left in reversed(range(_NAME_TRIES if generated else 1)):
@@ -233,6 +234,11 @@ def _prepare(core: Core, call: Call, new: Obj, old: Obj) -> list[Cause]:
         if row.prepare_status:
             row.prepare_status(new, old)
         return causes + (row.validate_status(new, old) if row.validate_status else [])
+    part = row.parts.get(subresource)
+    if part is not None:
+        own_fields(core, call, new, old)
+        part.prepare(new, old)
+        return part.validate(new, old)
     if subresource not in ("", "scale"):
         own_fields(core, call, new, old)
         return []  # binding and finalize change one field by their own rules

@@ -81,6 +81,14 @@ AGE = Column("Age")
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A subresource that writes one part of the object; both get ``(new, old)``."""
+
+    prepare: Callable[[Obj, Obj], None]  # puts back everything else, fills defaults
+    validate: Callable[[Obj, Obj], Causes]
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """One kind. ``gvr`` is where it is served; every further field adds a behaviour.
 
@@ -111,7 +119,9 @@ class Resource:
     admit: Callable[[Obj, Sequence[Obj | None]], None] | None = None  # on create, with those found; raises StatusError
     prepare_update: Callable[[Obj, Obj], None] | None = None  # (new, old): keep immutable and allocated fields
     validate: Callable[[Obj], Causes] | None = None
+    validate_create: Callable[[Obj], Causes] | None = None  # runs besides validate
     validate_update: Callable[[Obj, Obj], Causes] | None = None  # (new, old); runs besides validate
+    parts: Mapping[str, Part] = field(default_factory=dict)  # subresources that write one part of the object
     prepare_status: Callable[[Obj, Obj], None] | None = None
     validate_status: Callable[[Obj, Obj], Causes] | None = None
     allocate: Callable[[Obj, Obj | None, Reservation], Causes] | None = None  # (new, old or None): fills addresses

@@ -39,8 +39,9 @@ def shown(causes: list[Any]) -> list[str]:
 
 
 def refused(obj: Obj) -> list[str]:
-    assert POD.validate
-    return shown(POD.validate(create(obj)))
+    assert POD.validate and POD.validate_create
+    made = create(obj)
+    return shown(POD.validate(made) + POD.validate_create(made))
 
 
 def update(new: Obj, old: Obj) -> tuple[Obj, list[str]]:

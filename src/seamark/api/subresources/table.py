@@ -16,6 +16,9 @@ from seamark.api.subresources.review import review_access, review_own_access, re
 from seamark.api.subresources.scale import get_scale, patch_scale, update_scale
 from seamark.api.subresources.status import get_status, patch_status, update_status
 from seamark.api.subresources.token import request_token, review_token
+from seamark.api.verbs.get import get
+from seamark.api.verbs.patch import patch
+from seamark.api.verbs.update import update
 from seamark.machinery.wire import Response
 
 Serve = Callable[[Core, Call], Awaitable[Response]]
@@ -24,6 +27,9 @@ SUBRESOURCES: Mapping[tuple[str, str], Serve] = {
     ("attach", "GET"): refuse_plain_attach,
     ("attach", "POST"): refuse_plain_attach,
     ("binding", "POST"): binding,
+    ("ephemeralcontainers", "GET"): get,
+    ("ephemeralcontainers", "PATCH"): patch,
+    ("ephemeralcontainers", "PUT"): update,
     ("eviction", "POST"): eviction,
     ("exec", "GET"): refuse_plain_exec,
     ("exec", "POST"): refuse_plain_exec,

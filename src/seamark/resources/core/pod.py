@@ -13,6 +13,7 @@ from seamark.machinery import gvr
 from seamark.resources import field
 from seamark.resources.access import entries, keep, section, text
 from seamark.resources.columns import NONE
+from seamark.resources.core.ephemeral import EPHEMERAL_CONTAINERS, validate_ephemeral_containers
 from seamark.resources.core.pod_admission import admit, admit_with_references, references_of, tolerate_lost_nodes
 from seamark.resources.core.pod_columns import gates_cell, ip_cell, ready_cell, restarts_cell, status_cell
 from seamark.resources.core.podspec_defaults import CONTAINER_LISTS, default_pod
@@ -32,15 +33,19 @@ UPDATABLE = (
 def validate(pod: Obj) -> Causes:
     spec = section(pod, "spec")
     causes = validate_pod_spec("spec", spec, is_pod=True)
-    if entries(spec, "ephemeralContainers"):
-        # The subresource that adds them later is not served, so no pod can have any.
-        causes.append(field.forbidden("spec.ephemeralContainers", "cannot be set on create"))
+    causes += validate_ephemeral_containers("spec.ephemeralContainers", spec)
     if not text(spec, "serviceAccountName"):
         causes += _validate_no_tokens(entries(spec, "volumes"))
     if text(spec, "nodeName") and entries(spec, "schedulingGates"):
         detail = "cannot be set until all schedulingGates have been cleared"
         causes.append(field.forbidden("spec.nodeName", detail))
     return causes
+
+
+def validate_create(pod: Obj) -> Causes:
+    if entries(pod, "spec", "ephemeralContainers"):
+        return [field.forbidden("spec.ephemeralContainers", "cannot be set on create")]
+    return []
 
 
 def _validate_no_tokens(volumes: list[Obj]) -> Causes:
@@ -168,7 +173,18 @@ POD = Resource(
         Column("Nominated Node", priority=1, cell=lambda obj, now: text(obj, "status", "nominatedNodeName") or NONE),
         Column("Readiness Gates", priority=1, cell=gates_cell),
     ),
-    subresources=("attach", "binding", "eviction", "exec", "log", "portforward", "proxy", "status"),
+    subresources=(
+        "attach",
+        "binding",
+        "ephemeralcontainers",
+        "eviction",
+        "exec",
+        "log",
+        "portforward",
+        "proxy",
+        "status",
+    ),
+    parts={"ephemeralcontainers": EPHEMERAL_CONTAINERS},
     has_generation=True,
     returns_object_on_delete=True,
     field_selectors={
@@ -189,6 +205,7 @@ POD = Resource(
     admit=admit_with_references,
     prepare_update=prepare_update,
     validate=validate,
+    validate_create=validate_create,
     validate_update=validate_update,
     prepare_status=prepare_status,
     validate_status=validate_status,

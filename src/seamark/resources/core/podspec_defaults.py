@@ -136,6 +136,8 @@ def default_pod(pod: Obj) -> None:
             if spec.get("hostNetwork"):
                 for port in entries(container, "ports"):
                     default(port, "hostPort", port.get("containerPort"))
+    for container in entries(spec, "ephemeralContainers"):
+        default_container(container)
     default(ensure(pod, "status"), "phase", "Pending")
 
 

@@ -24,6 +24,7 @@ _PACKAGES = {
     "runtime": "io.k8s.apimachinery.pkg",
     "intstr": "io.k8s.apimachinery.pkg.util",
     "resource": "io.k8s.apimachinery.pkg.api",
+    "apiextensions": "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions",
 }
 _SCALARS: dict[str, Node] = {
     "string": {"type": "string"},
@@ -47,6 +48,10 @@ _SPECIAL: dict[str, tuple[Node, str]] = {
     "duration": ({"type": "string"}, "A span of time such as 1h30m."),
     "fieldsV1": ({"type": "object"}, "A set of fields as a tree: f:NAME, k:KEYS, v:VALUE, i:INDEX, or a dot."),
     "raw": ({"type": "object"}, "Any JSON object."),
+    "json": ({}, "Any JSON value."),
+    "schemaOrArray": ({}, "A JSON schema, or an array of them."),
+    "schemaOrBool": ({}, "A JSON schema, or whether anything or nothing fits."),
+    "schemaOrStrings": ({}, "A JSON schema, or an array of names."),
 }
 _INT_OR_STRING = "An integer, or a string such as a port's name or a percentage."
 _QUANTITY = (

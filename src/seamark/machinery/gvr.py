@@ -52,6 +52,9 @@ SECRETS = GVR("", "v1", "secrets", "Secret")
 SERVICEACCOUNTS = GVR("", "v1", "serviceaccounts", "ServiceAccount")
 SERVICES = GVR("", "v1", "services", "Service")
 CONTROLLERREVISIONS = GVR("apps", "v1", "controllerrevisions", "ControllerRevision")
+CUSTOMRESOURCEDEFINITIONS = GVR(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
+)
 DAEMONSETS = GVR("apps", "v1", "daemonsets", "DaemonSet")
 DEPLOYMENTS = GVR("apps", "v1", "deployments", "Deployment")
 REPLICASETS = GVR("apps", "v1", "replicasets", "ReplicaSet")

@@ -129,10 +129,36 @@ def _codec(name: str) -> values.Codec:
     message = schema.named(name)
     if message.codec == "raw":
         return values.Codec(lambda wire: values.raw_to_json(wire, decode_body), values.raw_from_json)
+    if message.codec in ("schemaOrArray", "schemaOrBool", "schemaOrStrings"):
+        return _schema_or(message)
     if message.codec:
         return values.SPECIAL[message.codec]
     plan = _Plan(message)
     return values.Codec(plan.decode, plan.encode)
+
+
+def _schema_or(message: Message) -> values.Codec:
+    """A JSON schema, or what else may stand in its place: the message has a field for each."""
+    inner = next(field for field in message.own if field.type.endswith(".JSONSchemaProps") and field.shape == "one")
+    other = next(field for field in message.own if field is not inner)
+    one, many = f"f{inner.number}", f"f{other.number}"
+
+    def decode(wire: Any) -> Any:
+        if wire.HasField(one):
+            return _codec(inner.type).decode(getattr(wire, one))
+        found = getattr(wire, many)
+        return found if other.shape == "one" else [_value_of(other, item) for item in found]
+
+    def encode(value: Any, wire: Any) -> None:
+        if other.shape == "one":
+            setattr(wire, many, value is not False)
+        if isinstance(value, dict):
+            getattr(wire, one).SetInParent()
+            _codec(inner.type).encode(value, getattr(wire, one))
+        elif isinstance(value, list):
+            _encode_many(other, value, getattr(wire, many))
+
+    return values.Codec(decode, encode)
 
 
 class _Plan:
@@ -173,6 +199,8 @@ class _Plan:
 def _value_of(field: Field, value: Any) -> Any:
     if field.is_message:
         return _codec(field.type).decode(value)
+    if field.type == "double":
+        return int(value) if value.is_integer() else value  # as Go writes it in JSON
     return values.bytes_to_json(value) if field.type == "bytes" else value
 
 

@@ -124,7 +124,12 @@ def _duration_refused(*_: Any) -> Any:
     raise ValueError("a metav1.Duration has no protobuf form here")
 
 
+def _json_from_value(value: Any, wire: Any) -> None:
+    wire.f1 = msgspec.json.encode(value)
+
+
 SPECIAL = {
+    "json": Codec(_fields_to_json, _json_from_value),
     "time": Codec(_time_to_json, _time_from_json),
     "microTime": Codec(_micro_time_to_json, _micro_time_from_json),
     "quantity": Codec(_quantity_to_json, _quantity_from_json),

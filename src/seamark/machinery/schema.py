@@ -60,7 +60,8 @@ class Message:
     """``own`` are the protobuf fields; ``fields`` those of the JSON object by name, inlined ones among them.
 
     ``codec`` names a type whose JSON is not an object of its fields: time, microTime, duration, quantity,
-    intOrString, raw, fieldsV1, items; empty for all others. ``kind`` is set for what has an apiVersion of its own.
+    intOrString, raw, json, fieldsV1, items, schemaOrArray, schemaOrBool, schemaOrStrings; empty for all others.
+    ``kind`` is set for what has an apiVersion of its own.
     """
 
     name: str

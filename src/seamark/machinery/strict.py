@@ -153,6 +153,8 @@ class _Walk:
         if not field.is_message:
             return _scalar(value, field, place)
         message = schema.named(field.type)
+        if message.codec in _SCHEMAS:
+            return self._schema_or(value, message, place)
         if message.codec:
             return _SPECIAL[message.codec](value, place)
         if value is None:
@@ -160,6 +162,28 @@ class _Walk:
         if not isinstance(value, dict):
             raise place.mismatch(value, _go_type(field))
         return self.message(value, message, place.path, place.keys)
+
+    def _schema_or(self, value: Any, message: Message, place: _Place) -> Any:
+        """A JSON schema, or what else may stand in its place. Unknown fields inside are dropped without a word."""
+        also, words = _SCHEMAS[message.codec]
+        if isinstance(value, dict):
+            found = _Walk().message(value, schema.named(_JSON_SCHEMA), place.path, place.keys)
+            return found if found or message.codec != "schemaOrStrings" else []
+        if not isinstance(value, also):
+            raise place.refused(words)
+        if not isinstance(value, list):
+            return value
+        if message.codec == "schemaOrArray":
+            return [self._schema_or(item, message, place) for item in value]
+        return _items(value, place)
+
+
+_JSON_SCHEMA = "apiextensions.v1.JSONSchemaProps"
+_SCHEMAS: dict[str, tuple[type, str]] = {
+    "schemaOrBool": (bool, "boolean or JSON schema expected"),
+    "schemaOrArray": (list, "JSON schema or an array of them expected"),
+    "schemaOrStrings": (list, "JSON schema or an array of strings expected"),
+}
 
 
 class _Place:
@@ -283,6 +307,7 @@ _SPECIAL: dict[str, Callable[[Any, _Place], Any]] = {
     "quantity": _quantity,
     "intOrString": _int_or_string,
     "raw": _raw,
+    "json": _raw,
     "fieldsV1": _fields,
     "items": _items,
 }

@@ -33,6 +33,10 @@ _ZERO_OF_CODEC: Mapping[str, Any] = {
     "quantity": "0",
     "intOrString": 0,
     "raw": None,
+    "json": None,
+    "schemaOrArray": None,
+    "schemaOrBool": None,
+    "schemaOrStrings": None,
     "fieldsV1": None,
     "items": None,
 }
@@ -103,6 +107,8 @@ def shape_of_kind(api_version: str, kind: str) -> Shape:
 def shape_of(name: str) -> Shape:
     """The shape of a message by its short name."""
     message = schema.named(name)
+    if message.codec in ("json", "schemaOrArray", "schemaOrBool", "schemaOrStrings"):
+        return ANY_SHAPE
     if message.codec in ("raw", "fieldsV1"):
         return Shape(MAP, item=ANY_SHAPE)
     if message.codec == "items":

@@ -44,7 +44,6 @@ def volume(**source: Any) -> Pod:
         ),
         (volume(hostPath={"path": "/x", "type": "Odd"}), "spec.volumes[v].hostPath.type"),
         (volume(projected={"sources": [{"clusterTrustBundle": {}}]}), "spec.volumes[v].projected.sources[0]"),
-        (pod({"ports": [{"containerPort": 80, "hostPort": 80}]}), "spec.containers[c].ports.hostPort"),
         (pod({"livenessProbe": {"grpc": {"port": 1}}}), "spec.containers[c].livenessProbe.grpc"),
         (pod({"startupProbe": {}}), "spec.containers[c].startupProbe"),
         (pod({"lifecycle": {"postStart": {}}}), "spec.containers[c].lifecycle.postStart"),
@@ -103,7 +102,3 @@ def test_ordinary_pods_pass() -> None:
         hostNetwork=False,
     )
     assert select_refused(ordinary) == () and select_ignored(ordinary) == ()
-
-
-def test_host_ports_are_the_hosts_own_on_its_network() -> None:
-    assert select_refused(pod({"ports": [{"containerPort": 80, "hostPort": 80}]}, hostNetwork=True)) == ()

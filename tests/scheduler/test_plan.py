@@ -57,6 +57,12 @@ def offering(name: str, **allocatable: str) -> dict[str, Any]:
             "node(s) didn't have free ports for the requested pod ports",
             id="host port",
         ),
+        pytest.param(
+            make_node("a"),
+            {"initContainers": [{"name": "s", "restartPolicy": "Always", "ports": [{"hostPort": 80}]}]},
+            "node(s) didn't have free ports for the requested pod ports",
+            id="host port of a sidecar",
+        ),
     ],
 )
 def test_filters(node: dict[str, Any], given: dict[str, Any], why: str) -> None:

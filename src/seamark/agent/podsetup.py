@@ -16,6 +16,7 @@ from seamark.agent.configdata import Configs, select_logins, select_references
 from seamark.agent.context import NodeContext
 from seamark.agent.downward import ConfigError, PodFacts
 from seamark.agent.environment import Environment, plan_environment
+from seamark.agent.hostports import select_host_ports
 from seamark.agent.hosts import HostnameError, render_hosts, select_domain, select_hostname, select_uts_name
 from seamark.agent.poddir import PodDir, check_host_path, plan_mounts
 from seamark.agent.podspec import Container, Pod, Volume
@@ -83,6 +84,7 @@ class PodSetup:
             hostname=hostname,
             ip="" if host_network else ip,
             host_network=host_network,
+            host_ports=select_host_ports(pod),
         )
         return sandbox, warnings
 

@@ -74,6 +74,7 @@ class ContainerPort(Projection, frozen=True):
     container_port: int = 0
     protocol: str = "TCP"
     host_port: int = 0
+    host_ip: str = field(default="", name="hostIP")
 
 
 class ExecAction(Projection, frozen=True):

@@ -125,8 +125,6 @@ def _refused_in_container(path: str, container: Container, pod: Pod) -> Iterator
         container.restart_policy and container not in pod.spec.init_containers
     ):
         yield f"{path}.restartPolicy: {container.restart_policy!r}; only Always, on an init container"
-    if not pod.spec.host_network and any(port.host_port for port in container.ports or []):
-        yield f"{path}.ports.hostPort: ports of the node are not forwarded; use a NodePort Service or hostNetwork"
     yield from (text for value, text in asked if value)
     for mount in container.volume_mounts or []:
         where = f"{path}.volumeMounts[{mount.mount_path}]"

@@ -68,6 +68,16 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True)
+class HostPort:
+    """``port`` of the node's address ``ip`` (empty: of any) leads to the pod's port ``target``."""
+
+    protocol: str
+    port: int
+    target: int
+    ip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxConfig:
     """``uid`` is the pod's and the key of everything below. ``ip`` without mask; empty with ``host_network``."""
 
@@ -77,6 +87,7 @@ class SandboxConfig:
     hostname: str
     ip: str = ""
     host_network: bool = False
+    host_ports: tuple[HostPort, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,8 +95,9 @@ def amount_of(name: str, value: str | int | float) -> int:
 
 
 def host_ports(pod: RequestingPod) -> list[HostPort]:
-    """An unset hostIP means every address of the node."""
-    containers: Iterable[RequestingContainer] = pod.spec.containers or ()
+    """Those of containers and sidecars. An unset hostIP means every address of the node."""
+    sidecars = [c for c in pod.spec.init_containers or () if c.restart_policy == "Always"]
+    containers: Iterable[RequestingContainer] = (*sidecars, *(pod.spec.containers or ()))
     return [
         HostPort(port.protocol, port.host_port, "" if port.host_ip in ("0.0.0.0", "::") else port.host_ip)
         for container in containers

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from seamark.linux.podruntime.layout import parse_config, parse_state, render_config
-from seamark.linux.runtime import ContainerState, SandboxConfig
+import json
 
-CONFIG = SandboxConfig("u-1", "default", "web", "web", ip="10.244.0.2")
+from seamark.linux.podruntime.layout import parse_config, parse_state, render_config
+from seamark.linux.runtime import ContainerState, HostPort, SandboxConfig
+
+PORTS = (HostPort("TCP", 80, 8080), HostPort("UDP", 53, 5353, ip="127.0.0.1"))
+CONFIG = SandboxConfig("u-1", "default", "web", "web", ip="10.244.0.2", host_ports=PORTS)
 
 
 def test_a_config_survives_its_file() -> None:
-    assert parse_config(render_config(CONFIG) | {"runc": "/usr/sbin/runc"}) == CONFIG
+    written = json.dumps(render_config(CONFIG) | {"runc": "/usr/sbin/runc"})
+    assert parse_config(json.loads(written)) == CONFIG
 
 
 def test_the_newest_attempt_and_the_one_before_are_told() -> None:

@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from seamark.linux import cgroups
+from seamark.linux.nft import NftError
 from seamark.linux.podruntime.connection import Connection, SupervisorError, connect
+from seamark.linux.podruntime.hostports import close_ports
 from seamark.linux.podruntime.layout import pods_directory, sandbox_directory
 from seamark.linux.podruntime.network import detach
 from seamark.linux.process import kill_exactly, start_time
+from seamark.linux.runtime import HostPort
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +58,7 @@ async def remove_pod(
 async def _clear(state_dir: Path, uid: str, node_namespace: Path | None) -> None:
     """What remains once no process does: link, cgroups, files."""
     sandbox = sandbox_directory(state_dir, uid)
+    await _close_ports(sandbox, uid, node_namespace)
     await detach(uid, node=node_namespace)
     cgroups.remove_group(cgroups.read_layout(), cgroups.group_of(uid))
     await asyncio.to_thread(shutil.rmtree, sandbox, ignore_errors=True)
@@ -62,6 +66,16 @@ async def _clear(state_dir: Path, uid: str, node_namespace: Path | None) -> None
         sandbox.parent.rmdir()
     except OSError:  # the agent's files are still there
         pass
+
+
+async def _close_ports(sandbox: Path, uid: str, node_namespace: Path | None) -> None:
+    ports = [HostPort(**port) for port in _read_json(sandbox / "sandbox.json").get("host_ports", ())]
+    if not ports:
+        return
+    try:
+        await close_ports(uid, ports, node=node_namespace)
+    except (NftError, OSError) as error:
+        log.warning("pod uid=%s: host ports not closed: %s", uid, error)
 
 
 async def _kill_processes(sandbox: Path, uid: str) -> None:

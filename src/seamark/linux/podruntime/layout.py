@@ -10,10 +10,11 @@ the agent's. Pure.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from seamark.linux.runtime import ContainerState, SandboxConfig, SandboxState
+from seamark.linux.runtime import ContainerState, HostPort, SandboxConfig, SandboxState
 
 
 def pods_directory(state_dir: Path) -> Path:
@@ -33,11 +34,13 @@ def bundle_directory(sandbox: Path, name: str, attempt: int) -> Path:
 
 
 def render_config(config: SandboxConfig) -> dict[str, Any]:
-    return {name: getattr(config, name) for name in SandboxConfig.__slots__}
+    return asdict(config)
 
 
 def parse_config(data: dict[str, Any]) -> SandboxConfig:
-    return SandboxConfig(**{name: data[name] for name in SandboxConfig.__slots__ if name in data})
+    known = {name: data[name] for name in SandboxConfig.__slots__ if name in data}
+    ports = tuple(HostPort(**port) for port in known.pop("host_ports", ()))
+    return SandboxConfig(**known, host_ports=ports)
 
 
 def parse_container(data: dict[str, Any]) -> ContainerState:

@@ -71,7 +71,7 @@ async def attach(uid: str, ip: str, *, pid: int, node: Path | None) -> None:
     """Joins the namespace of ``pid`` to the node's. Raises RuntimeFault with what ``ip`` said."""
     link = link_name(uid)
     _check(await run(*_within(node), "ip", "-batch", "-", stdin=render_node_commands(link, ip, pid)), link)
-    _in_node(node, lambda: _prepare_node_side(link, own_namespace=node is not None))
+    in_node(node, lambda: _prepare_node_side(link, own_namespace=node is not None))
     inside = ("nsenter", f"--net=/proc/{pid}/ns/net", "--")
     _check(await run(*inside, "ip", "-batch", "-", stdin=render_pod_commands(ip)), "eth0")
 
@@ -93,7 +93,7 @@ def _prepare_node_side(link: str, *, own_namespace: bool) -> None:
         no_link_local.write_text("1")
 
 
-def _in_node(node: Path | None, work: Callable[[], None]) -> None:
+def in_node(node: Path | None, work: Callable[[], object]) -> None:
     if node is None:
         work()
     else:

@@ -23,7 +23,7 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from seamark.linux import cgroups, netns
-from seamark.linux.podruntime import layout, network
+from seamark.linux.podruntime import hostports, layout, network
 from seamark.linux.podruntime.cleanup import remove_pod
 from seamark.linux.podruntime.connection import Connection, SupervisorError, connect
 from seamark.linux.podruntime.session import describe_failure, run_attach, run_session
@@ -113,6 +113,8 @@ class PodRuntime:
         pid = await _start_supervisor(sandbox)
         if ip:
             await network.attach(config.uid, ip, pid=pid, node=self._node)
+            if config.host_ports:
+                await hostports.open_ports(config.uid, ip, config.host_ports, node=self._node)
         (sandbox / "attached").touch()
         if not self._connection(config.uid):
             raise RuntimeFault("FailedCreatePodSandBox", f"pod {config.name}: its supervisor ended at once")

@@ -79,7 +79,11 @@ class HostPort:
 
 @dataclass(frozen=True, slots=True)
 class SandboxConfig:
-    """``uid`` is the pod's and the key of everything below. ``ip`` without mask; empty with ``host_network``."""
+    """``uid`` is the pod's and the key of everything below. ``ip`` without mask; empty with ``host_network``.
+
+    ``share_pid``: the containers see each other's processes, and process 1 is the sandbox's. ``sysctls`` are of the
+    network and ipc namespaces that are the pod's own, as sysctl(8) names them.
+    """
 
     uid: str
     namespace: str
@@ -87,12 +91,23 @@ class SandboxConfig:
     hostname: str
     ip: str = ""
     host_network: bool = False
+    host_pid: bool = False
+    host_ipc: bool = False
+    share_pid: bool = False
+    sysctls: tuple[tuple[str, str], ...] = ()
     host_ports: tuple[HostPort, ...] = ()
+
+
+RUNTIME_DEFAULT = "RuntimeDefault"
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerConfig:
-    """``attempt`` counts restarts from 0; (sandbox uid, name, attempt) is the key. ``argv`` is already expanded."""
+    """``attempt`` counts restarts from 0; (sandbox uid, name, attempt) is the key. ``argv`` is already expanded.
+
+    ``target``: a running container whose processes this one sees as its own. ``seccomp``: empty for no filter,
+    RUNTIME_DEFAULT, or the path of a profile (``linux.seccomp`` of an OCI spec, as JSON).
+    """
 
     uid: str
     name: str
@@ -109,6 +124,10 @@ class ContainerConfig:
     privileged: bool = False
     read_only_root: bool = False
     no_new_privileges: bool = False
+    only_given_groups: bool = False  # not those that the image's /etc/group gives the user
+    unmasked_proc: bool = False
+    seccomp: str = ""
+    target: str = ""
     capabilities_add: tuple[str, ...] = ()
     capabilities_drop: tuple[str, ...] = ()
     tty: bool = False

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from seamark.linux.podruntime.seccomp import read_profile
 from seamark.linux.podruntime.spec import (
     ALL_CAPABILITIES,
     DEFAULT_CAPABILITIES,
@@ -17,9 +19,11 @@ from seamark.linux.podruntime.spec import (
     render_exec,
     render_spec,
     select_capabilities,
+    select_processes,
+    select_shared_memory,
     select_user,
 )
-from seamark.linux.runtime import ContainerConfig, Image, Mount, RuntimeFault
+from seamark.linux.runtime import RUNTIME_DEFAULT, ContainerConfig, Image, Mount, RuntimeFault, SandboxConfig
 
 IMAGE = Image("web:1", "sha256:0", ("/layers/a", "/layers/b"), env=(("A", "1"),), working_dir="/srv")
 CONFIG = ContainerConfig("uid-1", "web", 0, IMAGE, ("httpd", "-f"), (("A", "1"), ("B", "x=y")), "/log")
@@ -56,9 +60,92 @@ def test_working_directory_of_the_pod_before_the_images() -> None:
 
 
 def test_network_ipc_and_uts_are_inherited_from_the_pod() -> None:
-    assert [n["type"] for n in spec()["linux"]["namespaces"]] == ["pid", "mount"]
+    assert spec()["linux"]["namespaces"] == [{"type": "mount"}, {"type": "pid"}]
     v2 = spec(around=replace(AROUND, cgroup_version="v2"))
-    assert [n["type"] for n in v2["linux"]["namespaces"]] == ["pid", "mount", "cgroup"]
+    assert [n["type"] for n in v2["linux"]["namespaces"]] == ["mount", "pid", "cgroup"]
+
+
+@pytest.mark.parametrize(
+    ("pod", "changes", "found"),
+    [
+        ({}, {}, ""),
+        ({"host_pid": True}, {}, None),
+        ({"share_pid": True}, {"target": "web"}, "/proc/7/ns/pid"),
+        ({}, {"target": "web"}, "/proc/42/ns/pid"),
+    ],
+    ids=["own", "machine", "shared", "of another container"],
+)
+def test_processes(pod: dict[str, Any], changes: dict[str, Any], found: str | None) -> None:
+    containers = [
+        {"name": "web", "status": "exited", "pid": 41},
+        {"name": "web", "status": "running", "pid": 42},
+        {"name": "other", "status": "running", "pid": 43},
+    ]
+    config = replace(CONFIG, **changes)
+    sandbox = SandboxConfig("u", "default", "p", "p", **pod)
+    assert select_processes(sandbox, config, {"holder": 7, "containers": containers}) == found
+    namespaces = spec(around=replace(AROUND, processes=found))["linux"]["namespaces"]
+    assert [n.get("path", "") for n in namespaces if n["type"] == "pid"] == ([] if found is None else [found])
+
+
+def test_a_target_that_does_not_run() -> None:
+    with pytest.raises(RuntimeFault, match="its target web does not run"):
+        select_processes(SandboxConfig("u", "n", "p", "p"), replace(CONFIG, target="web"), {"containers": []})
+
+
+def test_shared_memory_goes_with_the_ipc_namespace() -> None:
+    own = select_shared_memory(SandboxConfig("u", "n", "p", "p"), "/d/shm")
+    assert (own.source, own.kind) == ("/d/shm", "tmpfs")
+    assert mount_at(spec(around=replace(AROUND, shared_memory=own)), "/dev/shm")["source"] == "/d/shm"
+    assert select_shared_memory(SandboxConfig("u", "n", "p", "p", host_ipc=True), "/d/shm").source == "/dev/shm"
+
+
+def test_masked_paths_of_proc() -> None:
+    assert "/proc/kcore" in spec()["linux"]["maskedPaths"]
+    assert spec(unmasked_proc=True)["linux"]["maskedPaths"] == []
+
+
+class TestSeccomp:
+    def test_no_filter_unless_asked_for_and_none_for_a_privileged_container(self) -> None:
+        assert "seccomp" not in spec()["linux"]
+        assert "seccomp" not in spec(seccomp=RUNTIME_DEFAULT, privileged=True)["linux"]
+
+    def test_the_default_profile_follows_the_capabilities(self) -> None:
+        def allowed(**changes: Any) -> set[str]:
+            profile = spec(seccomp=RUNTIME_DEFAULT, **changes)["linux"]["seccomp"]
+            assert (profile["defaultAction"], profile["defaultErrnoRet"]) == ("SCMP_ACT_ERRNO", 1)
+            calls = profile["syscalls"]
+            return {n for c in calls if c["action"] == "SCMP_ACT_ALLOW" and "args" not in c for n in c["names"]}
+
+        assert {"openat", "chroot", "ptrace"} <= allowed()
+        assert not {"mount", "unshare", "clone", "clone3", "bpf", "socket", "keyctl"} & allowed()
+        assert "chroot" not in allowed(capabilities_drop=("ALL",))
+        assert {"mount", "unshare", "clone", "clone3"} <= allowed(capabilities_add=("SYS_ADMIN",))
+
+    def test_new_namespaces_are_refused_by_the_flags_of_clone(self) -> None:
+        calls = spec(seccomp=RUNTIME_DEFAULT)["linux"]["seccomp"]["syscalls"]
+        (clone,) = [c for c in calls if "clone" in c["names"]]
+        assert clone["args"] == [{"index": 0, "op": "SCMP_CMP_MASKED_EQ", "value": 0x7E020000, "valueTwo": 0}]
+        (clone3,) = [c for c in calls if "clone3" in c["names"]]
+        assert (clone3["action"], clone3["errnoRet"]) == ("SCMP_ACT_ERRNO", 38)
+
+    def test_a_profile_out_of_a_file(self, tmp_path: Path) -> None:
+        file = tmp_path / "p.json"
+        file.write_text('{"defaultAction": "SCMP_ACT_ALLOW"}')
+        profile = read_profile(str(file))
+        assert spec(seccomp=str(file), around=replace(AROUND, seccomp=profile))["linux"]["seccomp"] == profile
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [(None, "cannot load seccomp profile"), ("{", "decoding seccomp profile"), ("[]", "no defaultAction")],
+    )
+    def test_a_file_that_is_none(self, tmp_path: Path, text: str | None, words: str) -> None:
+        file = tmp_path / "p.json"
+        if text is not None:
+            file.write_text(text)
+        with pytest.raises(RuntimeFault, match=words) as caught:
+            read_profile(str(file))
+        assert caught.value.reason == "CreateContainerError"
 
 
 @pytest.mark.parametrize(
@@ -205,14 +292,13 @@ def test_user_missing_in_the_image(user: str) -> None:
     ("changes", "expected"),
     [
         ({}, User(33, 34, (44,))),
-        ({"user": 33}, User(33, 34)),
-        ({"user": 1000}, User(1000, 0)),
-        ({"user": 1000, "group": 2000, "groups": (3, 1)}, User(1000, 2000, (1, 3))),
+        ({"group": 2000, "groups": (3, 1)}, User(33, 2000, (1, 3, 44))),
         ({"groups": (7,)}, User(33, 34, (7, 44))),
+        ({"groups": (7,), "only_given_groups": True}, User(33, 34, (7,))),
     ],
-    ids=["image", "same", "user", "all", "groups"],
+    ids=["account", "group", "groups", "strict"],
 )
-def test_user_of_the_pod_before_the_images(changes: dict[str, Any], expected: User) -> None:
+def test_groups_of_the_pod_beside_those_of_the_account(changes: dict[str, Any], expected: User) -> None:
     assert select_user(replace(CONFIG, **changes), User(33, 34, (44,))) == expected
 
 

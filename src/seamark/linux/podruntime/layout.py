@@ -40,7 +40,8 @@ def render_config(config: SandboxConfig) -> dict[str, Any]:
 def parse_config(data: dict[str, Any]) -> SandboxConfig:
     known = {name: data[name] for name in SandboxConfig.__slots__ if name in data}
     ports = tuple(HostPort(**port) for port in known.pop("host_ports", ()))
-    return SandboxConfig(**known, host_ports=ports)
+    sysctls = tuple((name, value) for name, value in known.pop("sysctls", ()))
+    return SandboxConfig(**known, host_ports=ports, sysctls=sysctls)
 
 
 def parse_container(data: dict[str, Any]) -> ContainerState:

@@ -20,30 +20,34 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
 
 from seamark.linux import cgroups, netns
 from seamark.linux.podruntime import hostports, layout, network
 from seamark.linux.podruntime.cleanup import remove_pod
 from seamark.linux.podruntime.connection import Connection, SupervisorError, connect
+from seamark.linux.podruntime.seccomp import read_profile
 from seamark.linux.podruntime.session import describe_failure, run_attach, run_session
 from seamark.linux.podruntime.spec import (
     Surroundings,
-    User,
     parse_capabilities,
     parse_user,
     render_exec,
     render_spec,
+    select_processes,
+    select_shared_memory,
     select_user,
 )
 from seamark.linux.process import run
-from seamark.linux.runtime import ContainerConfig, RuntimeFault, SandboxConfig, SandboxState
+from seamark.linux.runtime import RUNTIME_DEFAULT, ContainerConfig, Mount, RuntimeFault, SandboxConfig, SandboxState
 from seamark.machinery.clock import Clock
 from seamark.machinery.streams import ExecIO, TerminalSize
 
 log = logging.getLogger(__name__)
 
 PROBE_OUTPUT = 10 * 1024
+SHARED_MEMORY = "shm"
 SOURCE = str(Path(__file__).parents[3])
 SUPERVISOR = (
     "import sys; sys.path.insert(0, sys.argv[1]); from seamark.linux.supervisor.main import main; main(sys.argv[2])"
@@ -107,7 +111,8 @@ class PodRuntime:
             "node_namespace": str(self._node or ""),
             "runc": self._runc,
             "cgroup": "" if self._cgroups.usable else cgroups.group_of(config.uid),
-            "sysctls": network.POD_SYSCTLS,
+            "settings": ({} if config.host_network else network.POD_SYSCTLS)
+            | {name.replace(".", "/"): value for name, value in config.sysctls},
         }
         (sandbox / "sandbox.json").write_text(json.dumps(description))
         pid = await _start_supervisor(sandbox)
@@ -172,7 +177,9 @@ class PodRuntime:
         group = cgroups.group_of(config.uid, key)
         try:
             bundle.mkdir(mode=0o700, parents=True, exist_ok=True)
-            spec = render_spec(config, await self._surroundings(config, group))
+            (sandbox / SHARED_MEMORY).mkdir(exist_ok=True)
+            around = self._surroundings(config, group, await connection.first_state())
+            spec = render_spec(config, around)
             (bundle / "config.json").write_text(json.dumps(spec))
             Path(config.log_path).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -184,7 +191,7 @@ class PodRuntime:
                 attempt=config.attempt,
                 image=config.image.name,
                 layers=list(config.image.rootfs),
-                tmpfs=[[m.source, m.options] for m in config.mounts if m.kind == "tmpfs" and m.source],
+                tmpfs=[[m.source, m.options] for m in (*config.mounts, around.shared_memory) if _is_shared_tmpfs(m)],
                 memory_events=self._cgroups.memory_events(group),
                 log_path=config.log_path,
                 tty=config.tty,
@@ -196,22 +203,22 @@ class PodRuntime:
         except OSError as error:
             raise RuntimeFault("CreateContainerError", f"container {config.name}: {error}") from error
 
-    async def _surroundings(self, config: ContainerConfig, group: str) -> Surroundings:
-        image_user = User()
-        if config.image.user:
-            image_user = parse_user(
-                config.image.user, _image_file(config, "etc/passwd"), _image_file(config, "etc/group")
-            )
+    def _surroundings(self, config: ContainerConfig, group: str, state: dict[str, Any]) -> Surroundings:
         sandbox = layout.sandbox_directory(self._state_dir, config.uid)
-        hostname = json.loads((sandbox / "sandbox.json").read_text())["hostname"]
+        pod = layout.parse_config(json.loads((sandbox / "sandbox.json").read_text()))
+        name = config.image.user if config.user is None else str(config.user)
+        account = parse_user(name or "0", _image_file(config, "etc/passwd"), _image_file(config, "etc/group"))
         return Surroundings(
-            hostname=hostname,
-            user=select_user(config, image_user),
+            hostname=pod.hostname,
+            user=select_user(config, account),
             cgroup_path=group,
             cgroup_version=self._cgroups.version if self._cgroups.usable else "v2",
             limits=frozenset(self._cgroups.controllers),
             hidden=self._hidden,
             capabilities=self._capabilities,
+            processes=select_processes(pod, config, state),
+            shared_memory=select_shared_memory(pod, str(sandbox / SHARED_MEMORY)),
+            seccomp=read_profile(config.seccomp) if config.seccomp not in ("", RUNTIME_DEFAULT) else None,
         )
 
     async def signal_container(self, uid: str, name: str, signal: int) -> None:
@@ -367,6 +374,10 @@ async def _start_supervisor(sandbox: Path) -> int:
         reason = result.stdout.strip() or result.stderr.strip().rpartition("\n")[2]
         raise RuntimeFault("FailedCreatePodSandBox", f"supervisor: {reason}")
     return int(pid)
+
+
+def _is_shared_tmpfs(mount: Mount) -> bool:
+    return mount.kind == "tmpfs" and bool(mount.source)
 
 
 def _image_file(config: ContainerConfig, path: str) -> str:

@@ -1,8 +1,9 @@
 """A container as an OCI runtime bundle: ``render_spec`` writes the ``config.json`` that runc reads. Pure.
 
 Defaults are those of containerd, so that an image behaves as it does elsewhere: capabilities, masked and read-only
-paths, device rules, mounts below /dev. Namespaces: mount and pid (and cgroup with v2) are the container's; network,
-ipc and uts are the pod's, which the container inherits from the supervisor, so they are not named here.
+paths, device rules, mounts below /dev. Namespaces: mount (and cgroup with v2) are the container's; pid, too, unless the
+pod shares one; network, ipc and uts are the pod's, which the container inherits from the supervisor, so they are not
+named here.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from seamark.linux.runtime import ContainerConfig, Mount, RuntimeFault
+from seamark.linux.podruntime.seccomp import render_default_profile
+from seamark.linux.runtime import RUNTIME_DEFAULT, ContainerConfig, Mount, RuntimeFault, SandboxConfig
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -90,6 +92,9 @@ MASKED_PATHS = (
 READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
+OWN_SHARED_MEMORY = Mount("", "/dev/shm", kind="tmpfs")
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     uid: int = 0
@@ -108,6 +113,9 @@ class Surroundings:
     limits: frozenset[str] = frozenset()
     hidden: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ALL_CAPABILITIES
+    processes: str | None = ""  # the namespace to join; empty for one of its own, None for the machine's
+    shared_memory: Mount = OWN_SHARED_MEMORY
+    seccomp: dict[str, Any] | None = None  # the profile read where the config names a file
 
 
 def render_spec(config: ContainerConfig, around: Surroundings) -> dict[str, Any]:
@@ -118,12 +126,15 @@ def render_spec(config: ContainerConfig, around: Surroundings) -> dict[str, Any]
         "root": {"path": "rootfs", "readonly": config.read_only_root},
         "mounts": _mounts(config, around),
         "linux": {
-            "namespaces": [{"type": kind} for kind in _namespaces(config, around)],
+            "namespaces": _namespaces(config, around),
             "resources": _resources(config, around),
-            "maskedPaths": [] if config.privileged else list(MASKED_PATHS),
-            "readonlyPaths": [] if config.privileged else list(READ_ONLY_PATHS),
+            "maskedPaths": [] if config.privileged or config.unmasked_proc else list(MASKED_PATHS),
+            "readonlyPaths": [] if config.privileged or config.unmasked_proc else list(READ_ONLY_PATHS),
         },
     }
+    profile = _seccomp(config, around)
+    if profile:
+        spec["linux"]["seccomp"] = profile
     if around.cgroup_path:
         spec["linux"]["cgroupsPath"] = "/" + around.cgroup_path
     return spec
@@ -162,12 +173,11 @@ def _group_id(name: str, groups: list[list[str]]) -> int:
     return int(name)
 
 
-def select_user(config: ContainerConfig, image_user: User) -> User:
-    """The pod's securityContext before the image's USER."""
-    uid = image_user.uid if config.user is None else config.user
-    gid = config.group if config.group is not None else (image_user.gid if config.user in (None, image_user.uid) else 0)
-    inherited = image_user.groups if config.user is None else ()
-    return User(uid, gid, tuple(sorted({*inherited, *config.groups})))
+def select_user(config: ContainerConfig, account: User) -> User:
+    """``account``: that of the config's user, or else of the image's USER."""
+    gid = account.gid if config.group is None else config.group
+    inherited = () if config.only_given_groups else account.groups
+    return User(account.uid, gid, tuple(sorted({*inherited, *config.groups})))
 
 
 def parse_capabilities(status: str) -> tuple[str, ...]:
@@ -221,9 +231,42 @@ def _process(config: ContainerConfig, around: Surroundings) -> dict[str, Any]:
     }
 
 
-def _namespaces(config: ContainerConfig, around: Surroundings) -> tuple[str, ...]:
-    own_cgroups = around.cgroup_version == "v2" and not config.privileged
-    return ("pid", "mount", "cgroup") if own_cgroups else ("pid", "mount")
+def _seccomp(config: ContainerConfig, around: Surroundings) -> dict[str, Any] | None:
+    if config.privileged or not config.seccomp:
+        return None
+    if config.seccomp == RUNTIME_DEFAULT:
+        return render_default_profile(select_capabilities(config, around.capabilities))
+    return around.seccomp
+
+
+def _namespaces(config: ContainerConfig, around: Surroundings) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [{"type": "mount"}]
+    if around.processes is not None:
+        found.append({"type": "pid"} | ({"path": around.processes} if around.processes else {}))
+    if around.cgroup_version == "v2" and not config.privileged:
+        found.append({"type": "cgroup"})
+    return found
+
+
+def select_processes(pod: SandboxConfig, config: ContainerConfig, state: dict[str, Any]) -> str | None:
+    """The container's process namespace, as ``Surroundings.processes`` says it; ``state`` is the supervisor's."""
+    if pod.host_pid:
+        return None
+    if pod.share_pid:
+        return f"/proc/{int(state['holder'])}/ns/pid"
+    if not config.target:
+        return ""
+    running = [c["pid"] for c in state["containers"] if c["name"] == config.target and c["status"] == "running"]
+    if not running:
+        raise RuntimeFault("CreateContainerError", f"container {config.name}: its target {config.target} does not run")
+    return f"/proc/{int(running[-1])}/ns/pid"
+
+
+def select_shared_memory(pod: SandboxConfig, directory: str) -> Mount:
+    """/dev/shm, which goes with the ipc namespace: the machine's, or one for all containers of the pod."""
+    if pod.host_ipc:
+        return Mount("/dev/shm", "/dev/shm")
+    return Mount(directory, "/dev/shm", kind="tmpfs", options="mode=1777,size=65536k")
 
 
 def _mounts(config: ContainerConfig, around: Surroundings) -> list[dict[str, Any]]:
@@ -232,7 +275,7 @@ def _mounts(config: ContainerConfig, around: Surroundings) -> list[dict[str, Any
         _filesystem("/proc", "proc", "nosuid,noexec,nodev"),
         _filesystem("/dev", "tmpfs", "nosuid,strictatime,mode=755,size=65536k"),
         _filesystem("/dev/pts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"),
-        _filesystem("/dev/shm", "tmpfs", "nosuid,noexec,nodev,mode=1777,size=65536k"),
+        _bind(around.shared_memory, "nosuid", "noexec", "nodev"),
         _filesystem("/dev/mqueue", "mqueue", "nosuid,noexec,nodev"),
         _filesystem("/sys", "sysfs", f"nosuid,noexec,nodev,{access}"),
     ]
@@ -249,11 +292,11 @@ def _filesystem(target: str, kind: str, options: str) -> dict[str, Any]:
     return {"destination": target, "type": kind, "source": kind, "options": options.split(",")}
 
 
-def _bind(mount: Mount) -> dict[str, Any]:
+def _bind(mount: Mount, *more: str) -> dict[str, Any]:
     """A tmpfs with a source is one that the pod's containers share: the supervisor makes it there, once."""
     if mount.kind == "tmpfs" and not mount.source:
         return _filesystem(mount.target, "tmpfs", "nosuid,nodev,mode=1777" + (",ro" if mount.read_only else ""))
-    options = ["rbind", "rprivate", "ro" if mount.read_only else "rw"]
+    options = ["rbind", "rprivate", "ro" if mount.read_only else "rw", *more]
     return {"destination": mount.target, "type": "bind", "source": mount.source, "options": options}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import socket
 
 TYPE_CHECKING = False
@@ -11,8 +12,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWNET = 0x20000, 0x4000000, 0x8000000, 0x40000000
+CLONE_NEWPID = 0x20000000
 MS_REC, MS_SLAVE, MNT_DETACH = 16384, 1 << 19, 2
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+NOBODY = 65535
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -117,7 +120,8 @@ def enter_namespaces(sandbox: dict[str, Any]) -> None:
     own = 0 if sandbox["host_network"] else CLONE_NEWNET
     if sandbox["host_network"] and sandbox["node_namespace"]:
         join(sandbox["node_namespace"])
-    check(libc.unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | own), "unshare")
+    ipc = 0 if sandbox["host_ipc"] else CLONE_NEWIPC
+    check(libc.unshare(CLONE_NEWNS | CLONE_NEWUTS | ipc | own), "unshare")
     check(libc.mount(None, b"/", None, MS_REC | MS_SLAVE, None), "make mounts private")
     for line in read_text("/proc/self/mountinfo").splitlines():
         if " - nsfs " in line:  # a copy of another pin would keep that namespace alive
@@ -125,6 +129,41 @@ def enter_namespaces(sandbox: dict[str, Any]) -> None:
     if sandbox["cgroup"]:  # the machine has mounted none, and runc insists on some
         mount("none", "/sys/fs/cgroup", "cgroup2")
     socket.sethostname(sandbox["hostname"])
-    for path, value in sandbox["sysctls"].items() if own else ():
+    for path, value in sandbox["settings"].items():
         with open(f"/proc/sys/{path}", "w") as file:
             file.write(value)
+
+
+def hold_processes() -> int:
+    """Process 1 of a process namespace for all containers of the pod: it reaps, and sees nothing of the machine."""
+    with open("/proc/self/ns/pid") as own:
+        check(libc.unshare(CLONE_NEWPID), "unshare processes")
+        pid = os.fork()
+        if pid == 0:
+            try:
+                _serve_as_first_process()
+            finally:
+                os._exit(1)
+        check(libc.setns(own.fileno(), CLONE_NEWPID), "return to the machine's processes")
+    return pid
+
+
+def _serve_as_first_process() -> None:
+    check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "end with the supervisor")
+    os.closerange(0, os.sysconf("SC_OPEN_MAX"))
+    check(libc.unshare(CLONE_NEWNS), "unshare mounts")
+    mount("tmpfs", "/proc", "tmpfs", "mode=0555,size=4k")
+    os.chroot("/proc")
+    os.chdir("/")
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "end with the supervisor")  # setuid took it back
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    while True:
+        signal.sigwait({signal.SIGCHLD})
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            pass

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 
-from seamark.linux.supervisor.kernel import become_subreaper, enter_namespaces, read_text
+from seamark.linux.supervisor.kernel import become_subreaper, enter_namespaces, hold_processes, read_text
 from seamark.linux.supervisor.pod import Pod
 
 
@@ -22,7 +22,8 @@ def main(directory: str) -> None:
         become_subreaper()
         sandbox = json.loads(read_text("sandbox.json"))
         enter_namespaces(sandbox)
-        pod = Pod(sandbox)
+        holder = hold_processes() if sandbox["share_pid"] else 0
+        pod = Pod(sandbox, holder)
         pod.changed()
         log = os.open("supervisor.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

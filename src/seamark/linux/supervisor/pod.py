@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import time
 
 from seamark.linux.supervisor.kernel import (
@@ -73,11 +74,14 @@ class Container:
 
 
 class Pod:
-    """Everything the supervisor knows; one per process."""
+    """Everything the supervisor knows; one per process. ``holder``: process 1 where containers share processes."""
 
-    def __init__(self, sandbox: dict[str, Any]) -> None:
+    def __init__(self, sandbox: dict[str, Any], holder: int) -> None:
         self.sandbox = sandbox
+        self.holder = holder
         self.loop = Loop()
+        if holder:
+            self.loop.on_exit(holder, self.holder_ended)
         self.peers: list[Peer] = []
         self.containers: dict[str, Container] = {}
         self.created = time.time()
@@ -101,6 +105,7 @@ class Pod:
             "pid": os.getpid(),
             "start": start_time(os.getpid()),
             "created": self.created,
+            "holder": self.holder,
             "containers": [container.state for container in self.containers.values()],
         }
 
@@ -311,6 +316,12 @@ class Pod:
 
     # ---- the end
 
+    def holder_ended(self, _: int) -> None:
+        """With it ended every process of the pod: nothing is left to hold, and a new sandbox begins anew."""
+        self.holder = 0
+        if not self.loop.stopped:
+            sys.exit("the pod's first process is gone")
+
     def stop(self) -> None:
         for container in self.containers.values():
             if container.state["status"] == "running":
@@ -320,6 +331,8 @@ class Pod:
     def stop_when_empty(self) -> None:
         if not self.stopping or not all(container.removed for container in self.containers.values()):
             return
+        if self.holder:
+            os.kill(self.holder, signal.SIGKILL)
         remove_own_cgroup(self.sandbox["cgroup"])
         for peer, number in self.stopping:
             peer.send({"id": number})

@@ -18,10 +18,10 @@ from seamark.compile.nftlayout import Layout, pool_size
 from seamark.compile.nftstructure import render_affinity_chain
 from seamark.compile.nfttext import render_batch, render_explained, render_table
 from seamark.compile.ruleset import NodeConfig, PortKey, PortRules, Ruleset, Target, compile_ruleset
+from seamark.compile.tracer import Packet, trace
 from seamark.model.meta import UNKNOWN
 from seamark.model.snapshot import Snapshot
 from seamark.testing.fakenft import FakeNft, FakeNftError
-from seamark.testing.tracer import Packet, trace
 
 NODE = NodeConfig("node1", ("172.30.0.11",), ("10.244.0.0/16",), ("10.96.0.0/12",))
 SOURCES = ("10.244.0.1", "10.244.0.2", "172.30.0.11", "192.0.2.50")

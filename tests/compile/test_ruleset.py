@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from seamark.compile.ruleset import NodeConfig, compile_ruleset, family_of
+from seamark.compile.tracer import PASS, Outcome, Packet, trace
 from seamark.model.snapshot import Snapshot
-from seamark.testing.tracer import PASS, Outcome, Packet, trace
 
 VIP, NODE, POD, OUTSIDE = "10.96.0.9", "172.30.0.11", "10.244.0.7", "192.0.2.50"
 LOCAL, REMOTE, FAR = "10.244.0.2", "10.244.2.2", "10.244.3.2"

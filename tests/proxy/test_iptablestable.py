@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from seamark.compile.ruleset import NodeConfig, compile_ruleset
+from seamark.compile.tracer import Packet, trace
 from seamark.linux.iptables import Iptables, IptablesError
 from seamark.machinery.gvr import SERVICES
 from seamark.model import codec
@@ -20,7 +21,6 @@ from seamark.model.service import Service
 from seamark.model.snapshot import Snapshot
 from seamark.proxy.iptablestable import CHECK_EVERY, IptablesBackend
 from seamark.testing.networld import OUTSIDE, OUTSIDE6, World, make_world
-from seamark.testing.tracer import Packet, trace
 
 pytestmark = [
     pytest.mark.net,

@@ -11,13 +11,13 @@ import pytest
 
 from seamark.compile.nftlayout import Layout
 from seamark.compile.ruleset import NodeConfig, Ruleset, compile_ruleset
+from seamark.compile.tracer import Packet, trace
 from seamark.model import codec
 from seamark.model.endpointslice import EndpointSlice
 from seamark.model.service import Service
 from seamark.model.snapshot import Snapshot
 from seamark.proxy.table import KernelTable
 from seamark.testing.networld import OUTSIDE6, World, make_world
-from seamark.testing.tracer import Packet, trace
 
 pytestmark = [pytest.mark.net, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 

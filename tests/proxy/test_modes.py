@@ -14,6 +14,7 @@ import pytest
 
 from seamark.compile.nftlayout import Layout
 from seamark.compile.ruleset import NodeConfig, compile_ruleset
+from seamark.compile.tracer import Packet, trace
 from seamark.linux import netns
 from seamark.machinery.gvr import ENDPOINTSLICES, EVENTS_V1, NODES, SERVICES
 from seamark.model import codec
@@ -23,7 +24,6 @@ from seamark.model.snapshot import Snapshot
 from seamark.proxy.table import KernelTable
 from seamark.testing.builders import make_node, to_create
 from seamark.testing.networld import OUTSIDE, World
-from seamark.testing.tracer import Packet, trace
 
 pytestmark = [pytest.mark.net, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 

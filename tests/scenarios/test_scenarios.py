@@ -22,18 +22,20 @@ from seamark.cli.compile import app
 from seamark.compile.diff import compile_nft
 from seamark.compile.manifest import parse_manifest
 from seamark.compile.ruleset import NodeConfig, Ruleset, compile_ruleset
+from seamark.compile.tracer import Outcome, Packet, trace
+from seamark.linux.ipvs import Ipvs, IpvsError
 from seamark.model.meta import ObjectKey
 from seamark.model.snapshot import Snapshot
 from seamark.proxy.backend import Backend, NftablesBackend
 from seamark.proxy.iptablestable import IptablesBackend
+from seamark.proxy.ipvstable import IpvsBackend
 from seamark.testing.fakenft import FakeNft
 from seamark.testing.networld import World, make_world
-from seamark.testing.tracer import Outcome, Packet, trace
 
 HERE = Path(__file__).parent
 SCENARIOS = sorted(path.parent for path in HERE.glob("*/objects.yaml"))
 MAX_TRIES = 300
-BACKENDS = (NftablesBackend(), IptablesBackend("-legacy"), IptablesBackend("-nft"))
+BACKENDS = (NftablesBackend(), IptablesBackend("-legacy"), IptablesBackend("-nft"), IpvsBackend())
 PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 
@@ -95,7 +97,7 @@ def test_every_folder_tells_a_whole_story() -> None:
 
 
 @pytest.mark.parametrize("folder", SCENARIOS, ids=lambda f: f.name)
-@pytest.mark.parametrize("product", ["env", "dns", "nft", "iptables"])
+@pytest.mark.parametrize("product", ["env", "dns", "nft", "iptables", "ipvs"])
 def test_product(folder: Path, product: str, update_golden: bool) -> None:
     """The golden file is what the command line prints."""
     argv = [product, "-f", str(folder / "objects.yaml"), *(["--show-source"] if product in ("env", "dns") else [])]
@@ -154,6 +156,8 @@ async def test_flows_on_the_kernel(world: World, backend: Backend, request: pyte
     ruleset = read_ruleset(folder)
     if backend.mode == "iptables" and shutil.which("iptables-restore", path=PATH) is None:
         pytest.skip("iptables-restore is not installed")
+    if backend.mode == "ipvs" and not has_ipvs(world):
+        pytest.skip("this kernel has no IPVS: make test-vm")
     table = backend.open(ruleset.node, "IPv4", world.node_pin)
     try:
         await table.start(ruleset.ports)
@@ -162,13 +166,22 @@ async def test_flows_on_the_kernel(world: World, backend: Backend, request: pyte
                 await check_flow(world, flow)
         assert await backend.remove(["IPv4"], world.node_pin)
         assert not await backend.remove(["IPv4"], world.node_pin)
-        if backend.mode == "nftables":
+        if backend.mode in ("nftables", "ipvs"):
             assert world.run_on_node("nft", "list", "ruleset") == ""
+            assert "kube-ipvs0" not in world.run_on_node("ip", "link")
         else:
             assert "KUBE-" not in world.run_on_node("iptables-save")
             assert "KUBE-" not in world.run_on_node("iptables-legacy-save")
     finally:
         table.close()
+
+
+def has_ipvs(world: World) -> bool:
+    try:
+        with Ipvs(world.node_pin):
+            return True
+    except IpvsError:
+        return False
 
 
 async def check_flow(world: World, flow: Flow) -> None:

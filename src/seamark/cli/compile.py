@@ -1,4 +1,4 @@
-"""``seamark compile env|dns|nft|iptables``: the products of the pure compilers for given objects, no cluster needed."""
+"""``seamark compile``: the products of the pure compilers for given objects, no cluster needed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from seamark.cli.errors import UserError
 from seamark.compile.diff import compile_nft
 from seamark.compile.dnstable import DnsOptions, compile_dnstable
 from seamark.compile.env import compile_env
-from seamark.compile.iptables import compile_iptables
+from seamark.compile.iptables import compile_iptables, select_owned
 from seamark.compile.iptablestext import render_restore, select_missing_hooks
+from seamark.compile.ipvs import SCHEDULERS, Surroundings, compile_ipvs
+from seamark.compile.ipvstext import TABLE, render_elements, render_servers
 from seamark.compile.manifest import ManifestError, parse_manifest
 from seamark.compile.nftlayout import Layout
 from seamark.compile.nftstructure import render_structure
 from seamark.compile.nfttext import render_explained
-from seamark.compile.ruleset import Family, NodeConfig, compile_ruleset, is_proxied
+from seamark.compile.ruleset import Family, NodeConfig, compile_ruleset, family_of, is_proxied
 from seamark.model.meta import ObjectKey
 from seamark.model.node import ZONE_LABEL
 from seamark.model.pod import Pod
@@ -127,6 +129,32 @@ def iptables(
     family: Family = "IPv6" if ipv6 else "IPv4"
     chains = compile_iptables(compile_ruleset(snapshot, config, family=family), family)
     print(render_restore({}, chains, select_missing_hooks({})), end="")
+
+
+@app.command()
+def ipvs(
+    file: FileOption,
+    node: Annotated[
+        str | None, typer.Option(help="The node whose rules to print (default: the first by name).")
+    ] = None,
+    pod_cidr: Annotated[str, typer.Option(help="Addresses of pods, comma separated.")] = "10.244.0.0/16",
+    service_cidr: Annotated[str, typer.Option(help="Addresses of Services, comma separated.")] = "10.96.0.0/12",
+    ipv6: Annotated[bool, typer.Option("--ipv6", help="IPv6 instead of IPv4.")] = False,
+) -> None:
+    """Print the virtual servers of proxy mode ipvs on one node, and the nft elements beside them.
+
+    \b
+    Examples:
+      seamark compile ipvs -f objects.yaml --node node1
+    """
+    snapshot = read_snapshot(file)
+    config = _node_config(snapshot, node, pod_cidr.split(","), service_cidr.split(","))
+    family: Family = "IPv6" if ipv6 else "IPv4"
+    ports = compile_ruleset(snapshot, config, family=family).ports
+    addresses = tuple(ip for ip in config.node_ips if family_of(ip) == family)
+    product = compile_ipvs(ports, select_owned(ports), Surroundings(config, addresses))
+    print(render_servers(product, SCHEDULERS[0]), end="")
+    print(render_elements(Layout(family, TABLE), (), product.elements), end="")
 
 
 def read_snapshot(file: Path) -> Snapshot:

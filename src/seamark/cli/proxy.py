@@ -27,6 +27,8 @@ from seamark.compile.nft import CapacityError
 from seamark.compile.ruleset import Family
 from seamark.linux.clock import SystemClock
 from seamark.linux.iptables import IptablesError
+from seamark.linux.ipvs import IpvsError
+from seamark.linux.links import LinkError
 from seamark.linux.nft import NftError
 from seamark.machinery.status import StatusError
 from seamark.proxy.config import BACKENDS, ProxySettings, compile_settings, render_configz
@@ -67,7 +69,7 @@ def main(argv: list[str]) -> int:
     except (ConfigError, KubeconfigError, ValueError) as error:
         where = f"{options.config}: " if options.config and isinstance(error, ConfigError) else ""
         print(f"seamark proxy: {where}{error}", file=sys.stderr)
-    except (OSError, NftError, IptablesError, CapacityError, ProxyError) as error:
+    except (OSError, NftError, IptablesError, IpvsError, LinkError, CapacityError, ProxyError) as error:
         print(f"seamark proxy: {error}", file=sys.stderr)
     return 1
 
@@ -91,6 +93,7 @@ def read_settings(options: argparse.Namespace) -> ProxySettings:
 def _as_document(options: argparse.Namespace) -> str:
     """The flags as the file that would say the same."""
     mode = options.proxy_mode or ""
+    section = "nftables" if mode in ("", "nftables") else "iptables"  # mode ipvs masquerades as iptables does
     rules = {"masqueradeAll": options.masquerade_all or None, "masqueradeBit": options.iptables_masquerade_bit}
     found = {
         "apiVersion": API_VERSION,
@@ -108,7 +111,17 @@ def _as_document(options: argparse.Namespace) -> str:
             "bridgeInterface": options.pod_bridge_interface,
             "interfaceNamePrefix": options.pod_interface_name_prefix,
         },
-        "iptables" if mode == "iptables" else "nftables": rules,
+        section: rules,
+        "ipvs": {
+            "scheduler": options.ipvs_scheduler,
+            "strictARP": options.ipvs_strict_arp or None,
+            "excludeCIDRs": options.ipvs_exclude_cidrs.split(",") if options.ipvs_exclude_cidrs else None,
+            "syncPeriod": options.ipvs_sync_period,
+            "minSyncPeriod": options.ipvs_min_sync_period,
+            "tcpTimeout": options.ipvs_tcp_timeout,
+            "tcpFinTimeout": options.ipvs_tcpfin_timeout,
+            "udpTimeout": options.ipvs_udp_timeout,
+        },
     }
     return json.dumps(found)
 
@@ -250,6 +263,14 @@ def build_parser() -> argparse.ArgumentParser:
     add("--bind-address-hard-fail", action="store_true", help="end where one of these cannot be opened")
     add("--masquerade-all", action="store_true", help="masquerade everything that goes to a ClusterIP")
     add("--iptables-masquerade-bit", type=int, metavar="BIT", help="bit of the packet mark, 14 by default")
+    add("--ipvs-scheduler", metavar="NAME", help="how mode ipvs chooses: rr by default")
+    add("--ipvs-strict-arp", action="store_true", help="arp_ignore 1 and arp_announce 2")
+    add("--ipvs-exclude-cidrs", metavar="CIDRS", help="addresses whose virtual servers are somebody else's")
+    add("--ipvs-sync-period", metavar="TIME", help="a change may wait for twice of it before /healthz tells")
+    add("--ipvs-min-sync-period", metavar="TIME", help="least time between two changes of the kernel")
+    add("--ipvs-tcp-timeout", metavar="TIME", help="of idle TCP connections; 0 = the kernel's own")
+    add("--ipvs-tcpfin-timeout", metavar="TIME", help="of TCP connections after a FIN")
+    add("--ipvs-udp-timeout", metavar="TIME", help="of UDP flows")
     add("--cleanup", action="store_true", help="remove our rules of every mode and end")
     add("--version", action="store_true", help="show the version and end")
     add("-v", "--v", type=int, metavar="LEVEL", help="verbosity: 4 and more = debug")

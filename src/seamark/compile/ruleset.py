@@ -1,6 +1,6 @@
 """Snapshot -> what packets to Services do on one node (product: Ruleset). All decisions, no rendering.
 
-nft, iptables and ipvs are renderers of one Ruleset (DESIGN §3), so they cannot disagree; ``testing/tracer.py``
+nft, iptables and ipvs are renderers of one Ruleset (DESIGN §3), so they cannot disagree; ``compile/tracer.py``
 evaluates a Ruleset for a packet. Per service port and destination class the outcome is one of: balance over a
 list, refuse, drop (KEP-1669 terminating endpoints, KEP-2086 internal policy, KEP-2433 and KEP-3015 topology).
 

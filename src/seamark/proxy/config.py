@@ -12,19 +12,26 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 
+from seamark.compile.ipvs import SCHEDULERS
 from seamark.compile.ruleset import NodeConfig
 from seamark.proxy.backend import Backend, NftablesBackend
 from seamark.proxy.configdocument import (
     ConfigError,
+    Ipvs,
     KubeProxyConfiguration,
     Winkernel,
     parse_duration,
     render_configuration,
 )
 from seamark.proxy.iptablestable import IptablesBackend
+from seamark.proxy.ipvstable import IpvsBackend, IpvsOptions
 from seamark.proxy.options import FAMILIES, ProxyOptions
 
-BACKENDS: dict[str, Callable[[], Backend]] = {"nftables": NftablesBackend, "iptables": IptablesBackend}
+BACKENDS: dict[str, Callable[[], Backend]] = {
+    "nftables": NftablesBackend,
+    "iptables": IptablesBackend,
+    "ipvs": IpvsBackend,
+}
 DEFAULT_MODE = "nftables"
 HEALTHZ = "0.0.0.0:10256"
 METRICS = "127.0.0.1:10249"
@@ -62,13 +69,14 @@ def compile_settings(document: KubeProxyConfiguration) -> ProxySettings:
     rules = document.nftables if mode == "nftables" else document.iptables
     _check(document)
     node = _local_detection(document, _node(document, mode, rules.masquerade_bit, masquerade_all=rules.masquerade_all))
+    periods = document.ipvs if mode == "ipvs" else rules
     options = ProxyOptions(
-        backend=BACKENDS[mode](),
+        backend=_backend(document, mode),
         families=FAMILIES,
         pod_cidrs_of_node=document.detect_local_mode == "NodeCIDR",
         service_cidrs_of_api=True,
-        sync_period=parse_duration(rules.sync_period, f"{mode}.syncPeriod") or 30.0,
-        min_sync_period=parse_duration(rules.min_sync_period, f"{mode}.minSyncPeriod"),
+        sync_period=parse_duration(periods.sync_period, f"{mode}.syncPeriod") or 30.0,
+        min_sync_period=parse_duration(periods.min_sync_period, f"{mode}.minSyncPeriod"),
     )
     return ProxySettings(
         document,
@@ -91,6 +99,35 @@ def render_configz(settings: ProxySettings) -> dict[str, object]:
         "detectLocalMode": settings.document.detect_local_mode or DETECT_MODES[0],
     }
     return {"kubeproxy.config.k8s.io": found}
+
+
+def _backend(document: KubeProxyConfiguration, mode: str) -> Backend:
+    return IpvsBackend(_ipvs(document.ipvs)) if mode == "ipvs" else BACKENDS[mode]()
+
+
+def _ipvs(given: Ipvs) -> IpvsOptions:
+    scheduler = given.scheduler or SCHEDULERS[0]
+    if scheduler not in SCHEDULERS:
+        raise ConfigError(f"ipvs.scheduler: {scheduler!r}: must be one of {', '.join(SCHEDULERS)}")
+    seconds = {
+        name: parse_duration(value, f"ipvs.{name}")
+        for name, value in (
+            ("tcpTimeout", given.tcp_timeout),
+            ("tcpFinTimeout", given.tcp_fin_timeout),
+            ("udpTimeout", given.udp_timeout),
+        )
+    }
+    for name, value in seconds.items():
+        if (value and not 1 <= value <= 2**31) or value % 1:
+            raise ConfigError(f"ipvs.{name}: {value:g} s: must be whole seconds")
+    return IpvsOptions(
+        scheduler,
+        strict_arp=given.strict_arp,
+        excluded=_ranges(given.exclude_cidrs or (), "ipvs.excludeCIDRs"),
+        tcp=int(seconds["tcpTimeout"]),
+        tcp_fin=int(seconds["tcpFinTimeout"]),
+        udp=int(seconds["udpTimeout"]),
+    )
 
 
 def _node(document: KubeProxyConfiguration, mode: str, bit: int | None, *, masquerade_all: bool) -> NodeConfig:
@@ -216,24 +253,17 @@ def _warnings(document: KubeProxyConfiguration) -> Iterator[str]:
         ),
         (client.accept_content_types, "clientConnection.acceptContentTypes: JSON is asked for"),
         (document.iptables.localhost_node_ports, "iptables.localhostNodePorts: counts in mode iptables alone"),
-        (_is_ipvs_asked(document), "ipvs: counts in mode ipvs alone, which is not there"),
+        (document.mode != "ipvs" and document.ipvs != Ipvs(), "ipvs: counts in mode ipvs alone"),
         (windows, "winkernel: this is not Windows"),
         (_other_masquerade(document), "masqueradeAll: counts in the section of the mode in use alone"),
     )
     yield from (text for asked, text in cases if asked)
 
 
-def _is_ipvs_asked(document: KubeProxyConfiguration) -> bool:
-    ipvs = document.ipvs
-    periods = (ipvs.sync_period, ipvs.min_sync_period, ipvs.tcp_timeout, ipvs.tcp_fin_timeout, ipvs.udp_timeout)
-    asked = any(parse_duration(period, "ipvs") for period in periods)
-    return bool(asked or ipvs.scheduler or ipvs.exclude_cidrs or ipvs.strict_arp)
-
-
 def _other_masquerade(document: KubeProxyConfiguration) -> bool:
     """Whether everything is to be masqueraded in a mode that is not ours."""
     ours, other = document.nftables, document.iptables
-    if document.mode == "iptables":
+    if document.mode in ("iptables", "ipvs"):
         return ours.masquerade_all and not other.masquerade_all
     return other.masquerade_all and not ours.masquerade_all
 

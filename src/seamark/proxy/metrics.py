@@ -58,6 +58,7 @@ class ProxyMetrics:
         failures = {
             "nftables": "sync_proxy_rules_nftables_sync_failures",
             "iptables": "sync_proxy_rules_iptables_restore_failures",
+            "ipvs": "sync_proxy_rules_ipvs_failures",  # kube-proxy counts none in this mode
         }
         self.failures = self._counter(failures[mode], "Rounds the kernel refused.", family)
         self.propagation = Histogram(

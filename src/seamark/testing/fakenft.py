@@ -1,7 +1,7 @@
 """An nft table in memory: takes batches as the kernel does, errors included, and traces packets through its elements.
 
 ``trace`` reads the elements alone (it follows the chains of ``compile/nftlayout.py``, written down once more here as a
-reader would explain them), so comparing it with ``testing/tracer.py``, which reads the Ruleset, tells whether the
+reader would explain them), so comparing it with ``compile/tracer.py``, which reads the Ruleset, tells whether the
 elements mean what was decided. Affinity is traced as the set of endpoints a new client may get.
 """
 
@@ -26,7 +26,7 @@ from seamark.compile.nftlayout import (
     render_value,
 )
 from seamark.compile.ruleset import NodeConfig
-from seamark.testing.tracer import PASS, Outcome, Packet, detects_pods, in_any, origin_of, show
+from seamark.compile.tracer import PASS, Outcome, Packet, detects_pods, in_any, origin_of, show
 
 CHAIN = re.compile(r"([an])(\d+)(?:_\d+)?")
 

@@ -19,8 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from seamark.compile.tracer import show
 from seamark.linux import netns
-from seamark.testing.tracer import show
 
 GATEWAY, GATEWAY6 = "169.254.1.1", "fe80::1"
 OUTSIDE, OUTSIDE6 = "172.30.0.100", "fd00:30::100"

@@ -31,7 +31,9 @@ v1 podtemplates podtemplate - - true
 v1 replicationcontrollers replicationcontroller rc all true
 networking.k8s.io/v1 ingressclasses ingressclass - - false
 networking.k8s.io/v1 ingresses ingress ing - true
+networking.k8s.io/v1 ipaddresses ipaddress ip - false
 networking.k8s.io/v1 networkpolicies networkpolicy netpol - true
+networking.k8s.io/v1 servicecidrs servicecidr - - false
 v1 limitranges limitrange limits - true
 v1 resourcequotas resourcequota quota - true
 storage.k8s.io/v1 storageclasses storageclass sc - false

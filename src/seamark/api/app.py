@@ -12,6 +12,7 @@ import random
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 
+from seamark.api.addresses import adopt_services, write_default_range
 from seamark.api.authz.attributes import is_resource_path, path_attributes, target_attributes, unserved_attributes
 from seamark.api.authz.authorizer import Authorizer
 from seamark.api.authz.bootstrap import write_defaults
@@ -21,8 +22,8 @@ from seamark.api.core import Call, Core, NodeLookup, no_nodes
 from seamark.api.discovery import Discovery
 from seamark.api.documents import openapi
 from seamark.api.health import health
-from seamark.api.objects import unpack_entry
-from seamark.api.respond import respond_status, respond_text
+from seamark.api.ranges import AddressFollower
+from seamark.api.respond import limit_warnings, respond_status, respond_text
 from seamark.api.routing import UnknownPathError, method_not_allowed, parse_target, parse_verb
 from seamark.api.subresources.exec import Switch
 from seamark.api.subresources.table import QUESTIONS, UPGRADES, find_subresource
@@ -77,22 +78,18 @@ class Api:
             config.service_cidrs, config.node_port_range, choose=choose, held_back=config.held_back_ips
         )
         authorizer = Authorizer(store, registry)
-        self.core = Core(store, registry, clock, config, pools, authorizer, nodes)
+        addresses = AddressFollower(store, pools)
+        self.core = Core(store, registry, clock, config, pools, addresses, authorizer, nodes)
         self._discovery = Discovery(registry, config)
 
     async def start(self) -> list[str]:
         """Writes the default roles. Answers what is wrong with what the stored Services hold (taken twice, foreign)."""
         await write_defaults(self.core)
+        await write_default_range(self.core)
         await self.core.authorizer.start()
-        problems: list[str] = []
-        for row in self.core.registry.rows:
-            if not row.allocate:
-                continue
-            page = await self.core.store.list(prefix=row.key_prefix)
-            for entry in page.entries:
-                obj = unpack_entry(entry)
-                where = entry.key.removeprefix(row.key_prefix)
-                problems += [f"{row.gvr.kind} {where}: {why}" for why in self.core.pools.adopt(obj)]
+        await self.core.addresses.load_ranges()
+        problems = await adopt_services(self.core)
+        await self.core.addresses.load()
         return problems
 
     async def handle(self, request: Request) -> Response:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from seamark.api.authz.authorizer import Authorizer
 from seamark.api.config import ApiConfig
+from seamark.api.ranges import AddressFollower
 from seamark.machinery.clock import Clock
 from seamark.machinery.gvr import GVR
 from seamark.machinery.streams import NodeStreams
@@ -30,6 +31,7 @@ class Core:
     clock: Clock
     config: ApiConfig
     pools: ServicePools
+    addresses: AddressFollower
     authorizer: Authorizer
     nodes: NodeLookup = no_nodes
     random: random.Random = field(default_factory=random.SystemRandom)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from seamark.api.addresses import claim_addresses, create_with_addresses, drop_addresses, release
 from seamark.api.authz.admission import admit_create, admit_update
 from seamark.api.core import Call, Core, Target
 from seamark.api.limits import admit_limits, charge_quotas
@@ -112,6 +113,8 @@ async def _admit(core: Core, row: Resource, obj: Obj) -> None:
 async def _insert(core: Core, call: Call, obj: Obj, warnings: tuple[str, ...]) -> Written:
     row, name = call.target.row, obj["metadata"]["name"]
     key = row.key(call.target.namespace, name)
+    if row.allocate:
+        await core.addresses.follow()
     with core.pools.reserve(None) as reservation:
         if row.allocate:
             refuse(row, obj, row.allocate(obj, None, reservation))
@@ -121,7 +124,7 @@ async def _insert(core: Core, call: Call, obj: Obj, warnings: tuple[str, ...]) -
                 raise already_exists(row.gvr.resource, name, group=row.gvr.group)
             return Written(value, 0, created=True, warnings=warnings)
         try:
-            entry = await core.store.create(key=key, value=value)
+            entry = await create_with_addresses(core, obj, reservation, key=key, value=value)
         except KeyExistsError:
             raise already_exists(row.gvr.resource, name, group=row.gvr.group) from None
         reservation.commit()
@@ -196,6 +199,8 @@ async def _replace(core: Core, call: Call, new: Obj, old: Obj, entry: Entry) -> 
     await admit_update(core, call, new, old)
     refuse(row, new, causes)
     warnings = tuple(row.warnings(new)) if row.warnings else ()
+    if row.allocate:
+        await core.addresses.follow()
     with core.pools.reserve(old) as reservation:
         if row.allocate and not target.subresource:
             refuse(row, new, row.allocate(new, old, reservation))
@@ -207,6 +212,7 @@ async def _replace(core: Core, call: Call, new: Obj, old: Obj, entry: Entry) -> 
         value = pack(new)
         if call.dry_run:
             return Written(value, entry.revision, warnings=warnings)
+        await claim_addresses(core, new, reservation)
         try:
             if is_gone(new):
                 event = await core.store.delete(key=target.key, expected=entry.revision)
@@ -214,10 +220,12 @@ async def _replace(core: Core, call: Call, new: Obj, old: Obj, entry: Entry) -> 
             else:
                 revision = (await core.store.update(key=target.key, value=value, expected=entry.revision)).revision
         except RevisionMismatchError:
+            await drop_addresses(core, reservation.new_ips)
             return None
+        await drop_addresses(core, reservation.freed_ips)
         reservation.commit()
     if is_gone(new) and row.allocate:
-        core.pools.release(new)
+        await release(core, new)
     return Written(value, revision, warnings=warnings)
 
 

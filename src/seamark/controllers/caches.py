@@ -34,6 +34,7 @@ from seamark.machinery.clock import Clock
 from seamark.machinery.gvr import GVR
 from seamark.machinery.status import StatusError
 from seamark.model.endpointslice import EndpointSlice
+from seamark.model.ipaddress import IPAddress, ServiceCidr
 from seamark.model.meta import Object, ObjectKey
 from seamark.model.node import Node
 from seamark.model.service import Namespace, Service
@@ -54,6 +55,8 @@ class Caches:
         self.endpoints = self._watch(g.ENDPOINTS, Endpoints)
         self.slices = self._watch(g.ENDPOINTSLICES, EndpointSlice)
         self.namespaces = self._watch(g.NAMESPACES, Namespace)
+        self.ipaddresses = self._watch(g.IPADDRESSES, IPAddress)
+        self.servicecidrs = self._watch(g.SERVICECIDRS, ServiceCidr)
         self.configmaps = self._watch(g.CONFIGMAPS, Object)
         self.secrets = self._watch(g.SECRETS, Object)
         self.serviceaccounts = self._watch(g.SERVICEACCOUNTS, Object)

@@ -24,6 +24,7 @@ from seamark.controllers.endpointslice.controller import EndpointSliceController
 from seamark.controllers.endpointslicemirroring.controller import EndpointSliceMirroringController
 from seamark.controllers.eventexpiry.controller import EventExpiry
 from seamark.controllers.garbagecollector.controller import GarbageCollector
+from seamark.controllers.ipaddress.controller import IPAddressController
 from seamark.controllers.job.controller import JobController
 from seamark.controllers.namespace.controller import NamespaceController
 from seamark.controllers.nodelifecycle.controller import NodeLifecycleController
@@ -33,6 +34,7 @@ from seamark.controllers.resourcequota.controller import ResourceQuotaController
 from seamark.controllers.rootca.controller import RootCaController
 from seamark.controllers.runtime import Controller
 from seamark.controllers.serviceaccount.controller import ServiceAccountController
+from seamark.controllers.servicecidr.controller import ServiceCidrController
 from seamark.controllers.servicepods import ServicePods
 from seamark.controllers.settings import ControllerSettings
 from seamark.controllers.statefulset.controller import StatefulSetController
@@ -72,6 +74,8 @@ def _build(caches: Caches, events: EventRecorder, settings: ControllerSettings) 
         EndpointsController(caches, service_pods),
         EndpointSliceController(caches, service_pods),
         EndpointSliceMirroringController(caches, events),
+        ServiceCidrController(caches),
+        IPAddressController(caches, events),
         DeploymentController(caches, events),
         ReplicaSetController(caches, events),
         ReplicaSetController(caches, events, gvr=REPLICATIONCONTROLLERS),

@@ -50,6 +50,18 @@ def validate_ip(path: str, value: str, *, known: Sequence[str] = ()) -> Causes:
     return []
 
 
+def validate_strict_ip(value: str) -> list[str]:
+    """What is wrong with an address that has to be written in its one canonical form."""
+    found = parse_ip(value)
+    if found is None:
+        return ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        return ["must not be an IPv4-mapped IPv6 address"]
+    if _LEADING_ZERO.search(value) and isinstance(found, IPv4Address):
+        return ["must not have leading 0s"]
+    return [] if str(found) == value else [f'must be in canonical form ("{found}")']
+
+
 def validate_endpoint_ip(path: str, value: str) -> Causes:
     """An address traffic may be sent to: none of the special ones."""
     found = parse_ip(value)
@@ -77,6 +89,23 @@ def validate_cidr(path: str, value: str) -> Causes:
     if not slash or found is None or not length.isdigit() or int(length) > found.max_prefixlen:
         return [field.invalid(path, value, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)")]
     return []
+
+
+def validate_strict_cidr(path: str, value: str) -> Causes:
+    """A network in its one canonical form, without host bits."""
+    causes = validate_cidr(path, value)
+    if causes:
+        return causes
+    address, _, length = value.partition("/")
+    found = parse_ip(address)
+    if (_LEADING_ZERO.search(address) and isinstance(found, IPv4Address)) or (len(length) > 1 and length[0] == "0"):
+        return [field.invalid(path, value, "must not have leading 0s in IP or prefix length")]
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        return [field.invalid(path, value, "must not have an IPv4-mapped IPv6 address")]
+    network = ip_network(value, strict=False)
+    if network.network_address != found:
+        return [field.invalid(path, value, "must not have bits set beyond the prefix length")]
+    return [] if str(network) == value else [field.invalid(path, value, f'must be in canonical form ("{network}")')]
 
 
 def ip_warnings(path: str, value: str) -> list[str]:

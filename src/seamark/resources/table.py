@@ -34,7 +34,9 @@ from seamark.resources.core.serviceaccount import SERVICEACCOUNT
 from seamark.resources.discovery.endpointslice import ENDPOINTSLICE
 from seamark.resources.networking.ingress import INGRESS
 from seamark.resources.networking.ingressclass import INGRESSCLASS
+from seamark.resources.networking.ipaddress import IPADDRESS
 from seamark.resources.networking.networkpolicy import NETWORKPOLICY
+from seamark.resources.networking.servicecidr import SERVICECIDR
 from seamark.resources.policy.poddisruptionbudget import PODDISRUPTIONBUDGET
 from seamark.resources.rbac.clusterrole import CLUSTERROLE
 from seamark.resources.rbac.clusterrolebinding import CLUSTERROLEBINDING
@@ -77,7 +79,9 @@ ROWS: tuple[Resource, ...] = (
     TOKENREVIEW,
     INGRESS,
     INGRESSCLASS,
+    IPADDRESS,
     NETWORKPOLICY,
+    SERVICECIDR,
     PODDISRUPTIONBUDGET,
     PRIORITYCLASS,
     STORAGECLASS,

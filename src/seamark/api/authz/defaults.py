@@ -93,9 +93,14 @@ _ADDON_RULES = [  # what the bootstrap controller makes once
 ]
 
 
+_REPAIR_RULES = [  # what is the API server's own in Kubernetes: it mends the addresses of Services
+    {"apiGroups": ["networking.k8s.io"], "resources": ["ipaddresses"], "verbs": ["create", "delete", *_READ]},
+]
+
+
 def _manager_rules() -> list[Obj]:
     """What Kubernetes gives to each of its controllers, taken together."""
-    found = [*_ADDON_RULES]
+    found = [*_ADDON_RULES, *_REPAIR_RULES]
     for one in _read_table():
         if one["kind"] == "ClusterRole" and one["name"].startswith(_CONTROLLER):
             found += [rule for rule in one["rules"] if rule not in found]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from seamark.api.addresses import release
 from seamark.api.authz.admission import admit_removal
 from seamark.api.body import decode_body
 from seamark.api.core import Call, Core, Target
@@ -84,5 +85,5 @@ async def _delete_entry(core: Core, target: Target, options: DeleteOptions, entr
     if not options.dry_run:
         await core.store.delete(key=target.key, expected=entry.revision)
         if row.allocate:
-            core.pools.release(obj)
+            await release(core, obj)
     return Deleted(plan.shown if row.gvr.kind == "Pod" else obj, gone=True)

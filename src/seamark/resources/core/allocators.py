@@ -7,6 +7,8 @@ whatever protocols the Service wants it.
 
 A pool is a set of what is taken, never a list of what is free, so a /12 costs nothing until it is used; the next
 address is found by stepping on from a chosen start. Random choice comes in as ``choose(n)``, a number in [0, n).
+Ranges come and go with ServiceCIDRs and may overlap: an address that is taken is so in all of them, and stays so
+while there is no range for it.
 
 Usage by the API, one writer at a time per Service: ``reserve(old)`` before ``allocate``, ``commit`` after the store
 took the write, ``rollback`` otherwise (``with`` does the latter).
@@ -15,7 +17,7 @@ took the write, ``rollback`` otherwise (``with`` does the latter).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from types import TracebackType
 from typing import Any
 
@@ -23,6 +25,8 @@ from seamark.resources.access import entries, number, section, text
 from seamark.resources.registry import Obj
 
 Choose = Callable[[int], int]
+Address = tuple[int, int]
+"""IP version and value."""
 
 ALLOCATED_IP = "provided IP is already allocated"
 FOREIGN_IP = "the provided network does not match the current range"
@@ -89,19 +93,42 @@ class Pool:
         return first + offset
 
 
-def _ip_pool(network: IPv4Network | IPv6Network, held_back: Sequence[str]) -> Pool:
-    """The usable addresses: neither the network's own nor, in IPv4, the broadcast address."""
-    lost = 2 if network.version == 4 else 1
-    size = max(0, network.num_addresses - lost)
-    band = static_band(size, step=16, most=256)
-    kept = [int(ip_address(ip)) for ip in held_back if ip_address(ip).version == network.version]
-    return Pool(int(network.network_address) + 1, size, band=band, held_back=kept)
+def parse_address(ip: str) -> Address | None:
+    try:
+        found = ip_address(ip)
+    except ValueError:
+        return None
+    return found.version, int(found)
+
+
+class _Range:
+    """A network and the pool of its usable addresses: neither its own nor, in IPv4, the broadcast address."""
+
+    def __init__(self, cidr: str, held_back: Sequence[str]) -> None:
+        self.network = ip_network(cidr)
+        self.family = f"IPv{self.network.version}"
+        size = max(0, self.network.num_addresses - (2 if self.network.version == 4 else 1))
+        band = static_band(size, step=16, most=256)
+        kept = [int(ip_address(ip)) for ip in held_back if ip_address(ip).version == self.network.version]
+        self.pool = Pool(int(self.network.network_address) + 1, size, band=band, held_back=kept)
+
+    def __contains__(self, address: Address) -> bool:
+        return address[0] == self.network.version and address[1] in self.pool
+
+    def take(self, address: Address) -> None:
+        if address in self:
+            self.pool.take(address[1])
+
+    def free(self, address: Address) -> None:
+        if address in self:
+            self.pool.free(address[1])
 
 
 class ServicePools:
     """``service_cidrs`` in the order of preference: the first one's family is the default of a new Service.
 
-    ``held_back`` are addresses given only to those who ask for them: kubernetes' and the cluster DNS's.
+    Its families are those of the cluster, whatever ranges come later. ``held_back`` are addresses given only to those
+    who ask for them: kubernetes' and the cluster DNS's.
     """
 
     def __init__(
@@ -113,16 +140,26 @@ class ServicePools:
         held_back: Sequence[str] = (),
     ) -> None:
         self._choose = choose
-        self._networks = [ip_network(cidr) for cidr in service_cidrs]
-        self._ip_pools = [(f"IPv{n.version}", n.version, _ip_pool(n, held_back)) for n in self._networks]
+        self._held_back = held_back
+        self._ranges: dict[str, _Range] = {}
+        self._addresses: set[Address] = set()
+        self.under_way: set[str] = set()  # addresses taken by writes that the store does not have yet
+        self.set_ranges(service_cidrs)
+        self.families: tuple[str, ...] = tuple(dict.fromkeys(r.family for r in self._ranges.values()))
         low, high = node_port_range
         size = high - low + 1
         self._ports = Pool(low, size, band=static_band(size, step=32, most=128))
         self.port_range = f"{low}-{high}"
 
-    @property
-    def families(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(family for family, _, _ in self._ip_pools))
+    def set_ranges(self, cidrs: Sequence[str]) -> None:
+        """The ranges that addresses may come from now; what is taken stays taken."""
+        if list(cidrs) == list(self._ranges):
+            return
+        ranges = {cidr: self._ranges.get(cidr) or _Range(cidr, self._held_back) for cidr in cidrs}
+        for cidr in ranges.keys() - self._ranges.keys():
+            for address in self._addresses:
+                ranges[cidr].take(address)
+        self._ranges = ranges
 
     def reserve(self, old: Obj | None) -> ServiceReservation:
         """One write's claims; ``old`` is the stored object, None on create."""
@@ -141,42 +178,55 @@ class ServicePools:
         for port in node_ports_of(service):
             self.free_port(port)
 
-    def _pool_of(self, ip: str) -> tuple[Pool, int] | None:
-        try:
-            address = ip_address(ip)
-        except ValueError:
-            return None
-        value = int(address)
-        return next(((p, value) for _, version, p in self._ip_pools if version == address.version and value in p), None)
-
     def take_ip(self, ip: str) -> str:
         """Empty when it is now taken, else why not."""
-        found = self._pool_of(ip)
-        if found is None:
+        address = parse_address(ip)
+        if address is None or not any(address in found for found in self._ranges.values()):
             return self._not_in_range(ip)
-        pool, value = found
-        if pool.is_taken(value):
+        if address in self._addresses:
             return ALLOCATED_IP
-        pool.take(value)
+        self.note_address(ip)
         return ""
+
+    def note_address(self, ip: str) -> None:
+        """It is taken, in whatever range."""
+        address = parse_address(ip)
+        if address is not None:
+            self._addresses.add(address)
+            for found in self._ranges.values():
+                found.take(address)
 
     def _not_in_range(self, ip: str) -> str:
         # Network and broadcast addresses lie in the range and still cannot be had.
-        holder = next((n for n in self._networks if ip_address(ip) in n), None)
+        networks = [found.network for found in self._ranges.values()]
+        holder = next((n for n in networks if parse_address(ip) and ip_address(ip) in n), None)
         if holder is None:
             return FOREIGN_IP
         return f"the provided IP ({ip}) is not in the valid range. The range of valid IPs is {holder}"
 
     def take_next_ip(self, family: str) -> str | None:
-        for name, version, pool in self._ip_pools:
-            if name == family and (value := pool.next(self._choose)) is not None:
-                return str(ip_address(value if version == 4 else value.to_bytes(16)))
+        for found in self._ranges.values():
+            if found.family == family and (value := found.pool.next(self._choose)) is not None:
+                ip = str(ip_address(value if found.network.version == 4 else value.to_bytes(16)))
+                self.note_address(ip)
+                return ip
         return None
 
     def free_ip(self, ip: str) -> None:
-        found = self._pool_of(ip)
-        if found is not None:
-            found[0].free(found[1])
+        address = parse_address(ip)
+        if address is not None:
+            self._addresses.discard(address)
+            for found in self._ranges.values():
+                found.free(address)
+
+    def keep_only(self, ips: Iterable[str]) -> None:
+        """These are the addresses that are taken, and no others but those of writes under way."""
+        ips = [*ips, *self.under_way]
+        kept = {address for ip in ips if (address := parse_address(ip)) is not None}
+        for version, value in self._addresses - kept:
+            self.free_ip(str(ip_address(value if version == 4 else value.to_bytes(16))))
+        for ip in ips:
+            self.note_address(ip)
 
     def take_port(self, port: int) -> str:
         if port not in self._ports:
@@ -220,13 +270,23 @@ class ServiceReservation:
     def families(self) -> tuple[str, ...]:
         return self._pools.families
 
+    @property
+    def new_ips(self) -> list[str]:
+        """The addresses that this write has taken."""
+        return [value for value in self._new if isinstance(value, str)]
+
+    @property
+    def freed_ips(self) -> list[str]:
+        """The addresses that the old object held and the new one does not; known when it has settled."""
+        return [] if self._kept is None else [v for v in self._old - self._kept if isinstance(v, str)]
+
     def claim_ip(self, ip: str) -> str:
         return self._claim(ip, self._pools.take_ip)
 
     def next_ip(self, family: str = "") -> str | None:
         ip = self._pools.take_next_ip(family or self.families[0])
         if ip is not None:
-            self._new.add(ip)
+            self._note(ip)
         return ip
 
     def claim_node_port(self, port: int, protocol: str) -> str:
@@ -235,7 +295,7 @@ class ServiceReservation:
     def next_node_port(self, protocol: str) -> int | None:
         port = self._pools.take_next_port()
         if port is not None:
-            self._new.add(port)
+            self._note(port)
         return port
 
     def settle(self, new: Obj) -> None:
@@ -245,11 +305,13 @@ class ServiceReservation:
         """The store has the write. Frees what the old object held and the new one does not."""
         if self._kept is not None:
             self._free((self._old | self._new) - self._kept)
+        self._pools.under_way -= self._new
         self._old, self._new = set(), set()
 
     def rollback(self) -> None:
         """The write failed or was a dry run. After a commit this does nothing."""
         self._free(self._new)
+        self._pools.under_way -= self._new
         self._new = set()
 
     def __enter__(self) -> ServiceReservation:
@@ -265,8 +327,13 @@ class ServiceReservation:
             return ""
         why = take(value)
         if not why:
-            self._new.add(value)
+            self._note(value)
         return why
+
+    def _note(self, value: Any) -> None:
+        self._new.add(value)
+        if isinstance(value, str):
+            self._pools.under_way.add(value)
 
     def _free(self, values: Iterable[Any]) -> None:
         for value in values:

@@ -1,0 +1,1 @@
+"""The repair of ClusterIPs: Services and IPAddresses agree."""

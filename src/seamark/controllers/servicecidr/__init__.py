@@ -1,0 +1,1 @@
+"""The ServiceCIDR controller: ranges become ready, and go when no address needs them any more."""

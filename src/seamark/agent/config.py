@@ -31,4 +31,5 @@ class AgentConfig:
     roles: tuple[str, ...] = ()  # CONTROL_PLANE_ROLE for the first node
     labels: Mapping[str, str] = field(default_factory=dict)
     max_pods: int = 110
+    seccomp_profiles: Path | None = None  # where profiles of type Localhost lie; None: state_dir/seccomp
     unrouted: Unrouted | None = None

@@ -81,7 +81,7 @@ def _in_volumes(pod: Pod) -> Iterator[Ref]:
 
 
 def _in_environment(pod: Pod) -> Iterator[Ref]:
-    for container in (*pod.spec.init_containers, *pod.spec.containers):
+    for container in pod.spec.all_containers:
         for source in container.env_from or []:
             if source.config_map_ref:
                 yield Ref("ConfigMap", source.config_map_ref.name)

@@ -56,6 +56,15 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """The node ends the pod: it fails with this reason. ``grace``: seconds in place of the pod's own patience."""
+
+    reason: str
+    message: str
+    grace: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What the probes of one container attempt found. ``failure`` says which probe condemned it."""
 
@@ -83,6 +92,7 @@ class Look:
     ip: str = ""
     host_ip: str = ""
     refused: tuple[str, ...] = ()
+    ending: Ending | None = None
     blocked: Failure | None = None  # volumes or sandbox could not be made
     busy: frozenset[str] = frozenset()  # containers whose start is under way; "" = the sandbox
     failures: Mapping[str, Failure] = field(default_factory=dict)
@@ -162,6 +172,8 @@ def is_ready(look: Look, container: Container) -> bool:
 
 def restarts(pod: Pod, container: Container, ended: ContainerState) -> bool:
     """Whether a container that ended is to run again."""
+    if container in pod.spec.ephemeral_containers:
+        return False
     if is_sidecar(container):
         return True
     if pod.spec.restart_policy == "Always" and container in pod.spec.containers:

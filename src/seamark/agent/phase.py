@@ -22,7 +22,7 @@ def compute_phase(look: Look) -> str:
     pod = look.pod
     if pod.is_finished:
         return pod.status.phase
-    if is_past_deadline(look) or _init_failed(look):
+    if look.ending is not None or is_past_deadline(look) or _init_failed(look):
         return "Failed"
     states = [select_current(look, c.name) for c in pod.spec.containers]
     ended = [s for s in states if s is not None and s.status == "exited"]
@@ -54,7 +54,7 @@ def is_init_done(look: Look) -> bool:
 
 
 def is_any_running(look: Look) -> bool:
-    return any(is_running(look, c.name) for c in (*look.pod.spec.init_containers, *look.pod.spec.containers))
+    return any(is_running(look, c.name) for c in look.pod.spec.all_containers)
 
 
 def _in_this_sandbox(look: Look, name: str) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from seamark.agent.look import (
+    Ending,
     Look,
     is_ready,
     is_sidecar,
@@ -45,19 +46,28 @@ def compute_status(look: Look) -> Obj:
         "hostIPs": [{"ip": look.host_ip}],
         "startTime": pod.status.start_time or format_time(look.now),
         "qosClass": compute_qos_class(pod),
-        "containerStatuses": [compute_container(look, c) for c in pod.spec.containers],
     }
+    if look.ending is None or look.sandbox is not None or pod.status.container_statuses:
+        status["containerStatuses"] = [compute_container(look, c) for c in pod.spec.containers]
     if pod.metadata.generation:
         status["observedGeneration"] = pod.metadata.generation
     if pod.spec.init_containers:
         status["initContainerStatuses"] = [compute_container(look, c) for c in pod.spec.init_containers]
+    if pod.spec.ephemeral_containers:
+        status["ephemeralContainerStatuses"] = [compute_ephemeral(look, c) for c in pod.spec.ephemeral_containers]
     ip = look.ip or (pod.status.pod_ip if phase in ("Succeeded", "Failed") else "")
     if ip:
         status |= {"podIP": ip, "podIPs": [{"ip": ip}]}
-    if shown == "Failed" and is_past_deadline(look) and not pod.is_finished:
-        status["reason"] = DEADLINE_EXCEEDED
-        status["message"] = "Pod was active on the node longer than the specified deadline"
+    ending = _ending(look)
+    if shown == "Failed" and ending is not None and not pod.is_finished:
+        status |= {"reason": ending.reason, "message": ending.message}
     return status
+
+
+def _ending(look: Look) -> Ending | None:
+    if look.ending is None and is_past_deadline(look):
+        return Ending(DEADLINE_EXCEEDED, "Pod was active on the node longer than the specified deadline")
+    return look.ending
 
 
 def _shown_phase(look: Look, phase: str) -> str:
@@ -91,6 +101,13 @@ def compute_container(look: Look, container: Container) -> Obj:
     if current is not None:
         status["containerID"] = container_id(look.pod.uid, name, current.attempt)
     return status
+
+
+def compute_ephemeral(look: Look, container: Container) -> Obj:
+    """Nothing waits for one of these, so it is neither started nor ready."""
+    status = compute_container(look, container)
+    del status["started"]
+    return status | {"ready": False}
 
 
 def _ready(look: Look, container: Container, current: ContainerState | None) -> bool:

@@ -121,14 +121,15 @@ def plan_pod(look: Look) -> Plan:
     if look.stopping:
         return _plan_stop(look, grace=_stop_grace(look), why="Stopping container {name}", then=(Finish(),))
     if look.pod.is_finished or compute_phase(look) in ("Succeeded", "Failed"):
-        grace = float(look.pod.spec.termination_grace_period_seconds)
+        patience = float(look.pod.spec.termination_grace_period_seconds)
+        grace = patience if look.ending is None or look.ending.grace is None else look.ending.grace
         then = (RemoveSandbox(),) if look.sandbox is not None else ()
         return _plan_stop(look, grace=grace, why="Stopping container {name}", then=then)
     if look.refused:
         return Plan()
     if not look.alive:
         return _plan_sandbox(look)
-    return merge_plans((_plan_containers(look), Plan(wake_at=deadline(look.pod))))
+    return merge_plans((_plan_containers(look), _plan_ephemeral(look), Plan(wake_at=deadline(look.pod))))
 
 
 def plan_backoff(look: Look, name: str, ended: ContainerState) -> tuple[float, Backoff]:
@@ -187,6 +188,12 @@ def _plan_init(look: Look) -> Plan:
             plans.append(_plan_container(look, container))
             break
     return merge_plans(plans)
+
+
+def _plan_ephemeral(look: Look) -> Plan:
+    """Each runs once, whatever becomes of it."""
+    waiting = [c for c in look.pod.spec.ephemeral_containers if select_current(look, c.name) is None]
+    return merge_plans(_plan_container(look, container) for container in waiting)
 
 
 def _succeeded(current: ContainerState | None) -> bool:
@@ -251,7 +258,7 @@ def _plan_stop(look: Look, *, grace: float, why: str, then: Sequence[Action]) ->
     if look.busy:
         return Plan((CancelStarts(),))
     spec = look.pod.spec
-    running = [c for c in spec.containers if is_running(look, c.name)]
+    running = [c for c in (*spec.containers, *spec.ephemeral_containers) if is_running(look, c.name)]
     running += [c for c in spec.init_containers if not is_sidecar(c) and is_running(look, c.name)]
     sidecars = [c for c in reversed(spec.init_containers) if is_sidecar(c) and is_running(look, c.name)]
     due = running or sidecars[:1]

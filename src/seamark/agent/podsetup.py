@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, cast
 
+from seamark.agent.admission import normalize_sysctl
 from seamark.agent.configdata import Configs, select_logins, select_references
 from seamark.agent.context import NodeContext
 from seamark.agent.downward import ConfigError, PodFacts
@@ -19,13 +20,13 @@ from seamark.agent.environment import Environment, plan_environment
 from seamark.agent.hostports import select_host_ports
 from seamark.agent.hosts import HostnameError, render_hosts, select_domain, select_hostname, select_uts_name
 from seamark.agent.poddir import PodDir, check_host_path, plan_mounts
-from seamark.agent.podspec import Container, Pod, Volume
+from seamark.agent.podspec import Container, Pod, SeccompProfile, Volume
 from seamark.agent.tokens import TokenKeeper
 from seamark.agent.volumefiles import set_volume_group, write_files
 from seamark.agent.volumes import Tokens, VolumeError, has_files, plan_files
 from seamark.compile.env import compile_env
 from seamark.compile.resolvconf import NodeDns, PodDns, Warned, compile_resolvconf, render_resolv_conf
-from seamark.linux.runtime import ContainerConfig, Image, RuntimeFault, SandboxConfig
+from seamark.linux.runtime import RUNTIME_DEFAULT, ContainerConfig, Image, RuntimeFault, SandboxConfig
 from seamark.machinery.quantity import parse_quantity
 from seamark.model.snapshot import Snapshot
 
@@ -84,6 +85,10 @@ class PodSetup:
             hostname=hostname,
             ip="" if host_network else ip,
             host_network=host_network,
+            host_pid=pod.spec.host_pid,
+            host_ipc=pod.spec.host_ipc,
+            share_pid=pod.spec.share_process_namespace,
+            sysctls=tuple((normalize_sysctl(s.name), s.value) for s in pod.spec.security_context.sysctls or []),
             host_ports=select_host_ports(pod),
         )
         return sandbox, warnings
@@ -185,6 +190,16 @@ class PodSetup:
             stamp = datetime.fromtimestamp(self._context.clock.time(), UTC).strftime("%Y_%m_%d_%H_%M_%S")
             write_files(self.directory.volume(volume.name), files, stamp=stamp, group=group)
 
+    def _seccomp(self, profile: SeccompProfile | None) -> str:
+        """As ContainerConfig has it. Raises ConfigError for a profile outside the node's directory of them."""
+        if profile is None or profile.type != "Localhost":
+            return RUNTIME_DEFAULT if profile is not None and profile.type == RUNTIME_DEFAULT else ""
+        config = self._context.config
+        root = config.seccomp_profiles or config.state_dir / "seccomp"
+        if not (root / profile.localhost_profile).resolve().is_relative_to(root.resolve()):
+            raise ConfigError(f"seccompProfile.localhostProfile: {profile.localhost_profile!r} leads out of {root}")
+        return str(root / profile.localhost_profile)
+
     def _render(
         self, pod: Pod, container: Container, image: Image, environment: Environment, attempt: int
     ) -> ContainerConfig:
@@ -209,6 +224,10 @@ class PodSetup:
             privileged=security.privileged,
             read_only_root=security.read_only_root_filesystem,
             no_new_privileges=security.allow_privilege_escalation is False,
+            only_given_groups=of_pod.supplemental_groups_policy == "Strict",
+            unmasked_proc=security.proc_mount == "Unmasked",
+            seccomp=self._seccomp(security.seccomp_profile or of_pod.seccomp_profile),
+            target=container.target_container_name,
             tty=container.tty,
             stdin=container.stdin,
             stdin_once=container.stdin_once,

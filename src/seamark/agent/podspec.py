@@ -134,8 +134,22 @@ class Capabilities(Projection, frozen=True):
     drop: list[str] | None = None
 
 
+class SeccompProfile(Projection, frozen=True):
+    type: str = ""
+    localhost_profile: str = ""
+
+
+class AppArmorProfile(Projection, frozen=True):
+    type: str = ""
+
+
+class Sysctl(Projection, frozen=True):
+    name: str = ""
+    value: str = ""
+
+
 class SecurityContext(Projection, frozen=True):
-    """Of a container. ``allow_privilege_escalation``, seccomp, AppArmor and SELinux: see refusals."""
+    """Of a container."""
 
     privileged: bool = False
     run_as_user: int | None = None
@@ -145,8 +159,8 @@ class SecurityContext(Projection, frozen=True):
     capabilities: Capabilities | None = None
     allow_privilege_escalation: bool | None = None
     proc_mount: str = ""
-    seccomp_profile: Any = None
-    app_armor_profile: Any = None
+    seccomp_profile: SeccompProfile | None = None
+    app_armor_profile: AppArmorProfile | None = None
     se_linux_options: Any = None
     windows_options: Any = None
 
@@ -156,11 +170,12 @@ class PodSecurityContext(Projection, frozen=True):
     run_as_group: int | None = None
     run_as_non_root: bool | None = None
     supplemental_groups: list[int] | None = None
+    supplemental_groups_policy: str = ""
     fs_group: int | None = None
     fs_group_change_policy: str = ""
-    sysctls: Any = None
-    seccomp_profile: Any = None
-    app_armor_profile: Any = None
+    sysctls: list[Sysctl] | None = None
+    seccomp_profile: SeccompProfile | None = None
+    app_armor_profile: AppArmorProfile | None = None
     se_linux_options: Any = None
     windows_options: Any = None
 
@@ -206,6 +221,7 @@ class Container(Projection, frozen=True):
     tty: bool = False
     restart_policy: str = ""  # "Always" on an init container makes it a sidecar
     restart_policy_rules: Any = None
+    target_container_name: str = ""  # of an ephemeral container: whose processes it looks at
 
     @property
     def pull_policy(self) -> str:
@@ -293,7 +309,7 @@ class PodSpec(Projection, frozen=True):
     node_name: str = ""
     containers: list[Container] = field(default_factory=list)
     init_containers: list[Container] = field(default_factory=list)
-    ephemeral_containers: Any = None
+    ephemeral_containers: list[Container] = field(default_factory=list)
     volumes: list[Volume] | None = None
     restart_policy: str = "Always"
     termination_grace_period_seconds: int = 30
@@ -319,6 +335,10 @@ class PodSpec(Projection, frozen=True):
     resource_claims: Any = None
     resources: Any = None
     os: Any = None
+
+    @property
+    def all_containers(self) -> tuple[Container, ...]:
+        return (*self.init_containers, *self.containers, *self.ephemeral_containers)
 
 
 class Waiting(Projection, frozen=True):
@@ -371,6 +391,12 @@ class PodStatus(Projection, frozen=True):
     conditions: list[PodCondition] | None = None
     container_statuses: list[ContainerStatus] | None = None
     init_container_statuses: list[ContainerStatus] | None = None
+    ephemeral_container_statuses: list[ContainerStatus] | None = None
+
+    @property
+    def all_statuses(self) -> tuple[ContainerStatus, ...]:
+        listed = (self.init_container_statuses, self.container_statuses, self.ephemeral_container_statuses)
+        return tuple(status for statuses in listed for status in statuses or ())
 
 
 class Pod(Object, frozen=True):
@@ -391,8 +417,7 @@ class Pod(Object, frozen=True):
 
     def written(self, name: str) -> ContainerStatus | None:
         """The container's status as it stands in the API."""
-        listed = (*(self.status.init_container_statuses or []), *(self.status.container_statuses or []))
-        return next((s for s in listed if s.name == name), None)
+        return next((s for s in self.status.all_statuses if s.name == name), None)
 
     def container(self, name: str) -> Container | None:
-        return next((c for c in (*self.spec.init_containers, *self.spec.containers) if c.name == name), None)
+        return next((c for c in self.spec.all_containers if c.name == name), None)

@@ -25,23 +25,14 @@ def select_refused(pod: Pod) -> tuple[str, ...]:
 
 def select_ignored(pod: Pod) -> tuple[str, ...]:
     """``field: what happens instead`` for everything that is not applied although the pod runs."""
-    spec, security = pod.spec, pod.spec.security_context
+    spec = pod.spec
     told = [
-        (spec.ephemeral_containers, "spec.ephemeralContainers: not started"),
-        (security.seccomp_profile, "spec.securityContext.seccompProfile: no seccomp filter is installed"),
-        (security.app_armor_profile, "spec.securityContext.appArmorProfile: no AppArmor profile is applied"),
         (spec.resources, "spec.resources: limits of the whole pod are not enforced, those of containers are"),
     ]
     found = [text for value, text in told if value]
     on_disk = [v for v in spec.volumes or [] if v.empty_dir and v.empty_dir.medium != "Memory"]
     unlimited = [v.name for v in on_disk if v.empty_dir and v.empty_dir.size_limit]
     found += [f"spec.volumes[{name}].emptyDir.sizeLimit: not enforced" for name in unlimited]
-    for path, container in _containers(pod):
-        context = f"{path}.securityContext"
-        if container.security_context.seccomp_profile:
-            found.append(f"{context}.seccompProfile: no seccomp filter is installed")
-        if container.security_context.app_armor_profile:
-            found.append(f"{context}.appArmorProfile: no AppArmor profile is applied")
     return tuple(found)
 
 
@@ -55,15 +46,11 @@ def _containers(pod: Pod) -> Iterator[tuple[str, Container]]:
 def _refused_in_pod(pod: Pod) -> Iterator[str]:
     spec, security = pod.spec, pod.spec.security_context
     asked = [
-        (spec.host_pid, "spec.hostPID: the host's process namespace is not shared"),
-        (spec.host_ipc, "spec.hostIPC: the host's IPC namespace is not shared"),
-        (spec.share_process_namespace, "spec.shareProcessNamespace: containers have a process namespace each"),
         (spec.host_users is False, "spec.hostUsers: user namespaces are not set up"),
         (spec.runtime_class_name, f"spec.runtimeClassName: there is no runtime class {spec.runtime_class_name!r}"),
         (spec.resource_claims, "spec.resourceClaims: dynamic resources are not allocated"),
         (spec.hostname_override, "spec.hostnameOverride: not done; use spec.hostname"),
         (isinstance(spec.os, dict) and spec.os.get("name") == "windows", "spec.os.name: this node runs linux"),
-        (security.sysctls, "spec.securityContext.sysctls: kernel parameters are not set"),
         (security.se_linux_options, "spec.securityContext.seLinuxOptions: no SELinux label is applied"),
         (security.windows_options, "spec.securityContext.windowsOptions: this node runs linux"),
     ]
@@ -117,7 +104,6 @@ def _refused_in_container(path: str, container: Container, pod: Pod) -> Iterator
         (container.volume_devices, f"{path}.volumeDevices: block devices are not provided"),
         (container.restart_policy_rules, f"{path}.restartPolicyRules: not done; use spec.restartPolicy"),
         (container.resources.claims, f"{path}.resources.claims: dynamic resources are not allocated"),
-        (security.proc_mount not in ("", "Default"), f"{path}.securityContext.procMount: only Default"),
         (security.se_linux_options, f"{path}.securityContext.seLinuxOptions: no SELinux label is applied"),
         (security.windows_options, f"{path}.securityContext.windowsOptions: this node runs linux"),
     ]

@@ -15,8 +15,9 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from seamark.agent.admission import select_rejection
 from seamark.agent.context import NodeContext
-from seamark.agent.look import Backoff, Failure, Kill, Look, UsedImage, is_running, is_settled, select_current
+from seamark.agent.look import Backoff, Ending, Failure, Kill, Look, UsedImage, is_running, is_settled, select_current
 from seamark.agent.messages import read_message
 from seamark.agent.phase import is_any_running
 from seamark.agent.pod_state import compute_status
@@ -97,8 +98,11 @@ class PodWorker:
         self._asker = asker
         self._prober = Prober(asker, clock=context.clock, wake=self.wake, unhealthy=self._unhealthy)
         self._refused = select_refused(pod)
+        self._ending: Ending | None = None
         if adopted is not None:
             self._adopt(adopted)
+        elif not pod.is_finished:
+            self._reject(select_rejection(pod))
 
     @property
     def events(self) -> PodEvents:
@@ -116,6 +120,18 @@ class PodWorker:
         self._dirty = self._dirty or changed
         self.pod = pod
         self.wake()
+
+    def end(self, ending: Ending) -> None:
+        """The node ends the pod, which fails."""
+        if self._ending is None and not (self.pod.is_finished or self._gone):
+            self._ending = ending
+            self.events.warning(ending.reason, ending.message)
+            self.wake()
+
+    def _reject(self, ending: Ending | None) -> None:
+        if ending is not None:
+            self.events.warning(ending.reason, ending.message)
+            self._ending = replace(ending, message=f"Pod was rejected: {ending.message}")
 
     def forget(self) -> None:
         """The API no longer has the pod."""
@@ -213,6 +229,7 @@ class PodWorker:
             ip=memory.ip,
             host_ip=self._context.config.node_ip,
             refused=self._refused,
+            ending=self._ending,
             blocked=memory.blocked,
             busy=frozenset(self._tasks),
             failures=dict(memory.failures),
@@ -371,7 +388,7 @@ class PodWorker:
         first attempt in a sandbox is no restart, and what ended with its sandbox did not end by its own fault.
         """
         self._memory.ip = sandbox.config.ip or self._context.config.node_ip
-        for written in (*(self.pod.status.init_container_statuses or []), *(self.pod.status.container_statuses or [])):
+        for written in self.pod.status.all_statuses:
             if written.container_id:
                 self._memory.images[written.name] = UsedImage(written.image, written.image_id)
         tries = Counter(container.name for container in sandbox.containers)
@@ -381,7 +398,7 @@ class PodWorker:
                 self._memory.backoffs[container.name] = Backoff(delay, container.started)
 
     def _containers(self) -> tuple[Container, ...]:
-        return (*self.pod.spec.init_containers, *self.pod.spec.containers)
+        return self.pod.spec.all_containers
 
     def _container(self, name: str) -> Container:
         return next(c for c in self._containers() if c.name == name)

@@ -257,6 +257,7 @@ class Cluster:
                 resolv_conf=self._resolv_conf(state),
                 netns=pin,
                 roles=(CONTROL_PLANE_ROLE,) if index == 0 else (),
+                seccomp_profiles=self._data.root / "seccomp",
                 unrouted=self._wait_unrouted,
             ),
             client=self._client(f"system:node:{name}", "system:nodes"),

@@ -14,11 +14,13 @@ import pytest
 
 from seamark.client.base import TransportError
 from seamark.client.client import Client
+from seamark.client.informer import INITIAL_END
 from seamark.dns.corefile.parser import parse_corefile
 from seamark.dns.host import Host
 from seamark.dns.listener import Listener
 from seamark.dns.server.core import Core
 from seamark.dns.server.instance import Instance, parse_server
+from seamark.machinery.status import StatusError
 from seamark.machinery.wire import Request, Response
 from seamark.testing.clock import FakeClock, settle
 
@@ -26,9 +28,10 @@ Obj = dict[str, Any]
 
 
 class FakeApi:
-    """List and watch of whatever was put in; ``available`` False refuses everything."""
+    """List and watch of whatever was put in; ``available`` False refuses everything, ``streaming`` False such lists."""
 
     def __init__(self) -> None:
+        self.streaming = True
         self.objects: dict[str, dict[str, Obj]] = {}
         self.revision = 100
         self.available = True
@@ -62,7 +65,10 @@ class FakeApi:
         if "/pods/" in request.path:
             return Response(200, json.dumps({"metadata": {"name": resource, "uid": "pod-uid"}}).encode())
         if request.flag("watch"):
-            return Response(200, stream=self._stream(resource))
+            initial = request.flag("sendInitialEvents")
+            if initial and not self.streaming:
+                raise StatusError(422, "Invalid", "sendInitialEvents is forbidden for watch", details={})
+            return Response(200, stream=self._stream(resource, initial=initial))
         items = list(self.objects.get(resource, {}).values())
         start, limit = int(request.param("continue") or 0), int(request.param("limit") or len(items))
         more = str(start + limit) if start + limit < len(items) else ""
@@ -73,9 +79,14 @@ class FakeApi:
     async def close(self) -> None:
         self._watches.clear()
 
-    async def _stream(self, resource: str) -> AsyncIterator[bytes]:
+    async def _stream(self, resource: str, *, initial: bool) -> AsyncIterator[bytes]:
         queue: asyncio.Queue[bytes] = asyncio.Queue()
         self._watches.append((resource, queue))
+        if initial:
+            for obj in self.objects.get(resource, {}).values():
+                yield json.dumps({"type": "ADDED", "object": obj}).encode() + b"\n"
+            meta = {"resourceVersion": str(self.revision), "annotations": {INITIAL_END: "true"}}
+            yield json.dumps({"type": "BOOKMARK", "object": {"metadata": meta}}).encode() + b"\n"
         while True:
             yield await queue.get()
 

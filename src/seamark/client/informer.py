@@ -7,6 +7,9 @@ so nothing is missed and nothing is reported twice. Handlers are plain functions
 What it refuses: to let one bad object or one bad handler stop the others. An object that does not decode is skipped,
 counted in ``malformed`` and logged; the last good version of it, if any, stays.
 
+A list is one answer, or pages of one (``page``), or the first part of a watch (``streaming``, KEP-3157) where the
+server offers that; one that does not is asked for lists from then on.
+
 ``observe`` and ``forget`` put the result of one's own write into the cache before the watch brings it, so that a
 controller never decides on a state older than its own last write. Both are safe against the watch being ahead: a
 write at or below ``last_revision`` is already in the cache, or was already overtaken. They rest on resource versions
@@ -45,6 +48,8 @@ MAX_DELAY = 30.0
 WATCH_SECONDS = 540  # the server ends a watch after this; a half-open connection is noticed then at the latest
 SHORT_WATCH = 1.0
 BAD_OBJECT = (msgspec.MsgspecError, UnicodeDecodeError)
+NOT_OFFERED = (400, 405, 406, 422)  # what servers without streaming lists answer to one
+INITIAL_END = "k8s.io/initial-events-end"
 
 
 class RawObject(Object, frozen=True):
@@ -110,20 +115,27 @@ class Informer(Generic[T]):
         label_selector: str = "",
         field_selector: str = "",
         page: int = 0,
+        streaming: bool = False,
+        commit_times: bool = False,
     ) -> None:
-        """``page`` = how many objects to ask for at once; 0 = all."""
+        """``page``: how many objects to ask for at once, 0 = all; ``commit_times``: ask for ``WatchEvent.committed``."""
         self.gvr = gvr
         self.kind = kind
         self.malformed = 0
+        self.event: WatchEvent | None = None
+        """What handlers are being told of; None = a list, or an own write."""
         self._client = client
         self._clock = clock
         self._namespace = namespace
         self._page = page
+        self._streaming = streaming
+        self._commit_times = commit_times or None
         self._selectors = {"labelSelector": label_selector or None, "fieldSelector": field_selector or None}
         self._items: dict[ObjectKey, T] = {}
         self._view = MappingProxyType(self._items)
         self._handlers: list[OnChange[T]] = []
         self._synced = asyncio.Event()
+        self._known = False  # whether a watch may go on from ``last_revision``
         self._last_revision = ""
         self._gone: set[str] = set()  # uids forgotten before their DELETED event came
         self._delay = FIRST_DELAY
@@ -181,22 +193,24 @@ class Informer(Generic[T]):
 
     async def run(self) -> None:
         """List, then watch; lists again only where a watch cannot go on. Ends when cancelled."""
-        known = False
+        self._known = False
         while True:
             try:
-                if not known:
+                if not self._known and not self._streaming:
                     await self._list()
-                    known = True
                 await self._watch()
             except _RelistError as error:
                 logger.info("relisting resource=%s reason=%s", self.gvr.resource, error)
-                known = False
+                self._known = False
             except (StatusError, TransportError) as error:
-                known = known and not _is_gone(error)
+                if not self._known and _is_unknown(error) and self._streaming:
+                    self._streaming = False
+                    continue
+                self._known = self._known and not _is_gone(error)
                 logger.warning("watch failed resource=%s error=%s", self.gvr.resource, error)
                 await self._back_off(error)
             except Exception as error:  # a defect of either side must not leave a cache that never moves again
-                known = False
+                self._known = False
                 logger.exception("list or watch broke resource=%s", self.gvr.resource)
                 await self._back_off(error)
 
@@ -206,7 +220,10 @@ class Informer(Generic[T]):
         await self._clock.sleep(delay)
 
     async def _list(self) -> None:
-        items, listed_at = await self._pages()
+        self._install(*await self._pages())
+
+    def _install(self, items: list[msgspec.Raw], listed_at: str) -> None:
+        """A complete list: what is in it is there, what is not is gone."""
         seen = self._clock.time()
         there: set[ObjectKey] = set()
         self._gone.clear()
@@ -222,6 +239,7 @@ class Informer(Generic[T]):
         for key, item in list(self._items.items()):
             if key not in there and _revision(item.metadata.resource_version) <= listed:  # later: observed since
                 self._remove(key, seen)
+        self._known = True
         self._delay = FIRST_DELAY
         self._synced.set()
 
@@ -240,19 +258,45 @@ class Informer(Generic[T]):
                 return items, revision
 
     async def _watch(self) -> None:
-        query = {**self._selectors, "resourceVersion": self._last_revision, "timeoutSeconds": WATCH_SECONDS}
+        """From ``last_revision`` on, or with everything there is first (a streaming list)."""
+        query: dict[str, str | int | bool | None] = {**self._selectors, "timeoutSeconds": WATCH_SECONDS}
+        query["commitTimes"] = self._commit_times
+        initial: list[msgspec.Raw] | None = None
+        if self._known:
+            query["resourceVersion"] = self._last_revision
+        else:
+            initial = []
+            query |= {"sendInitialEvents": True, "resourceVersionMatch": "NotOlderThan"}
         events = self._client.watch(self.gvr, namespace=self._namespace, query=query)
         begun = self._clock.monotonic()
         alive = False
         async with aclosing(events) as stream:  # type: ignore[type-var]  # an async generator by its nature
             async for event in stream:
+                if initial is not None and event.type != "ERROR":
+                    initial = self._collect(event, initial)
+                    continue
                 self._take(event)
                 alive = True
                 self._delay = FIRST_DELAY
+        if initial is not None:
+            raise TransportError(f"{self.gvr.resource}: the streaming list ended before it was complete")
         if alive or self._clock.monotonic() - begun >= SHORT_WATCH:
             self._delay = FIRST_DELAY
         else:  # do not hammer a server that closes at once without a word
             await self._back_off(None)
+
+    def _collect(self, event: WatchEvent, items: list[msgspec.Raw]) -> list[msgspec.Raw] | None:
+        """The objects of a streaming list so far; None once the bookmark has come that ends it."""
+        if event.type in ("ADDED", "MODIFIED"):
+            items.append(event.object)
+            return items
+        meta = self._metadata(event.object)
+        if event.type == "DELETED" and meta is not None:
+            return [raw for raw in items if (known := self._metadata(raw)) is None or known.uid != meta.uid]
+        if meta is None or not (meta.annotations or {}).get(INITIAL_END):
+            return items
+        self._install(items, meta.resource_version)
+        return None
 
     def _take(self, event: WatchEvent) -> None:
         if event.type == "ERROR":
@@ -265,6 +309,7 @@ class Informer(Generic[T]):
         meta = new.metadata if new is not None else self._metadata(event.object)
         if meta is None:
             return
+        self.event = event
         if new is not None and meta.uid not in self._gone:
             self._put(new, seen)
         elif event.type == "DELETED":
@@ -272,6 +317,7 @@ class Informer(Generic[T]):
             old = self._items.get(ObjectKey(meta.namespace, meta.name))
             if old is not None and old.metadata.uid == meta.uid:
                 self._remove(old.key, seen)
+        self.event = None
         self._last_revision = meta.resource_version or self._last_revision
 
     def _parse(self, raw: msgspec.Raw) -> T | None:
@@ -323,6 +369,10 @@ def _is_known(old: ObjectMeta, new: ObjectMeta) -> bool:
     if old.resource_version == new.resource_version:
         return bool(old.resource_version)
     return 0 <= _revision(new.resource_version) < _revision(old.resource_version)
+
+
+def _is_unknown(error: Exception) -> bool:
+    return isinstance(error, StatusError) and error.code in NOT_OFFERED
 
 
 def _is_gone(error: Exception) -> bool:

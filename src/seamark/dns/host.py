@@ -28,7 +28,16 @@ from seamark.machinery.clock import Clock
 Lookup = Callable[[Query, dns.name.Name, dns.rdatatype.RdataType], Awaitable[dns.message.Message | None]]
 HttpAnswer = tuple[int, str, bytes]
 """Status, content type, body."""
-HttpHandler = Callable[[], HttpAnswer]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An HTTP path that reads the parameters of its query and may take its time."""
+
+    answer: Callable[[Mapping[str, str]], Awaitable[HttpAnswer]]
+
+
+HttpHandler = Callable[[], HttpAnswer] | Asked
 
 
 @dataclass(frozen=True, slots=True)

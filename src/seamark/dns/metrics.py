@@ -1,7 +1,7 @@
 """The metrics of CoreDNS, by its names, on a registry of our own, so that its dashboards work unchanged.
 
-Only names that CoreDNS has, and only those whose value is really measured. The registry lives as long as the process;
-what a reload takes out of use keeps its last value, as with CoreDNS.
+Only values that are really measured; what CoreDNS has no name for begins with ``seamark_dns_``. The registry lives as
+long as the process; what a reload takes out of use keeps its last value, as with CoreDNS.
 """
 
 from __future__ import annotations
@@ -86,6 +86,19 @@ class Metrics:
             "From a change of endpoints to its answer.",
             ["service_kind"],
             PROGRAMMING,
+        )
+        self.propagation = Histogram(
+            "seamark_dns_propagation_seconds",
+            "From the commit of a change to its answer; commit times of other API servers are known to the second.",
+            ["kind", "service_kind", "commit_time"],
+            buckets=PROGRAMMING,
+            registry=self.registry,
+        )
+        self.stale = Gauge(
+            "seamark_dns_table_stale", "1 while the table is that of the snapshot.", registry=self.registry
+        )
+        self.snapshot_time = Gauge(
+            "seamark_dns_snapshot_timestamp_seconds", "When the snapshot in use was made.", registry=self.registry
         )
 
     def text(self) -> bytes:

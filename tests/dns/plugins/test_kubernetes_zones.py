@@ -180,7 +180,8 @@ async def test_requests_come_at_the_rate_allowed(clock: FakeClock) -> None:
     await asyncio.gather(*tasks)
 
 
-async def test_lists_come_in_pages(fake_api: Any, serve: Any) -> None:
+async def test_lists_come_in_pages_where_they_are_not_streamed(fake_api: Any, serve: Any) -> None:
+    fake_api.streaming = False
     fake_api.put("namespaces", {"metadata": {"name": "default"}})
     for number in range(1201):
         fake_api.put("services", headless(f"s{number}"))

@@ -1,6 +1,7 @@
 """The small HTTP ports of health, ready and prometheus: GET, one answer, close.
 
-One port may serve several paths; a reload keeps the ports that stay and swaps what they serve.
+One port may serve several paths; a reload keeps the ports that stay and swaps what they serve. A client has ten seconds
+to ask; how long an answer takes is its handler's (``Asked``) to bound.
 """
 
 from __future__ import annotations
@@ -8,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
+from urllib.parse import parse_qsl
 
 from seamark.dns.corefile.address import split_address
-from seamark.dns.host import HttpAnswer, HttpHandler
+from seamark.dns.host import Asked, HttpAnswer, HttpHandler
 from seamark.dns.server.udp import open_tcp
 
 MAX_HEAD = 16384
@@ -60,8 +62,7 @@ class HttpPorts:
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
-                async with asyncio.timeout(PATIENCE):
-                    await self._respond(address, reader, writer)
+                await self._respond(address, reader, writer)
             except (OSError, EOFError, TimeoutError, ValueError, asyncio.LimitOverrunError):
                 pass  # a client that does not speak HTTP or is gone
             finally:
@@ -70,19 +71,22 @@ class HttpPorts:
         return await asyncio.start_server(accept, sock=found, limit=MAX_HEAD)
 
     async def _respond(self, address: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
+        async with asyncio.timeout(PATIENCE):
+            head = await reader.readuntil(b"\r\n\r\n")
         method, target, *_ = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
-        status, kind, body = self._answer(address, method, target.partition("?")[0])
+        path, _, asked = target.partition("?")
+        status, kind, body = await self._answer(address, method, path, asked)
         lines = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {kind}\r\n"
         writer.write(f"{lines}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode())
         if method != "HEAD":
             writer.write(body)
-        await writer.drain()
+        async with asyncio.timeout(PATIENCE):
+            await writer.drain()
 
-    def _answer(self, address: str, method: str, path: str) -> HttpAnswer:
+    async def _answer(self, address: str, method: str, path: str, asked: str) -> HttpAnswer:
         handler = self._handlers.get((address, path))
         if handler is None:
             return 404, TEXT, b"404 page not found\n"
         if method not in ("GET", "HEAD"):
             return 405, TEXT, b"method not allowed\n"
-        return handler()
+        return await handler.answer(dict(parse_qsl(asked))) if isinstance(handler, Asked) else handler()

@@ -7,7 +7,7 @@ line, column and word. ``Instance`` then makes handlers and chains; starting and
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
@@ -20,7 +20,7 @@ import dns.rdatatype
 from seamark.dns.corefile.keys import ZoneKey, parse_key
 from seamark.dns.corefile.lexer import Token
 from seamark.dns.corefile.parser import Corefile, ServerBlock
-from seamark.dns.host import Host, Site, Timeouts
+from seamark.dns.host import Host, HttpHandler, Site, Timeouts
 from seamark.dns.listener import Listener
 from seamark.dns.order import IMPLEMENTED, ORDER, REFUSED
 from seamark.dns.plugin import Answer, Next, Plugin, Query
@@ -166,7 +166,7 @@ class Instance:
         for site in self.sites:
             yield from site.plugins
 
-    def http(self) -> Mapping[tuple[str, str], Callable[[], tuple[int, str, bytes]]]:
+    def http(self) -> Mapping[tuple[str, str], HttpHandler]:
         return {where: handler for site in self.sites for where, handler in site.http.items()}
 
     def find(self, at: Listener, name: str, rdtype: dns.rdatatype.RdataType) -> Running | None:

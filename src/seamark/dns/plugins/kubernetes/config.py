@@ -71,6 +71,8 @@ class Config:
     multicluster: tuple[str, ...] = ()
     limits: Limits = Limits()
     extended_errors: bool = True
+    snapshot: str = ""
+    """Where the last state is kept for a start without the API server; empty = nowhere."""
 
 
 class _Reader:
@@ -91,6 +93,7 @@ class _Reader:
         self.multicluster: tuple[Token, ...] = ()
         self.limits: dict[str, float] = {}
         self.extended_errors = True
+        self.snapshot = ""
 
     def properties(self) -> dict[str, Callable[[Line], None]]:
         return {
@@ -109,6 +112,7 @@ class _Reader:
             "startup_timeout": self.read_startup_timeout,
             "zonal": self.read_zonal,
             "extended_errors": self.read_extended_errors,
+            "snapshot": self.read_snapshot,
             "multicluster": self.read_multicluster,
             "apiserver_qps": self.read_qps,
             "apiserver_burst": self.read_limit,
@@ -178,6 +182,9 @@ class _Reader:
             raise word.error(f"'{word.text}' is neither on nor off")
         self.extended_errors = word.text == "on"
 
+    def read_snapshot(self, line: Line) -> None:
+        self.snapshot = line.one("a file").text
+
     def read_zonal(self, line: Line) -> None:
         line.none()
         self.zonal = line
@@ -233,6 +240,7 @@ def parse(block: Block) -> Config:
         startup_timeout=reader.startup_timeout,
         warnings=tuple(reader.warnings),
         extended_errors=reader.extended_errors,
+        snapshot=reader.snapshot,
         multicluster=_imports(reader.multicluster, zones),
         limits=Limits(**reader.limits),  # type: ignore[arg-type]  # burst and max_inflight are read as integers
     )

@@ -15,6 +15,7 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
+from dns.edns import EDECode
 
 from seamark.client.client import Client
 from seamark.compile.dnsreason import reason
@@ -31,11 +32,14 @@ from seamark.dns.plugins.kubernetes.transfer import transferred
 from seamark.dns.plugins.kubernetes.watching import Watching, open_client
 from seamark.dns.reply import address_rdata, answered, rrset_of, with_option
 from seamark.dns.reverse import address_of, is_reverse_name
+from seamark.machinery.clock import format_time
+from seamark.model.pod import Pod
 
 T = dns.rdatatype
 Section = list[dns.rrset.RRset]
 MAX_ALIASES = 10
 MAX_REMEMBERED = 8192
+STALE_PATIENCE = 0.5  # seconds that the API server gets at the start where a snapshot can answer
 SHALLOW = ((), ("svc",), ("pod",))
 
 
@@ -92,21 +96,40 @@ class Kubernetes:
             self._host.log(f"[WARNING] plugin/kubernetes: {warning}")
         self._own = () if self._site.bind else self._host.addresses()
         self._watching.start()
+        patience = self._config.startup_timeout
         waiting = asyncio.ensure_future(self._watching.wait_synced())
-        alarm = asyncio.ensure_future(self._host.clock.sleep(self._config.startup_timeout))
+        patience = min(patience, STALE_PATIENCE) if self._watching.stale else patience
+        alarm = asyncio.ensure_future(self._host.clock.sleep(patience))
         try:
             await asyncio.wait((waiting, alarm), return_when=asyncio.FIRST_COMPLETED)
         finally:
             alarm.cancel()
             waiting.cancel()
         if not self.ready():
-            self._host.log("[WARNING] plugin/kubernetes: starting server with unsynced Kubernetes API")
+            told = f"; answers are those of {self._stale_since}" if self._watching.stale else ""
+            self._host.log(f"[WARNING] plugin/kubernetes: starting server with unsynced Kubernetes API{told}")
 
     async def stop(self) -> None:
         await self._watching.stop()
 
     def ready(self) -> bool:
         return self._watching.synced
+
+    def why_not_ready(self) -> str:
+        """For the plugin ready: what is served meanwhile."""
+        return f"stale, as of {self._stale_since}" if self._watching.stale else ""
+
+    async def visible(self, revision: int, seconds: float) -> bool:
+        """Whether that revision of the registry is in the answers within that time (plugin health)."""
+        return await self._watching.visible.wait(revision, seconds)
+
+    def pod_at(self, address: str) -> Pod | None:
+        """The pod with that address (``pods verified``)."""
+        return self._watching.pod_at(address)
+
+    @property
+    def _stale_since(self) -> str:
+        return format_time(self._watching.saved)
 
     def table_version(self, name: str) -> int:
         """For caches in front: the state of the table behind ``name``, 0 outside its zones."""
@@ -161,26 +184,36 @@ class Kubernetes:
             authority = [] if found.answer else [self._soa(zone)]
             answer, additional = list(found.answer), list(found.additional)
             given = answered(query, self.name, answer=answer, authority=authority, additional=additional)
-            if not found.answer:
-                self._say_why(given, query, zone, below)
+            self._say_why(given, query, zone, below)
             given.lasting = self._until_changed() if found.lasting else None
             return given
         if match_zone(self._config.fallthrough or (), text) is not None:
             return await following(query)
-        rcode = dns.rcode.NXDOMAIN if self.ready() else dns.rcode.SERVFAIL
+        known = self.ready() or self._watching.stale
+        rcode = dns.rcode.NXDOMAIN if known else dns.rcode.SERVFAIL
         denied = answered(query, self.name, authority=[self._soa(zone)], rcode=rcode)
-        if self.ready():
-            self._say_why(denied, query, zone, below)
-        denied.lasting = self._until_changed() if self.ready() else None
+        self._say_why(denied, query, zone, below)
+        denied.lasting = self._until_changed() if known else None
         return denied
 
-    def _say_why(self, answer: Answer, query: Query, zone: dns.name.Name, below: tuple[str, ...]) -> None:
-        """An extended error (RFC 8914) for clients that send EDNS; reverse names have nothing to say."""
-        if query.message.edns < 0 or not self._config.extended_errors or is_reverse_name(query.text):
+    def _say_why(self, given: Answer, query: Query, zone: dns.name.Name, below: tuple[str, ...]) -> None:
+        """Extended errors (RFC 8914) for clients that send EDNS; reverse names have no reason to tell."""
+        message = given.message
+        if query.message.edns < 0 or not self._config.extended_errors or message is None:
+            return
+        if self._watching.stale:
+            code = EDECode.STALE_ANSWER if message.answer else EDECode.STALE_NXDOMAIN_ANSWER
+            told = f"the API server has not answered yet; this is as of {self._stale_since}"
+            with_option(message, dns.edns.EDEOption(code, told), flags=0)
+        elif not self.ready():
+            told = "the first list of the API server is not complete yet"
+            with_option(message, dns.edns.EDEOption(EDECode.NOT_READY, told), flags=0)
+            return
+        if message.answer or is_reverse_name(query.text):
             return
         why = reason(self._table(zone), below, dns.rdatatype.to_text(query.rdtype))
-        if why and answer.message is not None:
-            with_option(answer.message, dns.edns.EDEOption(dns.edns.EDECode.OTHER, why), flags=0)
+        if why:
+            with_option(message, dns.edns.EDEOption(EDECode.OTHER, why), flags=0)
 
     def _until_changed(self) -> Callable[[], bool]:
         version = self._version

@@ -25,7 +25,8 @@ class Ready:
             if id(handler) in self._done or not hasattr(handler, "ready"):
                 continue
             if not handler.ready():
-                waiting.append(name)
+                why = handler.why_not_ready() if hasattr(handler, "why_not_ready") else ""
+                waiting.append(f"{name} ({why})" if why else name)
             elif not self._config.continuously:
                 self._done.add(id(handler))
         if waiting:

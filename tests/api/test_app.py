@@ -84,7 +84,7 @@ class TestCreate:
             pytest.param(b"\xff\xfe", 400, "unrecognized", id="not-utf8"),
             pytest.param(b"[" * 5000, 400, "unrecognized", id="deep"),
             pytest.param(b'{"data":' * 5000 + b"1" + b"}" * 5000, 400, "", id="deep-object"),
-            pytest.param(b"[]", 400, "not a JSON object", id="list"),
+            pytest.param(b"[]", 400, "cannot unmarshal array", id="list"),
             pytest.param(b"", 400, "empty", id="empty"),
             pytest.param(b'{"kind":"Pod"}', 400, "cannot be handled as a ConfigMap", id="wrong-kind"),
             pytest.param(b'{"apiVersion":"v2"}', 400, "cannot be handled as a ConfigMap", id="wrong-version"),
@@ -228,7 +228,10 @@ class TestFieldValidation:
         response = await ask(api, "PATCH", path, {"dta": {"k": "v"}}, **merge)
         assert response.warnings == ('unknown field "dta"',)
         response = await ask(api, "PATCH", f"{path}?fieldValidation=Strict", {"dta": {"k": "v"}}, **merge)
-        assert response.status == 400
+        assert response.status == 422
+        message = parsed(response)["message"]
+        assert message.startswith(' "" is invalid: patch: Invalid value: "{\\"kind\\":\\"ConfigMap\\"')
+        assert message.endswith(': strict decoding error: unknown field "dta"')
 
     async def test_wrong_types_are_refused(self, api: Api) -> None:
         response = await ask(api, "POST", self.PATH, {"metadata": {"name": "s"}, "spec": {"ports": [{"port": "x"}]}})

@@ -178,7 +178,7 @@ class TestRefusals:
             pytest.param({"metadata": {"name": "a"}}, {}, 400, "invalid object type: /, Kind=", id="no-kind"),
             pytest.param(b"a: [", {}, 400, "error decoding YAML: ", id="yaml"),
             pytest.param(b"- a", {}, 400, "error decoding YAML: ", id="list"),
-            pytest.param(b"true: 1", {}, 400, "error decoding YAML: ", id="odd-key"),
+            pytest.param(b"[a]: 1", {}, 400, "error decoding YAML: ", id="odd-key"),
             pytest.param(BOMB, {}, 400, "document contains excessive aliasing", id="bomb"),
             pytest.param(b"a: &a [*a]", {}, 400, "document contains excessive aliasing", id="circle"),
             pytest.param(b"\xff", {}, 400, "error decoding YAML: ", id="not-utf8"),
@@ -208,7 +208,7 @@ class TestRefusals:
         assert (warned.status, warned.warnings) == (201, ('line 7: key "k" already set in map',))
         assert (await apply(api, f"{MAPS}/a", body, fieldValidation="Ignore")).warnings == ()
 
-    @pytest.mark.parametrize("body", [BOMB, b"true: 1", b"a: &a [*a]"], ids=["bomb", "odd-key", "circle"])
+    @pytest.mark.parametrize("body", [BOMB, b"[a]: 1", b"a: &a [*a]"], ids=["bomb", "odd-key", "circle"])
     async def test_a_yaml_bomb_is_refused_in_a_create_too(self, api: Api, body: bytes) -> None:
         answer = await ask(api, "POST", MAPS, body, kind="application/yaml")
         assert "unrecognized" in parsed(answer, 400)["message"]

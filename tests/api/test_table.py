@@ -92,8 +92,12 @@ async def test_partial_metadata(api: Api) -> None:
     one = parsed((await ask(api, f"{PATH}/a", partial.format("PartialObjectMetadata"))).body)
     assert one["kind"] == "PartialObjectMetadata" and "data" not in one
     protobuf_first = f"application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,{partial}"
-    many = parsed((await ask(api, PATH, protobuf_first.format("PartialObjectMetadataList"))).body)
-    assert many["kind"] == "PartialObjectMetadataList" and len(many["items"]) == 2
+    for accept in (protobuf_first, partial):
+        response = await ask(api, PATH, accept.format("PartialObjectMetadataList"))
+        is_json = response.headers["content-type"] == "application/json"
+        many = parsed(response.body) if is_json else protobuf.decode_body(response.body)
+        assert is_json == (accept == partial)
+        assert many["kind"] == "PartialObjectMetadataList" and len(many["items"]) == 2
 
 
 async def test_protobuf_for_those_who_take_nothing_else(api: Api, client: Client) -> None:
@@ -104,7 +108,8 @@ async def test_protobuf_for_those_who_take_nothing_else(api: Api, client: Client
     listed = protobuf.decode_body((await ask(api, PATH, only)).body)
     assert (listed["kind"], [i["metadata"]["name"] for i in listed["items"]]) == ("ConfigMapList", ["a", "b"])
     assert protobuf.decode_body((await ask(api, f"{PATH}/x", only)).body)["reason"] == "NotFound"
-    assert (await ask(api, f"{PATH}/a", f"{only},application/json")).headers["content-type"] == "application/json"
+    assert (await ask(api, f"{PATH}/a", f"{only},application/json")).headers["content-type"] == only
+    assert (await ask(api, f"{PATH}/a", f"application/json,{only}")).headers["content-type"] == "application/json"
     body = protobuf.encode_body(
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "p"}, "data": {"x": "y"}}
     )
@@ -123,7 +128,7 @@ async def test_yaml(api: Api) -> None:
     response = await ask(api, f"{PATH}/a", "application/yaml")
     assert response.headers["content-type"] == "application/yaml"
     assert response.body.startswith(b"apiVersion: v1\n")
-    body = b"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: y\ndata:\n  day: '2024-01-01'\n"
+    body = b"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: dated\ndata:\n  day: '2024-01-01'\n"
     headers = {"content-type": "application/yaml"}
     made = await api.handle(Request("POST", PATH, (), headers, body, Identity("jane", ("system:masters",))))
     assert (made.status, parsed(made.body)["data"]) == (201, {"day": "2024-01-01"})

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from seamark.machinery import schema
 from seamark.machinery.schema import Message
 from seamark.machinery.status import StatusError
-from seamark.machinery.strict import conform_object, find_duplicates, strict_error
+from seamark.machinery.strict import conform_object
 
 FIXTURES = sorted((Path(__file__).parent / "testdata" / "protobuf").glob("*.v1.*.json"))
 
@@ -51,15 +51,6 @@ def test_unknown_fields_are_named_with_their_place_and_dropped() -> None:
     }
     assert "extra" not in conformed
     assert obj == before
-
-
-def test_the_strict_error_lists_all() -> None:
-    error = strict_error(DEPLOYMENT, ('unknown field "a"', 'duplicate field "b"'))
-    assert (error.code, error.reason) == (400, "BadRequest")
-    assert error.message == (
-        'Deployment in version "v1" cannot be handled as a Deployment: strict decoding error: '
-        'unknown field "a", duplicate field "b"'
-    )
 
 
 @pytest.mark.parametrize(
@@ -187,24 +178,6 @@ def test_free_form_json_is_kept_up_to_a_depth() -> None:
         deep = {"a": deep}
     with pytest.raises(StatusError, match="data: nested deeper than 200 levels"):
         conform_object({"data": deep}, kind)
-
-
-@pytest.mark.parametrize(
-    ("body", "findings"),
-    [
-        (b'{"a":1,"b":2}', ()),
-        (b'{"a":1,"b":2,"a":3}', ('duplicate field "a"',)),
-        (b'{"spec":{"ports":[{},{"port":1,"port":2,"port":3}]}}', ('duplicate field "spec.ports[1].port"',)),
-        (
-            b'{"spec":{"x":1},"spec":{"type":1,"type":2}}',
-            ('duplicate field "spec"', 'duplicate field "spec.type"'),
-        ),
-        (b'[{"a":1},{"a":1}]', ()),
-        ('{"é\\"":1,"é\\"":1}'.encode(), ('duplicate field "é\\""',)),
-    ],
-)
-def test_duplicates(body: bytes, findings: tuple[str, ...]) -> None:
-    assert find_duplicates(body) == findings
 
 
 JSON = st.recursive(

@@ -83,7 +83,7 @@ class Api:
         self._discovery = Discovery(registry, config)
 
     async def start(self) -> list[str]:
-        """Writes the default roles. Answers what is wrong with what the stored Services hold (taken twice, foreign)."""
+        """Writes the default objects. Answers what is wrong with what stored Services hold (taken twice, foreign)."""
         await write_defaults(self.core)
         await write_default_range(self.core)
         await self.core.authorizer.start()
@@ -130,9 +130,11 @@ class Api:
             await self.core.authorizer.check(who, path_attributes(request))
             return await self._document(request)
         call = await self._call(request, who)
-        response = await self._verb(call)(self.core, call)
-        if call.target.row.deprecated:
-            response.warnings = (call.target.row.deprecated, *response.warnings)
+        try:
+            response = await self._verb(call)(self.core, call)
+        except Exception as error:  # what was warned of is told with the failure too
+            response = _respond_failure(request, error)
+        response.warnings = limit_warnings((call.target.row.deprecated, *call.warnings, *response.warnings))
         return response
 
     async def _document(self, request: Request) -> Response:

@@ -6,7 +6,7 @@ refuses, Ignore is silent. Values of a wrong type are refused whatever it says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -17,95 +17,109 @@ from seamark.api.metadata import check_kind
 from seamark.api.negotiation import JSON, PROTOBUF, YAML, body_media_type
 from seamark.api.objects import Obj
 from seamark.api.options import validation_policy
+from seamark.api.yamltext import decode_yaml, explain, find_repeated_keys
 from seamark.machinery import protobuf, schema
-from seamark.machinery.status import bad_request
-from seamark.machinery.strict import conform_object, find_duplicates, strict_error
+from seamark.machinery.duplicates import find_misfits, has_duplicates
+from seamark.machinery.jsonvalue import json_kind
+from seamark.machinery.schema import Message
+from seamark.machinery.status import StatusError, bad_request
+from seamark.machinery.strict import cannot_be_handled, conform_object
 from seamark.machinery.wire import Request
 
-_EXPANDED_MAX = 1_000_000  # values in one body
+_SHOWN = 30  # bytes of a body that a refusal repeats
+_NO_KIND = "couldn't get version/kind; json parse error: "
+_TYPE_META = r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
 
 
-class _Loader(yaml.CSafeLoader):
-    """YAML as the API reads it: a date stays text, as in JSON."""
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a body has that its kind does not have, or has twice: ``lines`` of YAML, and ``fields``."""
 
+    fields: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
 
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}
+    def __bool__(self) -> bool:
+        return bool(self.fields or self.lines)
+
+    def __str__(self) -> str:
+        lines = "".join(f"\n  {line}" for line in self.lines)
+        told = (f"yaml: unmarshal errors:{lines}",) if self.lines else ()
+        return f"strict decoding error: {', '.join((*told, *self.fields))}"
 
 
 def decode_body(request: Request, api_version: str, kind: str) -> Any:
-    """The body as plain values. Raises 400 and 415."""
-    media_type = body_media_type(request.headers.get("content-type", ""))
-    if not request.body.strip():
-        raise bad_request(f"the request body is empty (must be of type {kind})")
-    if media_type == PROTOBUF:
-        return protobuf.decode_body(request.body, api_version=api_version, kind=kind)
+    """The body as plain values, an empty one and null as ``{}``. Raises 400 and 415."""
+    media_type, body = body_media_type(request.headers.get("content-type", "")), request.body
     try:
-        return decode_yaml(request.body) if media_type == YAML else msgspec.json.decode(request.body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, TypeError, yaml.YAMLError) as error:
-        raise bad_request(f"the object provided is unrecognized (must be of type {kind}): {error}") from error
+        if media_type == PROTOBUF:
+            return protobuf.decode_body(body, api_version=api_version, kind=kind) if body else {}
+        value = decode_yaml(body) if media_type == YAML else msgspec.json.decode(body)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, msgspec.DecodeError) as error:
+        why = explain(error) if media_type == YAML else _NO_KIND + explain_json(error)
+        raise _unrecognized(kind, why, body) from None
+    if value is not None and not isinstance(value, dict):
+        why = f"json: cannot unmarshal {json_kind(value)} into Go value of type {_TYPE_META}"
+        raise _unrecognized(kind, _NO_KIND + why, body)
+    return value or {}
 
 
-def decode_yaml(body: bytes) -> Any:
-    """YAML restricted to what JSON can say: keys are strings. Raises what its two readers raise, and TypeError."""
-    value = yaml.load(body.decode(), Loader=_Loader)  # a safe loader
-    if b"*" in body and _size(value, {}) > _EXPANDED_MAX:
-        raise yaml.YAMLError("document contains excessive aliasing")
-    return msgspec.json.decode(msgspec.json.encode(value))
+def _unrecognized(kind: str, why: str, body: bytes) -> StatusError:
+    """With the beginning of the body, as text if it may be JSON, else in hexadecimal."""
+    start = body[:_SHOWN]
+    shown = start.decode(errors="replace") if start.startswith(b"{") else start.hex()
+    more = " ..." if len(body) > _SHOWN else ""
+    where = f"the object provided is unrecognized (must be of type {kind})"
+    return bad_request(f"{where}: {why} ({shown or '<empty>'}{more})")
 
 
-def _size(value: Any, known: dict[int, int]) -> int:
-    """How many values there are once every alias is written out, long texts as several; a circle has no end."""
-    if not isinstance(value, dict | list):
-        return 1 + len(value) // 16 if isinstance(value, str) else 1
-    found = known.get(id(value))
-    if found is None:
-        known[id(value)] = _EXPANDED_MAX + 1  # seen again before it is done: it holds itself
-        found = known[id(value)] = 1 + sum(_size(one, known) for one in _inner(value))
+def explain_json(error: Exception) -> str:
+    text = str(error)
+    return "unexpected end of JSON input" if text == "Input data was truncated" else text
+
+
+def decode_object(call: Call) -> Obj:
+    """The object of a POST or PUT in the shape it is stored in."""
+    gvr, row = call.target.gvr, call.target.row
+    obj = decode_as(call, gvr.api_version, gvr.kind)
+    if gvr != row.gvr and row.convert is not None:
+        obj = row.convert(obj, row.gvr)
+    return obj
+
+
+def decode_as(call: Call, api_version: str, kind: str) -> Obj:
+    """The same for a body of another kind than its object's, which is what subresources take."""
+    obj = check_kind(decode_body(call.request, api_version, kind), api_version, kind)
+    found, unknown = conform(obj)
+    message = schema.message(api_version, kind)
+    findings = _find_repeated(call.request, unknown, message) if message is not None else Findings(unknown)
+    policy = validation_policy(call.request)
+    if findings and message is not None and policy == "Strict":
+        raise cannot_be_handled(message, str(findings))
+    if policy == "Warn":
+        call.warnings.extend((*findings.lines, *findings.fields))
     return found
 
 
-def _inner(value: dict[Any, Any] | list[Any]) -> Iterable[Any]:
-    return value.values() if isinstance(value, dict) else value
-
-
-def decode_object(call: Call) -> tuple[Obj, tuple[str, ...]]:
-    """The object of a POST or PUT in the shape it is stored in, and the warnings about it."""
-    gvr, row = call.target.gvr, call.target.row
-    obj, warnings = decode_as(call, gvr.api_version, gvr.kind)
-    if gvr != row.gvr and row.convert is not None:
-        obj = row.convert(obj, row.gvr)
-    return obj, warnings
-
-
-def decode_as(call: Call, api_version: str, kind: str) -> tuple[Obj, tuple[str, ...]]:
-    """The same for a body of another kind than its object's, which is what subresources take."""
-    request = call.request
-    obj = check_kind(decode_body(request, api_version, kind), api_version, kind)
-    repeated: tuple[str, ...] = ()
-    if validation_policy(request) != "Ignore" and body_media_type(request.headers.get("content-type", "")) == JSON:
-        repeated = _duplicates(request.body, kind)
-    return conform(request, obj, repeated=repeated)
-
-
-def _duplicates(body: bytes, kind: str) -> tuple[str, ...]:
+def _find_repeated(request: Request, unknown: tuple[str, ...], message: Message) -> Findings:
+    """The unknown fields, and what stands twice in the text."""
+    if validation_policy(request) == "Ignore":
+        return Findings()
+    media_type = body_media_type(request.headers.get("content-type", ""))
     try:
-        return find_duplicates(body)
+        if media_type == YAML:
+            return Findings(unknown, find_repeated_keys(request.body))
+        if media_type == JSON and request.body and has_duplicates(request.body):
+            return Findings(find_misfits(request.body, message))
     except RecursionError:
-        raise bad_request(f"the object provided is unrecognized (must be of type {kind}): nested too deeply") from None
+        raise _unrecognized(message.kind, "nested too deeply", request.body) from None
+    return Findings(unknown)
 
 
-def conform(request: Request, obj: Obj, *, repeated: tuple[str, ...] = ()) -> tuple[Obj, tuple[str, ...]]:
-    """The object without what its kind does not have, and the warnings. Raises 400 for wrong types, or if Strict."""
-    policy = validation_policy(request)
+def conform(obj: Obj) -> tuple[Obj, tuple[str, ...]]:
+    """The object without what its kind does not have, which is told. Raises 400 for wrong types."""
     message = schema.message(obj["apiVersion"], obj["kind"])
     if message is None:
         return obj, ()
-    found, findings = conform_object(obj, message)
+    found, unknown = conform_object(obj, message)
     found.setdefault("metadata", {})
-    findings = (*findings, *repeated)
-    if findings and policy == "Strict":
-        raise strict_error(message, findings)
-    return found, findings if policy == "Warn" else ()
+    return found, unknown

@@ -60,9 +60,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Call:
+    """``warnings`` collects what the answer says in Warning headers, whether it is a failure or not."""
+
     request: Request
     target: Target
     identity: Identity
+    warnings: list[str] = field(default_factory=list, compare=False)
 
     @property
     def dry_run(self) -> bool:

@@ -13,8 +13,8 @@ from typing import Any
 from seamark.api.config import ApiConfig
 from seamark.api.negotiation import JSON, YAML, parse_accept, select_representation
 from seamark.api.objects import encode
-from seamark.api.respond import render_yaml
 from seamark.api.routing import method_not_allowed
+from seamark.api.yamltext import render_yaml
 from seamark.machinery.gvr import GVR
 from seamark.machinery.wire import Request, Response
 from seamark.resources.registry import Registry, Resource

@@ -318,7 +318,7 @@ class HttpProtocol(asyncio.Protocol):
             return
         self._closing = True
         if self._task is None:
-            body = encode({**error.as_dict(), "details": error.details})
+            body = encode(error.as_dict())
             response = Response(error.code, body, {"content-type": "application/json"})
             self._transport.write(render_head(response, keep=False, length=len(body)) + body)
             self._transport.close()
@@ -377,8 +377,7 @@ def _head_too_large() -> StatusError:
 
 
 def _body_too_large(limit: int) -> StatusError:
-    message = f"the request body is too large: the limit is {limit} bytes"
-    return StatusError(413, "RequestEntityTooLarge", message)
+    return StatusError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}")
 
 
 def _not_upgraded() -> Response:

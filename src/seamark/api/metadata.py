@@ -11,6 +11,7 @@ from typing import Any
 
 from seamark.api.core import Call, Core
 from seamark.api.objects import Obj
+from seamark.machinery import schema
 from seamark.machinery.clock import format_time
 from seamark.machinery.fielderrors import forbidden, invalid, quote, required
 from seamark.machinery.names import (
@@ -31,17 +32,20 @@ _STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 
 
 def check_kind(obj: Any, api_version: str, kind: str) -> Obj:
-    """Fills an absent apiVersion and kind, refuses others, and guarantees a metadata map."""
+    """Fills an absent apiVersion and kind, refuses others, and guarantees that there is metadata."""
     if not isinstance(obj, dict):
         raise bad_request(f"the object provided is unrecognized (must be of type {kind}): not a JSON object")
     given = obj.get("apiVersion") or api_version, obj.get("kind") or kind
     if given != (api_version, kind):
-        raise bad_request(f"{given[1]} in version {given[0]} cannot be handled as a {kind} of {api_version}")
+        version = str(given[0]).rpartition("/")[2]
+        group = api_version.rpartition("/")[0]
+        why = f'no kind "{given[1]}" is registered for version "{given[0]}"'
+        if schema.message(str(given[0]), str(given[1])) is not None:
+            why = f"converting ({version}.{given[1]}) to ({(group or 'core').split('.')[0]}.{kind}): unknown conversion"
+        raise bad_request(f'{given[1]} in version "{version}" cannot be handled as a {kind}: {why}')
     obj["apiVersion"], obj["kind"] = given
-    meta = obj.get("metadata") or {}
-    if not isinstance(meta, dict):
-        raise bad_request(f"{kind} metadata must be an object, not {type(meta).__name__}")
-    obj["metadata"] = meta
+    if obj.get("metadata") is None:
+        obj["metadata"] = {}
     return obj
 
 
@@ -50,10 +54,7 @@ def check_place(call: Call, obj: Obj) -> None:
     meta, target = obj["metadata"], call.target
     given = meta.get("namespace") or target.namespace
     if target.row.gvr.namespaced and given != target.namespace:
-        raise bad_request(
-            f"the namespace of the provided object does not match the namespace sent on the request "
-            f"({given!r}, the URL says {target.namespace!r})"
-        )
+        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
     if target.row.gvr.namespaced:
         meta["namespace"] = target.namespace
     else:
@@ -128,7 +129,7 @@ def validate_metadata(row: Resource, obj: Obj) -> list[Cause]:
     if base := meta.get("generateName"):
         causes += [invalid("metadata.generateName", base, text) for text in rule(without_trailing_dash(base))]
     if name := meta.get("name"):
-        causes += [invalid("metadata.name", name, text) for text in (*validate_path_segment(name), *rule(name))]
+        causes += [invalid("metadata.name", name, text) for text in rule(name) or validate_path_segment(name)]
     else:
         causes.append(required("metadata.name", "name or generateName is required"))
     causes += validate_map(meta, "labels") + validate_map(meta, "annotations")

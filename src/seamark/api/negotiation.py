@@ -1,12 +1,14 @@
 """Media types: what the client wants back (Accept) and what it sent (Content-Type).
 
-Accept is read in the order written, as apiserver does: the first clause that can be served wins. JSON is always
-possible; Table and PartialObjectMetadata come as ``as=`` parameters of JSON.
+Accept is read as apiserver does: by ``q``, then the exact before the wild, then as written; the first clause that can
+be served wins. Table and PartialObjectMetadata come as ``as=`` parameters of a media type, Tables never as protobuf.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from seamark.machinery.status import StatusError
@@ -15,19 +17,11 @@ JSON = "application/json"
 YAML = "application/yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 MEDIA_TYPES = (JSON, YAML, PROTOBUF)
+STREAM_TYPES = (f"{JSON};stream=watch", f"{PROTOBUF};stream=watch")
 
 Transform = Literal["", "Table", "PartialObjectMetadata", "PartialObjectMetadataList"]
 _TRANSFORMS: tuple[Transform, ...] = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 _TRANSFORM_VERSIONS = ("v1", "v1beta1")
-_FORMATS = {
-    "*/*": JSON,
-    "application/*": JSON,
-    JSON: JSON,
-    YAML: YAML,
-    "text/yaml": YAML,
-    "application/x-yaml": YAML,
-    PROTOBUF: PROTOBUF,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,57 +40,83 @@ PLAIN = Representation()
 class MediaRange:
     media_type: str
     parameters: dict[str, str]
+    quality: float = 1.0
+
+    def includes(self, media_type: str) -> bool:
+        return self.media_type in (media_type, "*/*", media_type.partition("/")[0] + "/*")
 
 
-def parse_accept(text: str) -> list[MediaRange]:
-    """The clauses of an Accept header, in order; those with ``q=0`` are left out."""
-    found = []
-    for clause in text.split(","):
-        media_type, *rest = (part.strip() for part in clause.split(";"))
-        parameters = {}
-        for part in rest:
-            key, _, value = part.partition("=")
+@lru_cache(maxsize=256)
+def parse_accept(text: str) -> tuple[MediaRange, ...]:
+    """The clauses of an Accept header, the dearest first."""
+    found = [clause for part in text.split(",") if (clause := _parse_clause(part)) is not None]
+    return tuple(sorted(found, key=lambda clause: (-clause.quality, clause.media_type.count("*"))))
+
+
+def _parse_clause(text: str) -> MediaRange | None:
+    media_type, *rest = (part.strip() for part in text.split(";"))
+    media_type = "*/*" if media_type == "*" else media_type.lower()
+    if media_type.count("/") != 1:
+        return None
+    parameters = {}
+    for part in rest:
+        key, _, value = part.partition("=")
+        if value.strip():
             parameters[key.strip().lower()] = value.strip().strip('"')
-        if media_type and parameters.get("q") not in ("0", "0.0", "0.00", "0.000"):
-            found.append(MediaRange(media_type.lower(), parameters))
-    return found
+    return MediaRange(media_type, parameters, _quality(parameters.pop("q", "1")))
 
 
-def select_representation(accept: str) -> Representation:
-    """The first clause that can be served; protobuf only where nothing else is accepted. Raises 406.
+def _quality(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
 
-    Protobuf is made out of the stored JSON, so it costs more than the JSON that nearly every client takes as well.
-    """
+
+@lru_cache(maxsize=256)
+def select_representation(
+    accept: str, *, served: tuple[str, ...] = MEDIA_TYPES, transforms: bool = True, stream: bool = False
+) -> Representation:
+    """How to answer; ``served`` are the media types of what is not transformed. A watch is in no YAML. Raises 406."""
     if not accept.strip():
         return PLAIN
-    fallback: Representation | None = None
-    for clause in parse_accept(accept):
-        found = _representation(clause)
-        if found is None:
-            continue
-        if found.media_type != PROTOBUF:
+    clauses = parse_accept(accept)
+    if not any(clause.media_type in ("*/*", *MEDIA_TYPES) for clause in clauses):
+        raise no_representation((*MEDIA_TYPES, *STREAM_TYPES) if stream else MEDIA_TYPES)
+    for clause in clauses:
+        for media_type in MEDIA_TYPES:
+            found = _representation(clause, media_type)
+            if found is None or not (transforms if found.transform else media_type in served):
+                continue
+            if stream and media_type == YAML:
+                raise not_acceptable(STREAM_TYPES)
             return found
-        if not found.transform:
-            fallback = fallback or found
-    if fallback is not None:
-        return fallback
-    raise StatusError(
-        406, "NotAcceptable", f"only the following media types are accepted: {', '.join(MEDIA_TYPES)}", details={}
-    )
+    raise not_acceptable(MEDIA_TYPES)
 
 
-def _representation(clause: MediaRange) -> Representation | None:
-    media_type = _FORMATS.get(clause.media_type)
-    if media_type is None:
+def _representation(clause: MediaRange, media_type: str) -> Representation | None:
+    asked = clause.parameters
+    if not clause.includes(media_type) or asked.get("stream", "watch") != "watch":
         return None
-    asked = clause.parameters.get("as", "")
-    if not asked:
+    if not asked.keys() & {"as", "g", "v"}:
         return Representation(media_type)
-    version = clause.parameters.get("v", "")
-    known = next((t for t in _TRANSFORMS if t == asked), None)
-    if known is None or clause.parameters.get("g") != "meta.k8s.io" or version not in _TRANSFORM_VERSIONS:
+    version = asked.get("v", "")
+    known = next((t for t in _TRANSFORMS if t == asked.get("as")), None)
+    if known is None or asked.get("g") != "meta.k8s.io" or version not in _TRANSFORM_VERSIONS:
+        return None
+    if media_type == PROTOBUF and (known == "Table" or version != "v1"):
         return None
     return Representation(media_type, known, version)
+
+
+def not_acceptable(media_types: Sequence[str]) -> StatusError:
+    return StatusError(406, "NotAcceptable", f"only the following media types are accepted: {', '.join(media_types)}")
+
+
+def no_representation(media_types: Sequence[str]) -> StatusError:
+    """What names no media type of Kubernetes at all is refused before anything else is looked at."""
+    message = f"406: Not Acceptable\n\nAvailable representations: {', '.join(media_types)}"
+    return StatusError(406, "NotAcceptable", message, details={})
 
 
 def body_media_type(content_type: str) -> str:
@@ -104,13 +124,8 @@ def body_media_type(content_type: str) -> str:
     given = content_type.split(";", 1)[0].strip().lower()
     if not given:
         return JSON
-    found = _FORMATS.get(given) if "*" not in given else None
-    if found is None:
-        raise StatusError(
-            415,
-            "UnsupportedMediaType",
-            "the body of the request was in an unknown format - accepted media types include: "
-            + ", ".join(MEDIA_TYPES),
-            details={},
-        )
-    return found
+    if given not in MEDIA_TYPES:
+        listed = ", ".join(MEDIA_TYPES)
+        why = f"the body of the request was in an unknown format - accepted media types include: {listed}"
+        raise StatusError(415, "UnsupportedMediaType", why)
+    return given

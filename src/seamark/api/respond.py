@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any
 
-import yaml
-
 from seamark.api.core import Call, Core
-from seamark.api.negotiation import JSON, PROTOBUF, YAML, Representation, select_representation
+from seamark.api.negotiation import JSON, MEDIA_TYPES, PROTOBUF, YAML, Representation, select_representation
 from seamark.api.objects import Obj, encode, splice, unpack
 from seamark.api.table import list_kind, parse_include, render_columns, render_partial, render_rows, render_table
-from seamark.machinery import protobuf
+from seamark.api.yamltext import render_yaml
+from seamark.machinery import protobuf, schema
+from seamark.machinery.gvr import GVR
 from seamark.machinery.status import StatusError
 from seamark.machinery.wire import Response
 
 _NO_CACHE = "no-cache, private"
+_WARNINGS_MAX = 4096  # characters, then each is cut to
+_WARNING_MAX = 256
 
 
 def respond_json(value: Any, *, status: int = 200) -> Response:
@@ -28,13 +30,12 @@ def respond_text(text: str, *, status: int = 200) -> Response:
 
 
 def respond_status(error: StatusError, accept: str = "") -> Response:
-    """A failure; in YAML or protobuf for a client that takes nothing else."""
-    value = {**error.as_dict(), "details": error.details}
+    """A failure in what the client reads; in JSON where that is nothing we have."""
     try:
-        media_type = select_representation(accept).media_type
+        media_type = select_representation(accept, transforms=False).media_type
     except StatusError:
         media_type = JSON
-    response = respond_encoded(value, media_type, status=error.code)
+    response = respond_encoded(error.as_dict(), media_type, status=error.code)
     if error.retry_after:
         response.headers["retry-after"] = str(error.retry_after)
     return response
@@ -48,12 +49,25 @@ def respond_encoded(value: Any, media_type: str, *, status: int = 200) -> Respon
     return Response(status, body, {"content-type": media_type, "cache-control": _NO_CACHE})
 
 
-def render_yaml(value: Any) -> bytes:
-    return yaml.safe_dump(value, allow_unicode=True, sort_keys=True).encode()
+def respond_success(call: Call, *, status: int = 200, details: dict[str, Any] | None = None) -> Response:
+    """The Status of what went well and has nothing else to show."""
+    shown: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+    if details is not None:
+        shown["details"] = details
+    if status != 200:
+        shown["code"] = status
+    return respond_encoded(shown, representation(call).media_type, status=status)
 
 
-def representation(call: Call) -> Representation:
-    return select_representation(call.request.headers.get("accept", ""))
+def representation(call: Call, *, stream: bool = False) -> Representation:
+    """How this client wants its answer. Raises 406."""
+    accept = call.request.headers.get("accept", "")
+    return select_representation(accept, served=served_types(call.target.gvr), stream=stream)
+
+
+def served_types(gvr: GVR) -> tuple[str, ...]:
+    """A kind without a protobuf message is served as text alone."""
+    return MEDIA_TYPES if schema.message(gvr.api_version, gvr.kind) is not None else (JSON, YAML)
 
 
 def served(call: Call, obj: Obj) -> Obj:
@@ -84,14 +98,14 @@ def respond_object(core: Core, call: Call, obj: Obj, *, status: int = 200) -> Re
     wanted = representation(call)
     shown: Any = obj
     if wanted.transform == "Table":
-        meta = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
+        meta = {k: v for k, v in obj["metadata"].items() if k == "resourceVersion"}
         shown = render_table(
             list(rows_of(core, call, [obj], wanted)), columns=columns_of(call), version=wanted.version, metadata=meta
         )
     elif wanted.transform == "PartialObjectMetadata":
         shown = render_partial(obj, wanted.version)
     elif wanted.transform:
-        raise not_a_list(wanted)
+        raise unfit_transform(call, wanted, is_list=False)
     return respond_encoded(shown, wanted.media_type, status=status)
 
 
@@ -119,7 +133,7 @@ def respond_list(core: Core, call: Call, entries: Sequence[tuple[bytes, int]], m
         items = (render_partial(obj, wanted.version) for obj in items)
         shell |= {"kind": wanted.transform, "apiVersion": f"meta.k8s.io/{wanted.version}"}
     elif wanted.transform:
-        raise not_a_list(wanted)
+        raise unfit_transform(call, wanted, is_list=True)
     if wanted.media_type == JSON:
         return _respond_items(shell, [encode(item) for item in items])
     return respond_encoded({**shell, list(shell)[-1]: list(items)}, wanted.media_type)
@@ -144,9 +158,27 @@ def _served_items(call: Call, entries: Sequence[tuple[bytes, int]]) -> list[byte
     return [served_bytes(call, value, revision) for value, revision in entries]
 
 
-def not_a_list(wanted: Representation) -> StatusError:
-    """``as=PartialObjectMetadata`` on a list, or the reverse."""
-    return StatusError(406, "NotAcceptable", f"the answer cannot be given as {wanted.transform}", details={})
+def unfit_transform(call: Call, wanted: Representation, *, is_list: bool) -> StatusError:
+    """``as=PartialObjectMetadata`` on a list, or the reverse. Kubernetes names its own Go type."""
+    gvr = call.target.row.gvr
+    go_type = f"*{gvr.group.split('.')[0] or 'core'}.{list_kind(gvr) if is_list else gvr.kind}"
+    found = f"a list ({go_type})" if is_list else f"not a list ({go_type})"
+    return StatusError(406, "NotAcceptable", f"you requested {wanted.transform}, but the requested object is {found}")
+
+
+def limit_warnings(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Each once; where they come to more than a head should hold, all are cut short and the last ones left out."""
+    found = tuple(dict.fromkeys(text for text in texts if text))
+    if sum(map(len, found)) <= _WARNINGS_MAX:
+        return found
+    short: list[str] = []
+    size = 0
+    for text in found:
+        if size >= _WARNINGS_MAX:
+            break
+        short.append(text[:_WARNING_MAX])
+        size += len(short[-1])
+    return tuple(short)
 
 
 async def close_stream(stream: AsyncIterator[bytes]) -> None:

@@ -23,7 +23,7 @@ class UnknownPathError(Exception):
 
 
 def unknown_resource() -> StatusError:
-    return StatusError(404, "NotFound", "the server could not find the requested resource")
+    return StatusError(404, "NotFound", "the server could not find the requested resource", details={})
 
 
 def not_implemented(what: str) -> StatusError:

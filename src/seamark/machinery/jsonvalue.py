@@ -43,6 +43,17 @@ def _members(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
     return value.values() if isinstance(value, dict) else value
 
 
+def print_json(value: Any) -> str:
+    """As Go's ``%v`` prints it: ``map[a:1 b:[x y]]``."""
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{key}:{print_json(value[key])}" for key in sorted(value)) + "]"
+    if isinstance(value, list):
+        return "[" + " ".join(map(print_json, value)) + "]"
+    if value is None:
+        return "<nil>"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def json_kind(value: Any) -> str:
     """The JSON type of a value as Go's decoder names it: object, array, string, number, bool, null."""
     match value:

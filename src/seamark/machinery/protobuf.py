@@ -70,6 +70,14 @@ def encode_body(obj: Obj) -> bytes:
     return MAGIC + unknown.SerializeToString(deterministic=True)
 
 
+def encode_event(kind: str, body: bytes) -> bytes:
+    """One frame of a watch: the length, and a meta/v1 WatchEvent around the enveloped object."""
+    event: Any = _class("meta.v1.WatchEvent")()
+    event.f1, event.f2.f1 = kind, body
+    frame: bytes = event.SerializeToString(deterministic=True)
+    return len(frame).to_bytes(4, "big") + frame
+
+
 def _message(api_version: str, kind: str) -> Message:
     found = schema.message(api_version, kind)
     if found is None:

@@ -24,7 +24,10 @@ class Cause:
 
 
 class StatusError(Exception):
-    """An API failure. ``code`` is the HTTP status, ``reason`` a metav1.StatusReason."""
+    """An API failure. ``code`` is the HTTP status, ``reason`` a metav1.StatusReason.
+
+    ``details`` may be empty and be shown all the same, or be None: Kubernetes makes that difference.
+    """
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class StatusError(Exception):
         self.reason = reason
         self.message = message
         self.details: dict[str, Any] = dict(details or {})
+        self._has_details = details is not None
         if retry_after:
             self.details["retryAfterSeconds"] = retry_after
 
@@ -59,7 +63,7 @@ class StatusError(Exception):
         }
         if not self.reason:
             del status["reason"]
-        if self.details:
+        if self.details or self._has_details:
             status["details"] = self.details
         return status
 
@@ -69,7 +73,7 @@ class StatusError(Exception):
             int(obj.get("code") or code or 500),
             str(obj.get("reason", "")),
             str(obj.get("message", "")),
-            details=obj.get("details") or {},
+            details=obj.get("details"),
         )
 
 

@@ -2,8 +2,8 @@
 
 ``conform_object`` drops nulls and fields that the kind does not have (they are named in the findings), writes times
 and quantities in canonical form and refuses, as a 400 with the field's path, values of the wrong JSON type. The API
-turns findings into warnings, an error or nothing, as ``fieldValidation`` asks. ``find_duplicates`` looks at the text
-itself, since a decoded object no longer shows a key that stood there twice.
+turns findings into warnings, an error or nothing, as ``fieldValidation`` asks. Keys that stand twice are not to be
+seen in a decoded object: ``duplicates`` looks for them.
 
 Wording: ``json: cannot unmarshal string into Go struct field ServicePort.spec.ports.port of type int32`` and
 ``unknown field "spec.template.spec.containers[0].imagee"`` are Go's and Kubernetes' own; where theirs name no field
@@ -13,7 +13,6 @@ Wording: ``json: cannot unmarshal string into Go struct field ServicePort.spec.p
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -51,61 +50,28 @@ def conform_object(value: Any, message: Message) -> tuple[Obj, tuple[str, ...]]:
         raise cannot_be_handled(message, str(error)) from None
 
 
+def conform_part(value: Any, message: Message, path: str) -> tuple[Obj, list[str]]:
+    """The same for an object inside of a kind that the table does not know, and the paths of its unknown fields.
+
+    Raises a 400 with Go's words alone.
+    """
+    walk = _Walk()
+    try:
+        if value is None:
+            return {}, []
+        if not isinstance(value, dict):
+            raise _Mismatch(f"json: cannot unmarshal {json_kind(value)} into Go value of type {_go_name(message.name)}")
+        found = walk.message(value, message, path, "")
+    except _Mismatch as error:
+        raise bad_request(str(error)) from None
+    return found, [finding.removeprefix('unknown field "').removesuffix('"') for finding in walk.findings]
+
+
 def cannot_be_handled(message: Message, why: str) -> StatusError:
     """The 400 for a body that is no such kind."""
     return bad_request(
         f"{message.kind} in version {quote(message.version)} cannot be handled as a {message.kind}: {why}"
     )
-
-
-def strict_error(message: Message, findings: tuple[str, ...]) -> StatusError:
-    """The 400 of ``fieldValidation=Strict``; there must be findings."""
-    return cannot_be_handled(message, f"strict decoding error: {', '.join(findings)}")
-
-
-def find_duplicates(body: bytes | str) -> tuple[str, ...]:
-    """``duplicate field "spec.type"`` for every key that stands more than once in its object. The JSON is valid."""
-    text = body if isinstance(body, str) else body.decode("utf-8")
-    try:
-        _CHECKER.decode(text)
-    except _RepeatedKeyError:
-        return _list_duplicates(text)
-    return ()
-
-
-class _RepeatedKeyError(Exception):
-    pass
-
-
-def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
-    """Nearly every body has no key twice, and this costs a fifth of keeping all pairs to name them."""
-    if len(dict(pairs)) != len(pairs):
-        raise _RepeatedKeyError
-
-
-_CHECKER = json.JSONDecoder(object_pairs_hook=_refuse_repeated, parse_int=str, parse_float=str)
-
-
-def _list_duplicates(text: str) -> tuple[str, ...]:
-    root = json.loads(text, object_pairs_hook=_Pairs, parse_int=str, parse_float=str)
-    found: list[str] = []
-    waiting: list[tuple[Any, str]] = [(root, "")]
-    while waiting:
-        value, path = waiting.pop()
-        if isinstance(value, _Pairs):
-            counts = Counter(key for key, _ in value.pairs)
-            found += [f"duplicate field {quote(_join(path, key))}" for key, count in counts.items() if count > 1]
-            waiting += [(inner, _join(path, key)) for key, inner in reversed(value.pairs)]
-        elif isinstance(value, list):
-            waiting += [(inner, f"{path}[{index}]") for index, inner in reversed(list(enumerate(value)))]
-    return tuple(dict.fromkeys(found))
-
-
-class _Pairs:
-    """A JSON object that has not forgotten its repeated keys."""
-
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        self.pairs = pairs
 
 
 def _join(path: str, key: str) -> str:

@@ -10,7 +10,7 @@ from seamark.api.core import Call, Core
 from seamark.api.metadata import check_place
 from seamark.api.objects import Obj
 from seamark.api.options import check_write_options
-from seamark.api.respond import respond_json
+from seamark.api.respond import respond_success
 from seamark.api.routing import unknown_resource
 from seamark.api.writes import update_object
 from seamark.machinery.clock import format_time
@@ -21,7 +21,7 @@ from seamark.machinery.wire import Response
 
 async def binding(core: Core, call: Call) -> Response:
     check_write_options(call.request)
-    body, warnings = decode_as(call, "v1", "Binding")
+    body = decode_as(call, "v1", "Binding")
     check_place(call, body)
     call = _of_pod(core, call, body)
     node = _node(body)
@@ -35,9 +35,7 @@ async def binding(core: Core, call: Call) -> Response:
         return pod
 
     await update_object(core, call, change, retry=True)
-    response = respond_json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}, status=201)
-    response.warnings = warnings
-    return response
+    return respond_success(call, status=201)
 
 
 def _of_pod(core: Core, call: Call, body: Obj) -> Call:

@@ -15,7 +15,7 @@ from seamark.api.core import Call, Core
 from seamark.api.deletion import parse_delete_options
 from seamark.api.metadata import check_place
 from seamark.api.objects import Obj, unpack_entry
-from seamark.api.respond import respond_json
+from seamark.api.respond import respond_success
 from seamark.api.verbs.delete import delete_object
 from seamark.api.writes import missing, update_object
 from seamark.machinery.clock import format_time
@@ -30,16 +30,13 @@ PROCESSING_SECONDS = 10
 
 
 async def eviction(core: Core, call: Call) -> Response:
-    body, warnings = decode_as(call, "policy/v1", "Eviction")
+    body = decode_as(call, "policy/v1", "Eviction")
     check_place(call, body)
     options = parse_delete_options(body.get("deleteOptions") or {}, dict(reversed(call.request.query)))
     await admit_removal(core, call)
     await _spend(core, call, dry_run=options.dry_run)
     await delete_object(core, call.target, options)
-    success = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
-    response = respond_json(success, status=201)
-    response.warnings = warnings
-    return response
+    return respond_success(call, status=201)
 
 
 async def _spend(core: Core, call: Call, *, dry_run: bool) -> None:

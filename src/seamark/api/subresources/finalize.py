@@ -15,7 +15,7 @@ from seamark.machinery.wire import Response
 
 async def finalize(core: Core, call: Call) -> Response:
     check_write_options(call.request)
-    body, warnings = decode_object(call)
+    body = decode_object(call)
     check_place(call, body)
     finalizers = (body.get("spec") or {}).get("finalizers") or []
     if not isinstance(finalizers, list):
@@ -27,4 +27,4 @@ async def finalize(core: Core, call: Call) -> Response:
         return current
 
     written = await update_object(core, call, change, retry=False)
-    return respond_written(core, call, written, warnings)
+    return respond_written(core, call, written)

@@ -32,31 +32,29 @@ def render_user(identity: Identity) -> dict[str, Any]:
     return user
 
 
-def _respond(core: Core, call: Call, body: Obj, warnings: tuple[str, ...]) -> Response:
-    response = respond_object(core, call, body, status=201)
-    response.warnings = warnings
-    return response
+def _respond(core: Core, call: Call, body: Obj) -> Response:
+    return respond_object(core, call, body, status=201)
 
 
 async def review_self(core: Core, call: Call) -> Response:
     """SelfSubjectReview: who am I?"""
-    body, warnings = decode_object(call)
+    body = decode_object(call)
     body["status"] = {"userInfo": render_user(call.identity)}
-    return _respond(core, call, body, warnings)
+    return _respond(core, call, body)
 
 
 async def review_own_access(core: Core, call: Call) -> Response:
     """SelfSubjectAccessReview: may I?"""
-    body, warnings = decode_object(call)
+    body = decode_object(call)
     spec = section(body, "spec")
     _refuse(call, [*_check_metadata(body), *_check_attributes(spec)])
     body["status"] = await _decide(core, call.identity, spec)
-    return _respond(core, call, body, warnings)
+    return _respond(core, call, body)
 
 
 async def review_access(core: Core, call: Call) -> Response:
     """SubjectAccessReview and LocalSubjectAccessReview: may somebody?"""
-    body, warnings = decode_object(call)
+    body = decode_object(call)
     if call.target.gvr.namespaced:
         check_place(call, body)
     spec = section(body, "spec")
@@ -67,12 +65,12 @@ async def review_access(core: Core, call: Call) -> Response:
     extra = {key: tuple(values or ()) for key, values in section(spec, "extra").items()}
     who = Identity(text(spec, "user"), tuple(entries(spec, "groups")), text(spec, "uid"), extra)
     body["status"] = await _decide(core, who, spec)
-    return _respond(core, call, body, warnings)
+    return _respond(core, call, body)
 
 
 async def review_own_rules(core: Core, call: Call) -> Response:
     """SelfSubjectRulesReview: what may I do in a namespace? Nodes' rights cannot be listed whole."""
-    body, warnings = decode_object(call)
+    body = decode_object(call)
     namespace = text(body, "spec", "namespace")
     if not namespace:
         raise bad_request("no namespace on request")
@@ -86,7 +84,7 @@ async def review_own_rules(core: Core, call: Call) -> Response:
     }
     if is_node:
         body["status"]["evaluationError"] = "node authorizer does not support user rule resolution"
-    return _respond(core, call, body, warnings)
+    return _respond(core, call, body)
 
 
 async def _decide(core: Core, who: Identity, spec: Obj) -> Obj:

@@ -6,13 +6,13 @@ from typing import Any
 
 from seamark.api.body import conform, decode_as
 from seamark.api.core import Call, Core
-from seamark.api.metadata import check_kind, check_place
+from seamark.api.metadata import check_place
 from seamark.api.objects import Obj, unpack, unpack_entry
 from seamark.api.options import check_write_options
 from seamark.api.ownership import entries_of, is_apply, set_entries
 from seamark.api.respond import representation, respond_encoded
 from seamark.api.verbs.apply import check_apply_options, decode_config, run_apply
-from seamark.api.verbs.patch import check_patch_options, decode_patch, select_patch
+from seamark.api.verbs.patch import check_patch_options, select_patch
 from seamark.api.writes import Written, missing, update_object
 from seamark.machinery.apply import Views
 from seamark.machinery.apply.scaling import parent_entries, scale_entries
@@ -34,52 +34,47 @@ async def get_scale(core: Core, call: Call) -> Response:
 
 async def update_scale(core: Core, call: Call) -> Response:
     check_write_options(call.request)
-    body, warnings = decode_as(call, API_VERSION, KIND)
+    body = decode_as(call, API_VERSION, KIND)
     check_place(call, body)
     written = await update_object(core, call, lambda current: _scaled(current, body), retry=False)
-    return _respond(call, written, warnings)
+    return _respond(call, written)
 
 
 async def patch_scale(core: Core, call: Call) -> Response:
     if is_apply(call.request):
         return await _apply_scale(core, call)
     check_patch_options(call.request)
-    apply = select_patch(call.request.headers.get("content-type", ""), API_VERSION, KIND)
-    patch = decode_patch(call.request.body)
-
-    warnings: tuple[str, ...] = ()
+    patched = select_patch(call, API_VERSION, KIND)
 
     def change(current: Obj) -> Obj:
-        nonlocal warnings
-        scale, warnings = conform(call.request, check_kind(apply(render_scale(current), patch), API_VERSION, KIND))
-        return _scaled(current, scale)
+        return _scaled(current, patched(render_scale(current)))
 
     written = await update_object(core, call, change, retry=True)
-    return _respond(call, written, warnings)
+    return _respond(call, written)
 
 
 async def _apply_scale(core: Core, call: Call) -> Response:
     check_apply_options(call.request)
-    config, warnings = decode_config(call.request, API_VERSION, KIND)
+    config = decode_config(call, API_VERSION, KIND)
     views = Views(KIND, API_VERSION, ignored=make_set(("f:status",)))
 
     def change(current: Obj) -> Obj:
         entries = entries_of(current)
         live = render_scale(current)
         applied = run_apply(core, call, live, scale_entries(entries), config=config, views=views)
-        scale, _ = conform(call.request, applied.obj)
+        scale, _ = conform(applied.obj)
         check_place(call, scale)
         scaled = _scaled(current, scale)
         set_entries(scaled, parent_entries(entries, applied.entries, call.target.row.gvr.api_version))
         return scaled
 
-    return _respond(call, await update_object(core, call, change, retry=True), warnings)
+    return _respond(call, await update_object(core, call, change, retry=True))
 
 
-def _respond(call: Call, written: Written, warnings: tuple[str, ...]) -> Response:
+def _respond(call: Call, written: Written) -> Response:
     scale = render_scale(unpack(written.value, written.revision))
     response = respond_encoded(scale, representation(call).media_type)
-    response.warnings = (*warnings, *written.warnings)
+    response.warnings = written.warnings
     return response
 
 

@@ -28,7 +28,7 @@ MAX_SECONDS = 1 << 32
 
 async def request_token(core: Core, call: Call) -> Response:
     """Answers the TokenRequest with its status; nothing is stored."""
-    body, warnings = decode_as(call, f"{GROUP}/v1", "TokenRequest")
+    body = decode_as(call, f"{GROUP}/v1", "TokenRequest")
     check_place(call, body)
     entry = await core.store.get(key=call.target.key)
     if entry is None:
@@ -56,9 +56,7 @@ async def request_token(core: Core, call: Call) -> Response:
     meta = {"name": account["name"], "namespace": account["namespace"], "creationTimestamp": format_time(now)}
     status = {"token": token, "expirationTimestamp": format_time(now + seconds)}
     answer = {**body, "metadata": meta, "spec": spec, "status": status}
-    response = respond_object(core, call, answer, status=201)
-    response.warnings = warnings
-    return response
+    return respond_object(core, call, answer, status=201)
 
 
 def _check_seconds(name: str, seconds: Any) -> None:
@@ -100,14 +98,12 @@ async def _claims(core: Core, call: Call, account: dict[str, Any], ref: Any) -> 
 
 
 async def review_token(core: Core, call: Call) -> Response:
-    body, warnings = decode_object(call)
+    body = decode_object(call)
     spec = body.get("spec") or {}
     if not spec.get("token"):
         raise bad_request("token is required for TokenReview in authentication")
     body["status"] = await _review(core, str(spec["token"]), spec.get("audiences") or [])
-    response = respond_object(core, call, body, status=201)
-    response.warnings = warnings
-    return response
+    return respond_object(core, call, body, status=201)
 
 
 async def _review(core: Core, token: str, audiences: list[str]) -> Obj:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from seamark.api.body import conform, decode_yaml
+from seamark.api.body import conform
 from seamark.api.core import Call, Core
 from seamark.api.metadata import check_place
 from seamark.api.objects import Obj
@@ -19,7 +19,7 @@ from seamark.api.options import check_write_options, refused, validation_policy
 from seamark.api.ownership import entries_of, set_entries, views_of, without_entries
 from seamark.api.verbs.create import respond_written
 from seamark.api.writes import Written, create_object, missing, update_object
-from seamark.api.yamlkeys import find_repeated_keys
+from seamark.api.yamltext import decode_yaml, explain, find_repeated_keys
 from seamark.machinery.apply import (
     APPLY,
     Applied,
@@ -32,6 +32,7 @@ from seamark.machinery.apply import (
 )
 from seamark.machinery.clock import format_time
 from seamark.machinery.fielderrors import required
+from seamark.machinery.jsonvalue import json_kind
 from seamark.machinery.status import StatusError, bad_request, conflict
 from seamark.machinery.wire import Request, Response
 
@@ -40,9 +41,9 @@ _TRIES = 4  # the object may come and go between looking and writing
 
 async def apply(core: Core, call: Call) -> Response:
     check_apply_options(call.request)
-    config, warnings = decode_config(call.request, call.target.gvr.api_version, call.target.gvr.kind)
+    config = decode_config(call, call.target.gvr.api_version, call.target.gvr.kind)
     written = await _write(core, call, config)
-    return respond_written(core, call, written, warnings)
+    return respond_written(core, call, written)
 
 
 async def _write(core: Core, call: Call, config: Obj) -> Written:
@@ -73,7 +74,7 @@ def _apply_to(core: Core, call: Call, current: Obj, config: Obj) -> Obj:
         live = row.convert(live, gvr)
     views = views_of(row, gvr.api_version, call.target.subresource)
     applied = run_apply(core, call, live, entries_of(current), config=config, views=views)
-    found, _ = conform(call.request, applied.obj)
+    found, _ = conform(applied.obj)
     if not live:
         _check_new(call, found)
     check_place(call, found)
@@ -114,33 +115,36 @@ def check_apply_options(request: Request) -> None:
     check_write_options(request)
 
 
-def decode_config(request: Request, api_version: str, kind: str) -> tuple[Obj, tuple[str, ...]]:
-    """The configuration, which must name its kind, and warnings about repeated keys. Raises 400."""
-    config = _decode(request.body)
-    if not isinstance(config, dict):
-        raise bad_request(f"error decoding YAML: the body of an apply must be a {kind} object")
+def decode_config(call: Call, api_version: str, kind: str) -> Obj:
+    """The configuration, which must name its kind; repeated keys are warned of. Raises 400."""
+    config = _decode(call.request.body)
     if (config.get("apiVersion"), config.get("kind")) != (api_version, kind):
         raise bad_request(f"invalid object type: {_group_kind(config)}")
     if _meta(config).get("managedFields") is not None:
         raise bad_request("metadata.managedFields must be nil")
-    policy = validation_policy(request)
-    repeated = () if policy == "Ignore" else find_repeated_keys(request.body)
+    policy = validation_policy(call.request)
+    repeated = () if policy == "Ignore" else find_repeated_keys(call.request.body)
     if repeated and policy == "Strict":
         lines = "".join(f"\n  {one}" for one in repeated)
         why = f"error converting YAML to JSON: yaml: unmarshal errors:{lines}"
         raise bad_request(f"error strict decoding YAML: {why}")
-    return config, repeated
+    call.warnings.extend(repeated)
+    return config
 
 
-def _decode(body: bytes) -> Any:
+def _decode(body: bytes) -> Obj:
+    """Raises 400; nothing and null are an object without a kind."""
     try:
-        return msgspec.json.decode(body)  # what kubectl sends, and read much faster
+        value = msgspec.json.decode(body)  # what kubectl sends, and read much faster
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        pass
-    try:
-        return decode_yaml(body)
-    except (yaml.YAMLError, msgspec.DecodeError, RecursionError, UnicodeDecodeError, TypeError) as error:
-        raise bad_request(f"error decoding YAML: {error}") from None
+        try:
+            value = decode_yaml(body)
+        except (yaml.YAMLError, RecursionError, UnicodeDecodeError) as error:
+            raise bad_request(f"error decoding YAML: error converting YAML to JSON: {explain(error)}") from None
+    if value is not None and not isinstance(value, dict):
+        why = f"json: cannot unmarshal {json_kind(value)} into Go value of type map[string]interface {{}}"
+        raise bad_request(f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {why}")
+    return value or {}
 
 
 def _meta(config: Obj) -> dict[str, Any]:

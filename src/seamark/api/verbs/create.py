@@ -13,12 +13,12 @@ from seamark.machinery.wire import Response
 
 async def create(core: Core, call: Call) -> Response:
     check_write_options(call.request)
-    obj, warnings = decode_object(call)
+    obj = decode_object(call)
     written = await create_object(core, call, obj)
-    return respond_written(core, call, written, warnings)
+    return respond_written(core, call, written)
 
 
-def respond_written(core: Core, call: Call, written: Written, warnings: tuple[str, ...] = ()) -> Response:
+def respond_written(core: Core, call: Call, written: Written) -> Response:
     """201 for what began to exist, 200 else; a dry-run creation shows no resourceVersion."""
     status = 201 if written.created else 200
     if written.revision:
@@ -27,5 +27,5 @@ def respond_written(core: Core, call: Call, written: Written, warnings: tuple[st
         obj = unpack(written.value, 0)
         del obj["metadata"]["resourceVersion"]
         response = respond_object(core, call, served(call, obj), status=status)
-    response.warnings = (*warnings, *written.warnings)
+    response.warnings = written.warnings
     return response

@@ -11,7 +11,7 @@ from seamark.api.body import decode_body
 from seamark.api.core import Call, Core, Target
 from seamark.api.deletion import DeleteOptions, check_preconditions, parse_delete_options, plan_deletion
 from seamark.api.objects import Obj, pack, same, unpack_entry
-from seamark.api.respond import representation, respond_encoded, respond_object, served
+from seamark.api.respond import respond_object, respond_success, served
 from seamark.api.writes import missing
 from seamark.machinery import schema
 from seamark.machinery.status import conflict, forbidden
@@ -38,22 +38,22 @@ async def delete(core: Core, call: Call) -> Response:
     row = call.target.row
     if not deleted.gone or row.returns_object_on_delete:
         return respond_object(core, call, served(call, deleted.obj))
-    return respond_encoded(_success(call.target, deleted.obj), representation(call).media_type)
+    return respond_success(call, details=_details(call.target, deleted.obj))
 
 
 def delete_options(call: Call) -> DeleteOptions:
-    body: Any = decode_body(call.request, "v1", "DeleteOptions") if call.request.body.strip() else {}
+    body: Any = decode_body(call.request, "v1", "DeleteOptions") if call.request.body else {}
     message = schema.message("v1", "DeleteOptions")
     if message is not None:
         body, _ = conform_object(body, message)
     return parse_delete_options(body, dict(reversed(call.request.query)))
 
 
-def _success(target: Target, obj: Obj) -> dict[str, Any]:
+def _details(target: Target, obj: Obj) -> dict[str, Any]:
     details = {"name": obj["metadata"]["name"], "kind": target.gvr.resource, "uid": obj["metadata"].get("uid", "")}
     if target.gvr.group:
         details["group"] = target.gvr.group
-    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+    return details
 
 
 async def delete_object(core: Core, target: Target, options: DeleteOptions) -> Deleted:

@@ -15,8 +15,7 @@ from typing import Any
 import msgspec
 
 from seamark.api.core import Call, Core
-from seamark.api.negotiation import JSON
-from seamark.api.respond import respond_encoded, respond_list
+from seamark.api.respond import representation, respond_encoded, respond_list
 from seamark.api.selection import Selection, parse_selection
 from seamark.machinery.status import Cause, StatusError, bad_request, expired, invalid
 from seamark.machinery.wire import Request, Response
@@ -59,7 +58,7 @@ async def list_collection(core: Core, call: Call) -> Response:
     except CompactedError as error:
         if options.token is None:
             raise expired("The resourceVersion for the provided list is too old.") from error
-        return _respond_expired(options.token)
+        return _respond_expired(call, options.token)
     entries, more = select_entries(page, selection, options.limit)
     meta: dict[str, Any] = {"resourceVersion": str(page.revision)}
     if more:
@@ -173,6 +172,6 @@ def parse_token(text: str) -> Continue | None:
     return Continue(revision, start)
 
 
-def _respond_expired(token: Continue) -> Response:
+def _respond_expired(call: Call, token: Continue) -> Response:
     body = {**expired(_EXPIRED).as_dict(), "metadata": {"continue": render_token(Continue(_LATEST, token.after))}}
-    return respond_encoded(body, JSON, status=410)
+    return respond_encoded(body, representation(call).media_type, status=410)

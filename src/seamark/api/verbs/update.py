@@ -16,7 +16,7 @@ from seamark.machinery.wire import Response
 
 async def update(core: Core, call: Call) -> Response:
     check_write_options(call.request)
-    body, warnings = decode_object(call)
+    body = decode_object(call)
     check_place(call, body)
 
     def change(_: Obj) -> Obj:
@@ -30,4 +30,4 @@ async def update(core: Core, call: Call) -> Response:
         if error.reason != "NotFound" or not may_create or body["metadata"].get("resourceVersion"):
             raise
         written = await create_object(core, call, body)
-    return respond_written(core, call, written, warnings)
+    return respond_written(core, call, written)

@@ -1,9 +1,10 @@
-"""Watch: the changes of a collection as a stream of JSON lines.
+"""Watch: the changes of a collection as a stream of events.
 
 Every change is judged before and after: an object that begins to fit the selectors is ADDED, one that no longer does
 is DELETED with its last fitting state and the revision of the change. A resourceVersion that is too old is an ERROR
 event in a stream of its own, with HTTP status 200. Bookmarks come about once a minute and shortly before the end,
-and carry a revision below which nothing is still to come.
+and carry a revision below which nothing is still to come. Who asks with ``commitTimes=true`` is told with every change
+when it was committed (``committed``, Unix seconds): the API itself has no finer time than a second in it.
 """
 
 from __future__ import annotations
@@ -12,14 +13,11 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
 
 from seamark.api.core import Call, Core
-from seamark.api.negotiation import JSON, Representation
-from seamark.api.objects import encode, unpack
-from seamark.api.respond import columns_of, representation, rows_of, served, served_bytes
+from seamark.api.events import EventWriter
+from seamark.api.respond import representation
 from seamark.api.selection import Selection, parse_selection
-from seamark.api.table import render_partial, render_table
 from seamark.api.verbs.list import wait_for_revision
 from seamark.machinery.status import Cause, StatusError, expired, internal, invalid
 from seamark.machinery.wire import Request, Response
@@ -29,7 +27,6 @@ BOOKMARK_INTERVAL = 60.0
 _LAST_BOOKMARK = 2.0  # seconds before the end
 _STRAGGLERS = 0.01  # seconds of real time for what the store has already handed to the watch
 _MIN_TIMEOUT = 1800
-INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +42,10 @@ class WatchOptions:
 async def watch(core: Core, call: Call) -> Response:
     selection = parse_selection(call.request, call.target)
     options = parse_options(core, call.request)
-    wanted = representation(call)
-    if wanted.media_type != JSON:
-        raise StatusError(406, "NotAcceptable", "a watch is served as application/json alone", details={})
-    stream = WatchStream(core, call, selection, options, wanted)
+    events = EventWriter(core, call, representation(call, stream=True))
+    stream = WatchStream(core, call, selection, options, events)
     await stream.open()
-    headers = {"content-type": JSON, "cache-control": "no-cache, private"}
+    headers = {"content-type": events.content_type, "cache-control": "no-cache, private"}
     return Response(200, headers=headers, stream=stream.lines())
 
 
@@ -90,14 +85,13 @@ class WatchStream:
     """One watch: ``open`` takes the place in the log, ``lines`` tells what comes after it."""
 
     def __init__(
-        self, core: Core, call: Call, selection: Selection, options: WatchOptions, wanted: Representation
+        self, core: Core, call: Call, selection: Selection, options: WatchOptions, events: EventWriter
     ) -> None:
         self._core = core
         self._call = call
         self._selection = selection
         self._options = options
-        self._wanted = wanted
-        self._columns_sent = False
+        self._events = events
         self._initial: list[bytes] = []
         self._seen = 0
 
@@ -112,9 +106,9 @@ class WatchStream:
             after = page.revision
             for entry in page.entries:
                 if self._selection.matches(entry.key, entry.value):
-                    self._initial.append(self._frame("ADDED", entry.value, entry.revision))
+                    self._initial.append(self._events.event("ADDED", entry.value, entry.revision))
             if self._options.initial_end:
-                self._initial.append(self._bookmark(after, initial_end=True))
+                self._initial.append(self._events.bookmark(after, initial_end=True))
         elif after:
             await wait_for_revision(core, after)
         self._seen = after or await core.store.revision()
@@ -124,7 +118,7 @@ class WatchStream:
         try:
             source = self._core.store.watch(prefix=self._call.target.prefix, after=self._seen)
         except CompactedError as error:
-            yield error_frame(expired(str(error)))
+            yield self._events.error(expired(str(error)))
             return
         try:
             if self._initial:
@@ -152,7 +146,7 @@ class WatchStream:
                     if not coming.done():
                         if self._options.bookmarks and revision > self._seen:
                             self._seen = revision
-                            yield self._bookmark(revision)
+                            yield self._events.bookmark(revision)
                         if clock.monotonic() >= end:
                             return
                         timer = asyncio.ensure_future(clock.sleep(self._pause(end)))
@@ -166,7 +160,7 @@ class WatchStream:
                 if chunk := b"".join(self._frames(batch)):
                     yield chunk
         except CompactedError as error:
-            yield error_frame(expired(str(error)))
+            yield self._events.error(expired(str(error)))
         finally:
             coming.cancel()
             timer.cancel()
@@ -182,41 +176,6 @@ class WatchStream:
             before = event.previous is not None and self._selection.matches(event.key, event.previous)
             after = event.value is not None and self._selection.matches(event.key, event.value)
             if after and event.value is not None:
-                yield self._frame("MODIFIED" if before else "ADDED", event.value, event.revision)
+                yield self._events.event("MODIFIED" if before else "ADDED", event.value, event.revision, event.time)
             elif before and event.previous is not None:
-                yield self._frame("DELETED", event.previous, event.revision)
-
-    def _frame(self, kind: str, value: bytes, revision: int) -> bytes:
-        if not self._wanted.transform:
-            shown = served_bytes(self._call, value, revision)
-        else:
-            shown = encode(self._transformed(served(self._call, unpack(value, revision))))
-        return b'{"type":"%s","object":%s}\n' % (kind.encode(), shown)
-
-    def _transformed(self, obj: dict[str, Any]) -> dict[str, Any]:
-        if self._wanted.transform != "Table":
-            return render_partial(obj, self._wanted.version)
-        columns = None if self._columns_sent else columns_of(self._call)
-        self._columns_sent = True
-        meta = {"resourceVersion": obj["metadata"]["resourceVersion"]}
-        rows = list(rows_of(self._core, self._call, [obj], self._wanted))
-        return render_table(rows, columns=columns, version=self._wanted.version, metadata=meta)
-
-    def _bookmark(self, revision: int, *, initial_end: bool = False) -> bytes:
-        gvr = self._call.target.gvr
-        meta: dict[str, Any] = {"resourceVersion": str(revision)}
-        if initial_end:
-            meta["annotations"] = {INITIAL_EVENTS_END: "true"}
-        obj: dict[str, Any] = {"kind": gvr.kind, "apiVersion": gvr.api_version, "metadata": meta}
-        if self._wanted.transform == "Table":
-            columns = None if self._columns_sent else columns_of(self._call)
-            self._columns_sent = True
-            row = {"cells": [""] * len(self._call.target.row.columns), "object": render_partial(obj, "v1")}
-            obj = render_table([row], columns=columns, version=self._wanted.version, metadata=meta)
-        elif self._wanted.transform:
-            obj = render_partial(obj, self._wanted.version)
-        return b'{"type":"BOOKMARK","object":%s}\n' % encode(obj)
-
-
-def error_frame(error: StatusError) -> bytes:
-    return b'{"type":"ERROR","object":%s}\n' % encode(error.as_dict())
+                yield self._events.event("DELETED", event.previous, event.revision, event.time)

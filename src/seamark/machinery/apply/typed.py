@@ -12,7 +12,7 @@ from typing import Any
 from seamark.machinery.apply.items import ItemError, element_of
 from seamark.machinery.apply.shape import ANY, KEYED, LIST, MAP, SET, STRUCT, Shape
 from seamark.machinery.fieldset import render_path
-from seamark.machinery.jsonvalue import MAX_DEPTH, is_deeper
+from seamark.machinery.jsonvalue import MAX_DEPTH, is_deeper, print_json
 
 
 class TypedError(Exception):
@@ -100,18 +100,7 @@ def _deduced(value: Any, shape: Shape) -> Shape:
 
 
 def _printed(value: Any) -> str:
-    return f"&{{{_plain(value)}}}"
-
-
-def _plain(value: Any) -> str:
-    """Go's ``%v``."""
-    if isinstance(value, dict):
-        return "map[" + " ".join(f"{key}:{_plain(value[key])}" for key in sorted(value)) + "]"
-    if isinstance(value, list):
-        return "[" + " ".join(map(_plain, value)) + "]"
-    if value is None:
-        return "<nil>"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return f"&{{{print_json(value)}}}"
 
 
 def _type_name(value: Any) -> str:

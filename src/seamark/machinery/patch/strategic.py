@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from seamark.machinery import schema
-from seamark.machinery.jsonvalue import MAX_DEPTH, copy_json, is_deeper, json_kind
+from seamark.machinery.jsonvalue import MAX_DEPTH, copy_json, is_deeper, json_kind, print_json
 from seamark.machinery.patch.refusal import unfit_patch
 from seamark.machinery.schema import Field, Message
 from seamark.machinery.status import StatusError, bad_request
@@ -180,12 +180,8 @@ def _apply_element_directives(present: List, patch: List, key: str) -> tuple[Lis
 
 def _key_of(item: Obj, key: str) -> Any:
     if key not in item:
-        raise _NoMergeKeyError(f"map: {_go_map(item)} does not contain declared merge key: {key}")
+        raise _NoMergeKeyError(f"map: {print_json(item)} does not contain declared merge key: {key}")
     return item[key]
-
-
-def _go_map(item: Obj) -> str:
-    return "map[" + " ".join(f"{name}:{value}" for name, value in sorted(item.items())) + "]"
 
 
 def _merge_elements(present: List, changes: List, field: Field) -> List:

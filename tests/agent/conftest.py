@@ -41,6 +41,7 @@ class Node:
         self.runtime = FakeRuntime(clock)
         self.guarded = False  # asked before a pod is told to end; counts from the next ``restart``
         self.asked_to_leave: list[str] = []  # addresses of which the agent asked whether connections still come
+        self.static_pods: Path | None = None  # the folder; counts from the next ``restart``
         self.may_leave = asyncio.Event()
         self.may_leave.set()
         self.images = FakeImages()
@@ -62,6 +63,7 @@ class Node:
             resolv_conf=resolv,
             hosts=hosts,
             unrouted=self._unrouted if self.guarded else None,
+            static_pods=self.static_pods,
         )
         return NodeAgent(
             config,
@@ -123,6 +125,17 @@ class Node:
 
     async def until_running(self, name: str = "web") -> Obj:
         return await self.until(lambda pod: pod["status"].get("phase") == "Running", name)
+
+    async def until_there(self, name: str = "web") -> Obj:
+        async def there() -> bool:
+            try:
+                await self.pod(name)
+            except StatusError as error:
+                return error.code != 404
+            return True
+
+        await self.eventually(there)
+        return await self.pod(name)
 
     async def until_gone(self, name: str = "web") -> None:
         async def gone() -> bool:

@@ -33,3 +33,4 @@ class AgentConfig:
     max_pods: int = 110
     seccomp_profiles: Path | None = None  # where profiles of type Localhost lie; None: state_dir/seccomp
     unrouted: Unrouted | None = None
+    static_pods: Path | None = None  # the folder of their manifests

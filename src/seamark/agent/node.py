@@ -21,6 +21,7 @@ from seamark.agent.poddir import PodDir
 from seamark.agent.podspec import Pod
 from seamark.agent.registration import Registration, render_allocatable
 from seamark.agent.sources import ConfigSources
+from seamark.agent.staticpods import MIRROR, StaticPods
 from seamark.agent.streams import PodStreams
 from seamark.agent.timers import cancel
 from seamark.agent.worker import PodWorker
@@ -60,6 +61,7 @@ class NodeAgent:
         self._tasks: dict[str, asyncio.Task[None]] = {}  # of workers, by pod uid
         self._running: list[asyncio.Task[None]] = []
         self._stopped = False
+        self._adopted = asyncio.Event()
         self._registration = Registration(config, machine, client=client, clock=clock, rng=rng)
         self._pods = Informer(client, PODS, Pod, clock=clock, field_selector=f"spec.nodeName={config.node}")
         self._context = NodeContext(
@@ -75,6 +77,14 @@ class NodeAgent:
             connect=NodeConnector(config.netns),
             allocatable=render_allocatable(config, machine),
         )
+        self._static = StaticPods(
+            config.static_pods,
+            config.node,
+            client=client,
+            clock=clock,
+            mirrors=lambda: [pod for pod in self._pods.items.values() if MIRROR in pod.annotations],
+            running=self._running_uids,
+        )
         self._streams = PodStreams(
             config.state_dir, runtime=runtime, clock=clock, connect=self._context.connect, find=self._find
         )
@@ -88,6 +98,7 @@ class NodeAgent:
             asyncio.create_task(self._context.services.run(), name="services"),
             asyncio.create_task(self._pods.run(), name="pods"),
             asyncio.create_task(self._run_pods(changes), name="pod workers"),
+            asyncio.create_task(self._run_static(), name="static pods"),
         ]
         try:
             await asyncio.gather(*self._running)
@@ -127,21 +138,28 @@ class NodeAgent:
 
     def _find(self, key: ObjectKey) -> Pod | None:
         """As its worker knows it: what was just written counts before the watch has brought it."""
-        pod = self._pods.get(key)
+        found = self._pods.get(key)
+        pod = self._static.view(found) if found is not None else None
         worker = self._workers.get(pod.uid) if pod is not None else None
         return worker.pod if worker is not None else pod
 
     async def _run_pods(self, changes: AsyncIterator[str]) -> None:
         await self._pods.wait_synced()
+        self._static.scan()
         await self._adopt()
         self._pods.on_change(self._pod_changed)
+        self._adopted.set()
         async for uid in changes:
             worker = self._workers.get(uid)
             if worker is not None:
                 worker.wake()
 
+    async def _run_static(self) -> None:
+        await self._adopted.wait()
+        await self._static.run()
+
     async def _adopt(self) -> None:
-        known = {pod.uid: pod for pod in self._pods.items.values()}
+        known = {pod.uid: pod for pod in map(self._static.view, self._pods.items.values())}
         sandboxes = await self._runtime.list_sandboxes()
         for sandbox in sorted(sandboxes, key=lambda s: s.created):
             pod = known.get(sandbox.config.uid)
@@ -169,15 +187,30 @@ class NodeAgent:
 
     def _pod_changed(self, old: Pod | None, new: Pod | None, seen: float) -> None:
         if new is None:
-            worker = self._workers.get(old.uid) if old is not None else None
-            if worker is not None:
-                worker.forget()
+            if old is not None and not self._static.view(old).static_uid:
+                self._forget(old)
             return
+        new = self._static.view(new)
         worker = self._workers.get(new.uid)
         if worker is not None:
             worker.update(new)
         elif not self._stopped and not _is_left_to_others(new):
             self._start(new, adopted=None)
+
+    def _forget(self, old: Pod) -> None:
+        """The mirror of a static pod whose file is gone names it by its annotation."""
+        worker = self._workers.get(old.uid)
+        static = self._workers.get(old.annotations.get(MIRROR, ""))
+        if worker is None and static is not None and static.pod.static_uid and static.pod.key == old.key:
+            worker = static
+        if worker is not None:
+            worker.forget()
+
+    def _running_uids(self) -> dict[ObjectKey, frozenset[str]]:
+        found: dict[ObjectKey, frozenset[str]] = {}
+        for uid, worker in self._workers.items():
+            found[worker.pod.key] = found.get(worker.pod.key, frozenset()) | {uid}
+        return found
 
     def _start(self, pod: Pod, *, adopted: SandboxState | None) -> None:
         worker = PodWorker(self._context, pod, adopted=adopted)
@@ -201,7 +234,8 @@ class NodeAgent:
 
         async def later() -> None:
             await self._context.clock.sleep(10.0)
-            current = self._pods.get(pod.key)
+            found = self._pods.get(pod.key)
+            current = self._static.view(found) if found is not None else None
             if current is not None and current.uid == pod.uid and pod.uid not in self._workers:
                 self._start(current, adopted=await self._runtime.state(pod.uid))
 
@@ -214,5 +248,7 @@ class NodeAgent:
 
 
 def _is_left_to_others(pod: Pod) -> bool:
-    """Deleted without patience and not run here: only somebody's finalizer keeps the object."""
+    """Deleted without patience and not run here: only somebody's finalizer keeps the object. Or a mirror of nothing."""
+    if MIRROR in pod.annotations and not pod.static_uid:
+        return True
     return pod.is_terminating and pod.metadata.deletion_grace_period_seconds == 0

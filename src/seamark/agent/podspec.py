@@ -400,16 +400,19 @@ class PodStatus(Projection, frozen=True):
 
 
 class Pod(Object, frozen=True):
+    """``static_uid``: of a static pod, as the agent knows it; its mirrors in the API come and go (staticpods.py)."""
+
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
+    static_uid: str = ""
 
     @property
     def uid(self) -> str:
-        return self.metadata.uid
+        return self.static_uid or self.metadata.uid
 
     @property
     def is_terminating(self) -> bool:
-        return self.metadata.deletion_timestamp is not None
+        return self.metadata.deletion_timestamp is not None and not self.static_uid
 
     @property
     def is_finished(self) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from seamark.agent.podspec import Pod
 from seamark.client.client import Client
 from seamark.machinery.gvr import PODS
@@ -33,7 +35,7 @@ class StatusWriter:
             if status == self._written:
                 return pod
             try:
-                pod = await self._patch(pod, status)
+                pod = msgspec.structs.replace(await self._patch(pod, status), static_uid=pod.static_uid)
             except StatusError as error:
                 if error.code == 404:
                     return None
@@ -42,7 +44,7 @@ class StatusWriter:
                 latest = await self._read(pod)
                 if latest is None:
                     return None
-                pod = latest
+                pod = msgspec.structs.replace(latest, static_uid=pod.static_uid)
                 continue
             # Computed once more from the answer: what is left of a difference now is a real one.
             self._written = compute(pod)

@@ -118,6 +118,8 @@ class PodWorker:
         changed = pod.metadata.labels != self.pod.metadata.labels
         changed = changed or pod.metadata.annotations != self.pod.metadata.annotations
         self._dirty = self._dirty or changed
+        if pod.metadata.uid != self.pod.metadata.uid:  # a new mirror of a static pod: nothing is written there yet
+            self._status = StatusWriter(self._context.client)
         self.pod = pod
         self.wake()
 
@@ -215,7 +217,7 @@ class PodWorker:
     async def _write_status(self, look: Look) -> None:
         written = await self._status.write(self.pod, lambda pod: compute_status(replace(look, pod=pod)))
         if written is None:
-            self._gone = True
+            self._gone = not self.pod.static_uid
         elif _revision(written) >= _revision(self.pod):
             self.pod = written
 
@@ -329,7 +331,7 @@ class PodWorker:
         self._setup.directory.remove()
         if not self._gone:
             meta = self.pod.metadata
-            options = {"gracePeriodSeconds": 0, "preconditions": {"uid": uid}}
+            options = {"gracePeriodSeconds": 0, "preconditions": {"uid": meta.uid}}
             try:
                 await self._context.client.delete(PODS, meta.name, namespace=meta.namespace, options=options)
             except StatusError as error:

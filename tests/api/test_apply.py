@@ -399,7 +399,7 @@ async def create_recorded(api: Api, name: str) -> tuple[str, Obj]:
     """The collection's path and the object made of the recorded base."""
     (row,) = [row for row in api.core.registry.rows if row.gvr.kind == RECORDED[name]["kind"]]
     base = copy_json(RECORDED[name]["base"])
-    base["metadata"] = {**base.get("metadata", {}), "name": "web"}
+    base["metadata"] = {"name": "web", **base.get("metadata", {})}
     base["metadata"].pop("namespace", None)
     for account in ("default", "sa"):
         await ask(api, "POST", "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": account}})
@@ -414,9 +414,10 @@ async def test_what_get_returns_changes_nothing_in_any_kind(api: Api, name: str)
     where, made = await create_recorded(api, name)
     config = as_config(made)
     config.pop("status", None)
-    applied = parsed(await apply(api, f"{where}/web", config, "two"))
+    where = f"{where}/{made['metadata']['name']}"
+    applied = parsed(await apply(api, where, config, "two"))
     assert as_config(applied) == as_config(made)
     assert applied["metadata"].get("generation") == made["metadata"].get("generation")
-    assert parsed(await apply(api, f"{where}/web", config, "two")) == applied
-    assert parsed(await ask(api, "PATCH", f"{where}/web", applied, kind="application/merge-patch+json")) == applied
-    assert parsed(await ask(api, "PUT", f"{where}/web", applied)) == applied
+    assert parsed(await apply(api, where, config, "two")) == applied
+    assert parsed(await ask(api, "PATCH", where, applied, kind="application/merge-patch+json")) == applied
+    assert parsed(await ask(api, "PUT", where, applied)) == applied

@@ -18,6 +18,7 @@ v1 events event ev - true
 v1 namespaces namespace ns - false
 v1 nodes node no - false
 v1 persistentvolumeclaims persistentvolumeclaim pvc - true
+v1 persistentvolumes persistentvolume pv - false
 v1 pods pod po all true
 v1 secrets secret - - true
 v1 serviceaccounts serviceaccount sa - true

@@ -13,6 +13,7 @@ from typing import Any
 from seamark.api.addresses import claim_addresses, create_with_addresses, drop_addresses, release
 from seamark.api.authz.admission import admit_create, admit_update
 from seamark.api.core import Call, Core, Target
+from seamark.api.defaultclasses import give_default_class
 from seamark.api.limits import admit_limits, charge_quotas
 from seamark.api.metadata import (
     begin_create,
@@ -80,6 +81,7 @@ async def create_object(core: Core, call: Call, obj: Obj) -> Written:
     own_fields(core, call, obj, None)
     if row.prepare_create:
         row.prepare_create(obj)
+    await give_default_class(core, call, obj)
     await admit_create(core, call, obj)
     await _admit(core, row, obj)
     await admit_limits(core, call, obj)

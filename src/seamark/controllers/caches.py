@@ -38,6 +38,7 @@ from seamark.model.ipaddress import IPAddress, ServiceCidr
 from seamark.model.meta import Object, ObjectKey
 from seamark.model.node import Node
 from seamark.model.service import Namespace, Service
+from seamark.model.volume import PersistentVolume, PersistentVolumeClaim, StorageClass
 
 T = TypeVar("T", bound=Object)
 
@@ -60,7 +61,9 @@ class Caches:
         self.configmaps = self._watch(g.CONFIGMAPS, Object)
         self.secrets = self._watch(g.SECRETS, Object)
         self.serviceaccounts = self._watch(g.SERVICEACCOUNTS, Object)
-        self.claims = self._watch(g.PERSISTENTVOLUMECLAIMS, Object)
+        self.claims = self._watch(g.PERSISTENTVOLUMECLAIMS, PersistentVolumeClaim)
+        self.volumes = self._watch(g.PERSISTENTVOLUMES, PersistentVolume)
+        self.storageclasses = self._watch(g.STORAGECLASSES, StorageClass)
         self.leases = self._watch(g.LEASES, Lease)
         self.deployments = self._watch(g.DEPLOYMENTS, Deployment)
         self.replicasets = self._watch(g.REPLICASETS, ReplicaSet)
@@ -76,7 +79,6 @@ class Caches:
         self.budgets = self._watch(g.PODDISRUPTIONBUDGETS, Budget)
         for gvr in (g.LIMITRANGES, g.PODTEMPLATES, g.PRIORITYCLASSES, g.INGRESSES, g.INGRESSCLASSES, g.NETWORKPOLICIES):
             self._watch(gvr, Object)
-        self._watch(g.STORAGECLASSES, Object)
         for gvr in (g.CLUSTERROLEBINDINGS, g.ROLEBINDINGS, g.ROLES):  # they have owners, and end with their namespace
             self._watch(gvr, Object)
         self.pods_of = Index(self.pods, _by_controller)

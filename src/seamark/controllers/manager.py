@@ -28,6 +28,7 @@ from seamark.controllers.ipaddress.controller import IPAddressController
 from seamark.controllers.job.controller import JobController
 from seamark.controllers.namespace.controller import NamespaceController
 from seamark.controllers.nodelifecycle.controller import NodeLifecycleController
+from seamark.controllers.persistentvolume.controller import PersistentVolumeController
 from seamark.controllers.podgc.controller import PodGarbageCollector
 from seamark.controllers.replicaset.controller import ReplicaSetController
 from seamark.controllers.resourcequota.controller import ResourceQuotaController
@@ -39,6 +40,7 @@ from seamark.controllers.servicepods import ServicePods
 from seamark.controllers.settings import ControllerSettings
 from seamark.controllers.statefulset.controller import StatefulSetController
 from seamark.controllers.ttlafterfinished.controller import TtlAfterFinishedController
+from seamark.controllers.volumeprotection.controller import VolumeProtectionController
 from seamark.machinery.clock import Clock
 from seamark.machinery.gvr import REPLICATIONCONTROLLERS
 
@@ -81,6 +83,8 @@ def _build(caches: Caches, events: EventRecorder, settings: ControllerSettings) 
         ReplicaSetController(caches, events, gvr=REPLICATIONCONTROLLERS),
         DisruptionController(caches),
         ResourceQuotaController(caches),
+        PersistentVolumeController(caches, events),
+        VolumeProtectionController(caches),
         StatefulSetController(caches, events),
         DaemonSetController(caches, events),
         JobController(caches, events),

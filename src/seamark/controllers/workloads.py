@@ -12,6 +12,7 @@ import msgspec
 
 from seamark.model.meta import Object, Projection
 from seamark.model.pod import Pod, PodSpec, PodStatus
+from seamark.model.volume import PodVolume
 
 Template = dict[str, Any]
 Selector = dict[str, Any]
@@ -51,6 +52,7 @@ class WorkloadPodStatus(PodStatus, frozen=True):
 class WorkloadPodSpec(PodSpec, frozen=True):
     affinity: dict[str, Any] | None = None
     tolerations: list[dict[str, Any]] | None = None
+    volumes: list[PodVolume] | None = None
 
 
 class WorkloadPod(Pod, frozen=True):

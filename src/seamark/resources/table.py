@@ -23,6 +23,7 @@ from seamark.resources.core.event import EVENT
 from seamark.resources.core.limitrange import LIMITRANGE
 from seamark.resources.core.namespace import NAMESPACE
 from seamark.resources.core.node import NODE
+from seamark.resources.core.persistentvolume import PERSISTENTVOLUME
 from seamark.resources.core.persistentvolumeclaim import PERSISTENTVOLUMECLAIM
 from seamark.resources.core.pod import POD
 from seamark.resources.core.podtemplate import PODTEMPLATE
@@ -54,6 +55,7 @@ ROWS: tuple[Resource, ...] = (
     LIMITRANGE,
     NAMESPACE,
     NODE,
+    PERSISTENTVOLUME,
     PERSISTENTVOLUMECLAIM,
     POD,
     PODTEMPLATE,

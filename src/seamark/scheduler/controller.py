@@ -18,13 +18,21 @@ from seamark.client.events import EventRecorder
 from seamark.client.informer import Informer
 from seamark.client.workqueue import Controller
 from seamark.machinery.clock import Clock, format_time
-from seamark.machinery.gvr import NODES, PODS
+from seamark.machinery.gvr import NODES, PERSISTENTVOLUMECLAIMS, PERSISTENTVOLUMES, PODS, STORAGECLASSES
 from seamark.machinery.status import StatusError
-from seamark.model.meta import ObjectKey
+from seamark.model.meta import Object, ObjectKey
+from seamark.model.volume import (
+    BOUND_BY_CONTROLLER,
+    SELECTED_NODE,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    StorageClass,
+)
 from seamark.scheduler.neighbours import heeds_neighbours
 from seamark.scheduler.plan import SCHEDULER_NAME, is_ours, plan_placement, select_order
 from seamark.scheduler.podspec import OfferingNode, RequestingPod
 from seamark.scheduler.state import SchedulerState
+from seamark.scheduler.volumes import Storage, VolumeNeeds, plan_volumes
 
 
 async def run_scheduler(client: Client, *, clock: Clock, random_bits: Callable[[int], int] = secrets.randbits) -> None:
@@ -42,17 +50,31 @@ class Scheduler:
         self._waiting: dict[ObjectKey, RequestingPod] = {}
         self._pods = Informer(client, PODS, RequestingPod, clock=clock)
         self._nodes = Informer(client, NODES, OfferingNode, clock=clock)
+        self._claims = Informer(client, PERSISTENTVOLUMECLAIMS, PersistentVolumeClaim, clock=clock)
+        self._volumes = Informer(client, PERSISTENTVOLUMES, PersistentVolume, clock=clock)
+        self._classes = Informer(client, STORAGECLASSES, StorageClass, clock=clock)
+        self._storage = Storage(self._claims.items, self._volumes.items, self._classes.items)
         self.controller = Controller("scheduler", self.reconcile, clock=clock, workers=1)
         self._nodes.on_change(self._on_node)
         self._pods.on_change(self._on_pod)
+        for informer in self._stores:
+            informer.on_change(self._on_storage)
+
+    @property
+    def _stores(self) -> tuple[Informer[Any], ...]:
+        return (self._claims, self._volumes, self._classes)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._nodes.run())
             group.create_task(self._pods.run())
             group.create_task(self._events.run())
+            for store in self._stores:
+                group.create_task(store.run())
             await self._nodes.wait_synced()
             await self._pods.wait_synced()
+            for store in self._stores:
+                await store.wait_synced()
             group.create_task(self.controller.run())
 
     def _on_node(self, old: OfferingNode | None, new: OfferingNode | None, seen: float) -> None:
@@ -74,6 +96,9 @@ class Scheduler:
         elif old is None or new is None or (old.labels, old.spec.node_name) != (new.labels, new.spec.node_name):
             self._retry_waiting(only=heeds_neighbours)
 
+    def _on_storage(self, old: Object | None, new: Object | None, seen: float) -> None:
+        self._retry_waiting(only=_has_claims)
+
     def _retry_waiting(self, only: Callable[[RequestingPod], bool] = lambda pod: True) -> None:
         for pod in select_order(list(self._waiting.values())):
             if only(pod):
@@ -84,13 +109,34 @@ class Scheduler:
         if pod is None or not is_ours(pod):
             self._waiting.pop(key, None)
             return None
-        decision = plan_placement(pod, self._state.nodes)
-        if decision.node:
+        needs = plan_volumes(pod, self._storage) if pod.spec.volumes else None
+        decision = plan_placement(pod, self._state.nodes, needs)
+        if not decision.node:
+            self._waiting[key] = pod
+            await self._report(pod, decision.message)
+        elif needs is not None and needs.waiting:
+            self._waiting[key] = pod  # until its claims are bound
+            await self._set_aside(needs, decision.node)
+        else:
             await self._bind(pod, decision.node)
-            return None
-        self._waiting[key] = pod
-        await self._report(pod, decision.message)
         return None
+
+    async def _set_aside(self, needs: VolumeNeeds, node: str) -> None:
+        found = self._state.nodes[node].node
+        assert found is not None
+        for claim, volume in needs.set_aside(found) or ():
+            if volume is None:
+                meta = {"annotations": {SELECTED_NODE: node}}
+                await self._client.patch(
+                    PERSISTENTVOLUMECLAIMS, claim.metadata.name, {"metadata": meta}, namespace=claim.metadata.namespace
+                )
+                continue
+            reference: dict[str, Any] = {"apiVersion": "v1", "kind": "PersistentVolumeClaim"}
+            reference |= {n: getattr(claim.metadata, n) for n in ("namespace", "name", "uid")}
+            version, marked = volume.metadata.resource_version, {BOUND_BY_CONTROLLER: "yes"}
+            patch = {"metadata": {"resourceVersion": version, "annotations": marked}, "spec": {"claimRef": reference}}
+            if not volume.is_for(claim) or volume.spec.claim_ref is None or not volume.spec.claim_ref.uid:
+                await self._client.patch(PERSISTENTVOLUMES, volume.metadata.name, patch)
 
     async def _bind(self, pod: RequestingPod, node: str) -> None:
         meta = pod.metadata
@@ -133,6 +179,10 @@ class Scheduler:
         }
         meta = pod.metadata
         await self._client.patch(PODS, meta.name, patch, namespace=meta.namespace, subresource="status")
+
+
+def _has_claims(pod: RequestingPod) -> bool:
+    return any(volume.claim_name for volume in pod.spec.volumes or ())
 
 
 def _offer(node: OfferingNode) -> tuple[Any, ...]:

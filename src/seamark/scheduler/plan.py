@@ -16,6 +16,7 @@ from seamark.model.node import Taint
 from seamark.scheduler.neighbours import compile_cost, compile_refusals
 from seamark.scheduler.nodes import NodeState, amount_of, host_ports, owner_of, requested
 from seamark.scheduler.podspec import OfferingNode, RequestingPod
+from seamark.scheduler.volumes import VolumeNeeds
 
 SCHEDULER_NAME = "default-scheduler"
 DEFAULT_MAX_PODS = 110
@@ -30,8 +31,11 @@ class Decision(NamedTuple):
     message: str
 
 
-def plan_placement(pod: RequestingPod, nodes: Mapping[str, NodeState]) -> Decision:
+def plan_placement(pod: RequestingPod, nodes: Mapping[str, NodeState], needs: VolumeNeeds | None = None) -> Decision:
+    """``needs`` are those of its volumes."""
     refusals = compile_refusals(pod, nodes)
+    if needs is not None:
+        refusals.append(needs.refuses)
     reasons: Counter[str] = Counter()
     fitting: list[tuple[str, NodeState]] = []
     total = 0
@@ -43,6 +47,8 @@ def plan_placement(pod: RequestingPod, nodes: Mapping[str, NodeState]) -> Decisi
         reasons.update(found)
         if not found:
             fitting.append((name, state))
+    if needs is not None and needs.blocked:
+        return Decision("", f"0/{total} nodes are available: {needs.blocked}.")
     if not fitting:
         return Decision("", _message(total, reasons))
     cost, owner = compile_cost(pod, nodes), owner_of(pod)

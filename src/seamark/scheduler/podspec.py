@@ -8,6 +8,7 @@ import msgspec
 
 from seamark.model.node import Node, NodeStatus
 from seamark.model.pod import Container, ContainerPort, Pod, PodSpec
+from seamark.model.volume import PodVolume
 
 
 class Resources(msgspec.Struct, frozen=True):
@@ -37,6 +38,7 @@ class RequestingSpec(PodSpec, frozen=True):
     overhead: dict[str, str | int | float] | None = None
     scheduling_gates: list[SchedulingGate] | None = None
     priority: int | None = None
+    volumes: list[PodVolume] | None = None
 
 
 class RequestingPod(Pod, frozen=True):

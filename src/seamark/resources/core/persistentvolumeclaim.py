@@ -1,6 +1,8 @@
-"""core/v1 PersistentVolumeClaim: a request for storage. Stored and shown; nobody binds it here, so it stays Pending."""
+"""core/v1 PersistentVolumeClaim: a request for storage, which a controller binds to a PersistentVolume."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from seamark.machinery import gvr, names
 from seamark.resources import field
@@ -12,6 +14,7 @@ from seamark.resources.registry import AGE, NAME, Causes, Column, Obj, Resource
 
 ACCESS_MODES = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
 CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
+PROTECTION = "kubernetes.io/pvc-protection"
 UPDATABLE = ("resources", "volumeAttributesClassName")
 
 
@@ -21,7 +24,15 @@ def default_claim(obj: Obj) -> None:
 
 
 def prepare_create(obj: Obj) -> None:
+    add_finalizer(obj, PROTECTION)
     obj["status"] = {"phase": "Pending"}
+
+
+def add_finalizer(obj: Obj, finalizer: str) -> None:
+    """Kubernetes' admission StorageObjectInUseProtection: what is in use waits with its end."""
+    given = entries(obj, "metadata", "finalizers")
+    if finalizer not in given:
+        obj["metadata"]["finalizers"] = [*given, finalizer]
 
 
 def prepare_update(new: Obj, old: Obj) -> None:
@@ -30,20 +41,24 @@ def prepare_update(new: Obj, old: Obj) -> None:
 
 def validate(obj: Obj) -> Causes:
     spec = section(obj, "spec")
-    modes = entries(spec, "accessModes")
-    causes: Causes = []
-    if not modes:
-        causes.append(field.required("spec.accessModes", "at least 1 access mode is required"))
-    causes += validate_label_selector("spec.selector", section(spec, "selector"))
-    for mode in modes:
-        causes += field.one_of("spec.accessModes", mode, ACCESS_MODES)
-    if "ReadWriteOncePod" in modes and len(set(modes)) > 1:
-        causes.append(field.forbidden("spec.accessModes", "may not use ReadWriteOncePod with other access modes"))
+    causes = validate_label_selector("spec.selector", section(spec, "selector"))
+    modes, missing = entries(spec, "accessModes"), "at least 1 access mode is required"
+    causes += validate_modes("spec.accessModes", modes, missing=missing)
     causes += _validate_size(section(spec, "resources", "requests"))
     name = text(spec, "storageClassName")
     if name:
         causes += field.invalids("spec.storageClassName", name, names.validate_dns1123_subdomain(name))
     return causes + field.one_of("spec.volumeMode", spec.get("volumeMode", ""), ("Block", "Filesystem"))
+
+
+def validate_modes(path: str, modes: list[Any], *, missing: str) -> Causes:
+    causes: Causes = [] if modes else [field.required(path, missing)]
+    for mode in modes:
+        causes += field.one_of(path, mode, ACCESS_MODES)
+    known = {mode for mode in modes if mode in ACCESS_MODES}
+    if "ReadWriteOncePod" in known and len(known) > 1:
+        causes.append(field.forbidden(path, "may not use ReadWriteOncePod with other access modes"))
+    return causes
 
 
 def _validate_size(requests: Obj) -> Causes:
@@ -58,8 +73,8 @@ def _validate_size(requests: Obj) -> Causes:
 
 def validate_update(new: Obj, old: Obj) -> Causes:
     spec, before = section(new, "spec"), section(old, "spec")
-    # volumeName is set by whoever binds the claim, once.
-    free = {*UPDATABLE, *(() if before.get("volumeName") else ("volumeName",))}
+    # volumeName is set by whoever binds the claim, once; a class also, where there was no default one yet.
+    free = {*UPDATABLE, *(name for name in ("volumeName", "storageClassName") if before.get(name) in (None, ""))}
     if all((spec.get(name) or None) == (before.get(name) or None) for name in (spec.keys() | before.keys()) - free):
         return []
     detail = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
@@ -77,8 +92,11 @@ def capacity_cell(obj: Obj, now: float) -> str:
 def modes_cell(obj: Obj, now: float) -> str:
     if not text(obj, "spec", "volumeName"):
         return ""
-    given = entries(obj, "status", "accessModes")
-    return ",".join(short for mode, short in ACCESS_MODES.items() if mode in given)
+    return modes_text(entries(obj, "status", "accessModes"))
+
+
+def modes_text(modes: list[Any]) -> str:
+    return ",".join(short for mode, short in ACCESS_MODES.items() if mode in modes)
 
 
 def class_cell(obj: Obj, now: float) -> str:

@@ -67,7 +67,7 @@ def _validate_source(path: str, volume: Obj) -> Causes:
             causes += [] if text(source, "name") else [field.required(f"{at}.name")]
             causes += _validate_items(at, entries(source, "items"))
         case "hostPath":
-            causes += _validate_host_path(at, source)
+            causes += validate_host_path(at, source)
         case "persistentVolumeClaim":
             causes += [] if text(source, "claimName") else [field.required(f"{at}.claimName")]
         case "projected":
@@ -85,7 +85,7 @@ def _validate_mode(path: str, mode: Any) -> Causes:
     return [field.invalid(path, mode, "must be a number between 0 and 0777 (octal), both inclusive")]
 
 
-def _validate_host_path(path: str, source: Obj) -> Causes:
+def validate_host_path(path: str, source: Obj) -> Causes:
     if not text(source, "path"):
         return [field.required(f"{path}.path")]
     causes = validate_no_backsteps(f"{path}.path", text(source, "path"))

@@ -1,0 +1,1 @@
+"""The binder: claims and volumes find each other, and part when the claim is gone."""

@@ -1,0 +1,1 @@
+"""The protection of storage in use: claims outlive their pods, volumes their claims."""

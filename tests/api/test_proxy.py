@@ -210,6 +210,17 @@ async def test_a_path_without_its_slash_is_redirected(upstream: Any, serve: Any)
     assert answer.body == b"you asked /"
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+async def test_a_path_without_its_slash_is_the_root_for_methods_that_no_browser_follows(
+    upstream: Any, serve: Any, method: str
+) -> None:
+    _, connect = await serve()
+    answer = await (await connect()).ask(method, f"{PODS_PATH}/p/proxy?x=1", headers=AUTH)
+    assert answer.body == b"you asked /"
+    assert upstream.heads[0].startswith(f"{method} /?x=1 HTTP/1.1\r\n")
+    assert f"x-forwarded-uri: {PODS_PATH}/p/proxy\r\n" in upstream.heads[0]
+
+
 @pytest.mark.parametrize("path", ["page", "gzip"])
 async def test_links_in_a_page(upstream: Any, serve: Any, path: str) -> None:
     _, connect = await serve()

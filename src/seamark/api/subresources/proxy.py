@@ -29,7 +29,7 @@ _PAGE_MAX = 8 << 20  # HTML beyond that goes through with its links as they are
 async def proxy(core: Core, call: Call) -> Response:
     request = call.request
     prefix, path = split_path(call)
-    if not path:
+    if not path and request.method in ("GET", "HEAD"):
         query = f"?{request.raw_query}" if request.raw_query else ""
         return Response(301, headers={"location": f"{prefix}/{query}"})
     place = await find_place(core, call)
@@ -43,8 +43,8 @@ async def proxy(core: Core, call: Call) -> Response:
 async def open_proxy(core: Core, call: Call) -> Response | RawUpgrade | None:
     """An upgrade that the target takes is passed on byte by byte, whatever the protocol; else its answer is."""
     prefix, path = split_path(call)
-    place = await find_place(core, call) if path else None
-    if place is None or not place.host:
+    place = await find_place(core, call)
+    if not place.host:
         return None
     exchange, answer = await _begin(call.request, place, prefix=prefix, path=path, upgrade=True)
     if not answer.upgraded:
@@ -96,7 +96,7 @@ async def _ask_kubelet(core: Core, call: Call, place: Place, path: str) -> Respo
 
 async def _begin(request: Request, place: Place, *, prefix: str, path: str, upgrade: bool) -> tuple[Exchange, Answer]:
     """Raises 503 where nobody answers."""
-    target = f"{path}?{request.raw_query}" if request.raw_query else path
+    target = (path or "/") + (f"?{request.raw_query}" if request.raw_query else "")
     head = render_request(request, target, forwarded_uri=prefix + path, upgrade=upgrade)
     assert place.node is not None
     where = f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,7 @@ from seamark.dns.server.instance import Instance, parse_server
 from seamark.machinery.status import StatusError
 from seamark.machinery.wire import Request, Response
 from seamark.testing.clock import FakeClock, settle
+from seamark.testing.dnsupstream import Script, ScriptedUpstream
 
 Obj = dict[str, Any]
 
@@ -162,3 +164,17 @@ async def serve(host: Host, clock: FakeClock, log: list[str]) -> AsyncIterator[C
     yield start
     for instance in running:
         await instance.stop()
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Callable[..., Any]]:
+    running: list[ScriptedUpstream] = []
+
+    async def start(script: Script, tls: ssl.SSLContext | None = None) -> ScriptedUpstream:
+        running.append(await ScriptedUpstream(script).start(tls))
+        return running[-1]
+
+    yield start
+    for found in running:
+        found.stop()
+    await asyncio.sleep(0)

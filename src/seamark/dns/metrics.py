@@ -87,6 +87,10 @@ class Metrics:
             ["service_kind"],
             PROGRAMMING,
         )
+        self._add_own()
+
+    def _add_own(self) -> None:
+        """What CoreDNS does not measure."""
         self.propagation = Histogram(
             "seamark_dns_propagation_seconds",
             "From the commit of a change to its answer; commit times of other API servers are known to the second.",
@@ -99,6 +103,18 @@ class Metrics:
         )
         self.snapshot_time = Gauge(
             "seamark_dns_snapshot_timestamp_seconds", "When the snapshot in use was made.", registry=self.registry
+        )
+        self.wasted_searches = Counter(
+            "seamark_dns_wasted_search_queries",
+            "Queries of a pod for names of the cluster that a search list made and that lead nowhere.",
+            ["namespace", "pod"],
+            registry=self.registry,
+        )
+        self.plugin_failures = Counter(
+            "seamark_dns_plugin_path_failures", "Answers that a plugin file spoilt.", ["plugin"], registry=self.registry
+        )
+        self.upstream_disabled = Gauge(
+            "seamark_dns_upstream_disabled", "1 while an upstream loops back here.", ["to"], registry=self.registry
         )
 
     def text(self) -> bytes:

@@ -1,7 +1,7 @@
 """Keeps answers of the plugins behind it.
 
-Answers of ``kubernetes`` are not kept: its table answers as fast, and a change must be seen at once (DESIGN section 7).
-What others answered for a name inside its zones (through fallthrough) is dropped as soon as the table changes.
+Answers of ``kubernetes`` and ``k8s_external`` are not kept: their table answers as fast, and a change must be seen at
+once. What others answered for a name inside its zones (through fallthrough) is dropped as soon as the table changes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from seamark.dns.plugins.cache.items import Item, Key, bounded, compute_ttl, key
 from seamark.dns.reply import reply_to
 
 TRANSFERS = (dns.rdatatype.AXFR, dns.rdatatype.IXFR)
-FRESH = "kubernetes"
+FRESH = frozenset({"kubernetes", "k8s_external"})
 VIEW = ""
 
 
@@ -99,7 +99,7 @@ class Cache:
             return answer
         if query.rdtype in TRANSFERS:
             return answer
-        if answer.by == FRESH:
+        if answer.by in FRESH:
             answer.message = bounded(answer.message, self._config)
             return answer
         if not _fits(query, answer.message):

@@ -1,15 +1,11 @@
-"""``forward FROM TO... { except …; policy …; max_concurrent …; … }``.
-
-TO is an address with or without port, ``tls://`` and one, or a file in the form of resolv.conf. DNS over HTTPS or QUIC
-and host names are refused: they are not supported yet, and plain DNS in their place would be a surprise.
-"""
+"""``forward FROM TO... { except …; policy …; max_concurrent …; … }``. What a TO may be: targets.py."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any, ClassVar
+from typing import Any
 
 import dns.exception
 import dns.rcode
@@ -18,27 +14,13 @@ from seamark.dns.corefile.address import split_address
 from seamark.dns.corefile.block import Block, Line, duration, integer
 from seamark.dns.corefile.keys import parse_zones
 from seamark.dns.corefile.lexer import Token
+from seamark.dns.plugins.forward.targets import Upstream, parse_upstream
 
 MANY = True
 MAX_UPSTREAMS = 15
 POLICIES = ("random", "round_robin", "sequential")
-NOT_SUPPORTED = "of encrypted upstreams only tls:// is supported"
-TLS_PORT = 853
-
-
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """Either an address or (``file``) a resolv.conf to read at start; ``token`` is for messages.
-
-    ``server_name`` is whose certificate is expected, empty = ``tls_servername``'s, or the address's own.
-    """
-
-    host: str
-    port: int
-    token: Token
-    file: bool = False
-    tls: bool = False
-    server_name: str = ""
+DOH_METHODS = ("GET", "POST")
+HEDGE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +42,7 @@ class Transport:
     max_idle_conns: int = 0
     read_timeout: float = 2.0
     source_address: str = ""
+    doh_method: str = "POST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +70,12 @@ class Config:
     transport: Transport = field(default_factory=Transport)
     health: Health = field(default_factory=Health)
     tls: Tls = field(default_factory=Tls)
+    hedge: float = HEDGE
+    """Seconds until a question is asked a second time beside the first; 0 = never."""
+    single_flight: bool = True
+    check_answers: bool = True
+    resolver: tuple[tuple[str, int], ...] = ()
+    """Who is asked for upstreams that are host names; empty = the system."""
 
 
 def parse(block: Block) -> Config:
@@ -97,11 +86,11 @@ def parse(block: Block) -> Config:
     zones = parse_zones(block.args[:1], ())
     if len(zones) != 1:
         raise block.args[0].error(f"'{block.args[0].text}' stands for {len(zones)} zones, forward takes one")
-    upstreams = tuple(_upstream(token) for token in block.args[1:])
+    upstreams = tuple(parse_upstream(token) for token in block.args[1:])
     if len(upstreams) > MAX_UPSTREAMS:
         raise block.args[MAX_UPSTREAMS + 1].error(f"forward takes at most {MAX_UPSTREAMS} upstreams")
     reader = _Reader()
-    block.read(reader.properties(), reader.REFUSED)
+    block.read(reader.properties())
     transport = Transport(**reader.transport)
     if 0 < transport.max_age < transport.expire:
         raise block.name.error(f"forward: max_age {transport.max_age:g}s is less than expire {transport.expire:g}s")
@@ -112,11 +101,6 @@ def parse(block: Block) -> Config:
 
 class _Reader:
     """Collects the properties into the arguments of Config, Transport and Health."""
-
-    REFUSED: ClassVar = {
-        "doh_method": NOT_SUPPORTED,
-        "resolver": "upstreams have to be addresses, so there is nothing to resolve",
-    }
 
     def __init__(self) -> None:
         self.found: dict[str, Any] = {}
@@ -145,6 +129,11 @@ class _Reader:
             "force_tcp": lambda line: self.transport.update(force_tcp=_flag(line)),
             "prefer_udp": lambda line: self.transport.update(prefer_udp=_flag(line)),
             "next_on_nodata": lambda line: self.found.update(next_on_nodata=_flag(line)),
+            "doh_method": self.read_doh_method,
+            "resolver": self.read_resolver,
+            "hedge": self.read_hedge,
+            "single_flight": lambda line: self.found.update(single_flight=_switch(line)),
+            "check_answers": lambda line: self.found.update(check_answers=_switch(line)),
             "failfast_all_unhealthy_upstreams": lambda line: self.found.update(failfast=_flag(line)),
         }
 
@@ -187,6 +176,19 @@ class _Reader:
         if words:
             self.tls["certificate"], self.tls["key"] = words
 
+    def read_doh_method(self, line: Line) -> None:
+        word = line.one("GET or POST")
+        if word.text not in DOH_METHODS:
+            raise word.error(f"doh_method must be either POST or GET, not '{word.text}'")
+        self.transport["doh_method"] = word.text
+
+    def read_resolver(self, line: Line) -> None:
+        self.found["resolver"] = tuple(_address(word) for word in line.some("addresses"))
+
+    def read_hedge(self, line: Line) -> None:
+        word = line.one("a duration or off")
+        self.found["hedge"] = 0.0 if word.text == "off" else duration(word)
+
     def read_source_address(self, line: Line) -> None:
         word = line.one("an address")
         try:
@@ -195,39 +197,19 @@ class _Reader:
             raise word.error(f"'{word.text}' is not an address") from None
 
 
-def _upstream(token: Token) -> Upstream:
-    text = token.text
-    scheme, separator, rest = text.partition("://")
-    if scheme == "tls" and separator:
-        return _tls_upstream(token, rest)
-    if separator and scheme != "dns":
-        raise token.error(f"'{text}': {NOT_SUPPORTED}")
-    text = rest if separator else text
-    if text.startswith(("/", "./")):
-        return Upstream(text, 53, token, file=True)
+def _address(token: Token) -> tuple[str, int]:
     try:
-        host, port = split_address(text)
-        ip_address(host)
+        host, port = split_address(token.text)
+        return str(ip_address(host)), port or 53
     except ValueError:
-        raise token.error(
-            f"'{text}' is neither an address, nor an address with a port, nor a file path; "
-            "host names of upstreams are not supported yet"
-        ) from None
-    return Upstream(host, port or 53, token)
+        raise token.error(f"resolver must be an IP address or IP:port: '{token.text}'") from None
 
 
-def _tls_upstream(token: Token, text: str) -> Upstream:
-    """``ADDRESS[%NAME][:PORT]``."""
-    address, percent, name = text.partition("%")
-    name, colon, port = name.partition(":")
-    try:
-        host, number = split_address(address + colon + port)
-        ip_address(host)
-    except ValueError:
-        raise token.error(f"'{token.text}' is not tls:// and an address, such as tls://9.9.9.9%dns.quad9.net") from None
-    if percent and not name:
-        raise token.error(f"'{token.text}': the server's name has to follow the %")
-    return Upstream(host, number or TLS_PORT, token, tls=True, server_name=name)
+def _switch(line: Line) -> bool:
+    word = line.one("on or off")
+    if word.text not in ("on", "off"):
+        raise word.error(f"'{word.text}' is neither on nor off")
+    return word.text == "on"
 
 
 def _rcodes(line: Line) -> frozenset[dns.rcode.Rcode]:

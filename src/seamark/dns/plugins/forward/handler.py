@@ -1,27 +1,28 @@
-"""Asks upstreams on behalf of the client: choosing one, trying the next, giving up after five seconds."""
+"""Asks upstreams on behalf of the client: choosing, sharing what is under way, judging what comes back."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import dns.flags
 import dns.message
 import dns.rcode
 
-from seamark.compile.resolvconf import parse_resolv_conf
-from seamark.dns.corefile.address import split_address
 from seamark.dns.corefile.keys import match_zone
 from seamark.dns.host import Site
 from seamark.dns.plugin import Answer, Next, Query
+from seamark.dns.plugins.forward.attempts import Attempts, Reply
+from seamark.dns.plugins.forward.checking import is_for, keep_bailiwick
 from seamark.dns.plugins.forward.config import Config, Tls
-from seamark.dns.plugins.forward.config import Upstream as UpstreamConfig
+from seamark.dns.plugins.forward.doh import open_doh
+from seamark.dns.plugins.forward.flights import Flights
+from seamark.dns.plugins.forward.resolving import read_targets, resolve_target, watched_files
+from seamark.dns.plugins.forward.targets import Upstream as Target
 from seamark.dns.plugins.forward.upstream import TlsClient, Upstream, UpstreamError
 from seamark.dns.reply import failed, reply_to
 
-QUERY_TIMEOUT = 5.0
 UPSTREAM = "forward/upstream"
 
 
@@ -30,25 +31,68 @@ class Forward:
 
     def __init__(self, config: Config, site: Site) -> None:
         self._config = config
+        self._site = site
         self._host = site.host
         self._turn = 0
         self._running = 0
-        self._upstreams = [
-            Upstream(host, port, own=site.host, transport=config.transport, health=config.health, tls=tls)
-            for (host, port), tls in _addresses(config, site).items()
-        ]
+        self._flights: Flights[Reply] = Flights()
+        self._targets = list(read_targets(config))
+        self._upstreams: list[Upstream] = []
+        self._open(target for target in self._targets if not target.is_name)
         self.follower: Forward | None = None
         """The forward behind this one, which ``next`` and ``next_on_nodata`` go on to."""
-        if not self._upstreams:
+        self.files = watched_files(config)
+        """What the process looks at for other upstreams, as it looks at the Corefile."""
+        if not self._targets:
             files = ", ".join(upstream.host for upstream in config.upstreams)
             site.host.log(f"[WARNING] plugin/forward: no nameserver line in {files}: nothing can be forwarded")
         before = [handler for name, handler in site.plugins if name == self.name]
         if before:
             before[-1].follower = self
 
+    async def start(self) -> None:
+        """Asks for the addresses of upstreams that are host names. Raises CorefileError where there are none."""
+        if not any(target.is_name for target in self._targets):
+            return
+        found: list[Target] = []
+        for target in self._targets:
+            found += await resolve_target(target, self._config, self._host) if target.is_name else [target]
+        self._upstreams = []
+        self._open(iter(found))
+
     async def stop(self) -> None:
+        self._flights.close()
         for upstream in self._upstreams:
-            upstream.close()
+            await upstream.close()
+
+    @property
+    def upstreams(self) -> tuple[Upstream, ...]:
+        """For the plugin loop, which may put one out of use."""
+        return tuple(self._upstreams)
+
+    def _open(self, targets: Iterator[Target]) -> None:
+        """Each once. Raises CorefileError for certificates that cannot be used."""
+        known: dict[tuple[str, str, int, str], None] = {}
+        for target in targets:
+            name = target.server_name or self._config.tls.server_name
+            key = (target.scheme, target.host, target.port, name)
+            if key not in known:
+                known[key] = None
+                self._upstreams.append(self._upstream(target, name))
+
+    def _upstream(self, target: Target, name: str) -> Upstream:
+        config = self._config
+        tls = TlsClient(_context(target, config.tls, self._site), name) if target.scheme == "tls" else None
+        doh = open_doh(target, name, config, self._site) if target.scheme == "https" else None
+        return Upstream(
+            target.host,
+            target.port,
+            own=self._host,
+            transport=config.transport,
+            health=config.health,
+            tls=tls,
+            doh=doh,
+        )
 
     async def serve(self, query: Query, following: Next) -> Answer:
         name = query.text
@@ -72,51 +116,57 @@ class Forward:
         return name != self._config.zone and match_zone(self._config.excepted, name) is not None
 
     async def _ask(self, query: Query, following: Next) -> Answer:
-        """Until there is a reply, the attempts are used up, or time is."""
-        config, clock = self._config, self._host.clock
-        order = self._order()
-        if not order:
-            return failed(self.name, "no upstream is known")
-        attempts = config.max_connect_attempts
-        attempts = 2 * len(order) if attempts is None else attempts
-        end = clock.monotonic() + QUERY_TIMEOUT
-        error, failures, failovers, index = "no healthy proxies", 0, 0, 0
-        while clock.monotonic() < end and (attempts == 0 or failures < attempts):
-            upstream, index = self._pick(order, index)
-            if upstream is None:
-                break
-            try:
-                reply = await self._exchange(query, upstream)
-            except UpstreamError as problem:
-                error, failures = str(problem), failures + 1
-                upstream.check()
-                continue
-            if reply.rcode() in config.failover and failovers + 1 < len(order):
-                failovers += 1
-                continue
-            if UPSTREAM in query.metadata:
-                query.metadata[UPSTREAM] = partial(str, upstream.address)
-            return await self._finish(query, reply, following)
-        return failed(self.name, error)
+        try:
+            if self._config.single_flight:
+                key = query.protocol.encode() + query.message.to_wire()[2:]
+                (upstream, reply), is_first = await self._flights.join(key, partial(self._first_reply, query))
+                reply = reply if is_first else dns.message.from_wire(reply.to_wire(max_size=65535))
+            else:
+                upstream, reply = await self._first_reply(query)
+        except UpstreamError as error:
+            return failed(self.name, str(error))
+        if UPSTREAM in query.metadata:
+            query.metadata[UPSTREAM] = partial(str, upstream.address)
+        return await self._finish(query, reply, following)
 
-    def _order(self) -> list[Upstream]:
-        found = list(self._upstreams)
+    async def _first_reply(self, query: Query) -> Reply:
+        """Raises UpstreamError."""
+        usable = [upstream for upstream in self._upstreams if not upstream.disabled]
+        if not usable:
+            why = next((upstream.disabled for upstream in self._upstreams), "no upstream is known")
+            raise UpstreamError(why)
+        choices = self._choices(self._order(usable))
+        attempts = Attempts(self._config, self._host.clock, choices, len(usable))
+        upstream, reply = await attempts.first_reply(partial(self._exchange, query))
+        reply.id = query.message.id
+        return upstream, reply
+
+    def _order(self, usable: list[Upstream]) -> list[Upstream]:
+        found = list(usable)
         if self._config.policy == "random":
             self._host.random.shuffle(found)
         elif self._config.policy == "round_robin":
-            turn = self._turn % max(len(found), 1)
+            turn = self._turn % len(found)
             self._turn += 1
             found = found[turn:] + found[:turn]
         return found
 
-    def _pick(self, order: list[Upstream], index: int) -> tuple[Upstream | None, int]:
-        """The next upstream that is not down, and where to go on; if all are, any: the probes may be what is broken."""
-        for step in range(index, index + len(order)):
-            upstream = order[step % len(order)]
-            if not upstream.is_down:
-                return upstream, step + 1
-        self._host.metrics.forward_broken.inc()
-        return None if self._config.failfast else self._host.random.choice(order), index + 1
+    def _choices(self, order: list[Upstream]) -> Iterator[Upstream]:
+        """In turn, those that are down left out; if all are, any: the probes may be what is broken."""
+        index = 0
+        while True:
+            found = next(
+                (step for step in range(index, index + len(order)) if not order[step % len(order)].is_down), None
+            )
+            if found is not None:
+                index = found + 1
+                yield order[found % len(order)]
+                continue
+            self._host.metrics.forward_broken.inc()
+            if self._config.failfast:
+                return
+            index += 1
+            yield self._host.random.choice(order)
 
     async def _exchange(self, query: Query, upstream: Upstream) -> dns.message.Message:
         transport = self._config.transport
@@ -128,6 +178,9 @@ class Forward:
         reply = await upstream.ask(query.message, protocol)
         if transport.prefer_udp and protocol == "udp" and reply.flags & dns.flags.TC:
             reply = await upstream.ask(query.message, "tcp")
+        checked = self._config.check_answers and is_for(reply, query.message)
+        if checked and not keep_bailiwick(reply, query.name):
+            raise UpstreamError(f"{upstream.address}: the answer is about other names than {query.name}")
         return reply
 
     async def _finish(self, query: Query, reply: dns.message.Message, following: Next) -> Answer:
@@ -143,30 +196,7 @@ class Forward:
         return Answer(reply.rcode(), reply, self.name)
 
 
-def _addresses(config: Config, site: Site) -> dict[tuple[str, int], TlsClient | None]:
-    """Of all upstreams, each once; none for a file without nameserver lines. Raises CorefileError for one not there."""
-    found: dict[tuple[str, int], TlsClient | None] = {}
-    context: ssl.SSLContext | None = None
-    for upstream in config.upstreams:
-        if upstream.tls:
-            context = context or _context(upstream, config.tls, site)
-            name = upstream.server_name or config.tls.server_name
-            found[upstream.host, upstream.port] = TlsClient(context, name)
-            continue
-        if not upstream.file:
-            found[upstream.host, upstream.port] = None
-            continue
-        try:
-            servers = parse_resolv_conf(Path(upstream.host).read_text(errors="replace")).nameservers
-        except OSError as error:
-            raise upstream.token.error(f"forward: cannot read '{upstream.host}': {error.strerror}") from error
-        for server in servers:
-            host, port = split_address(server)
-            found[host, port or 53] = None
-    return found
-
-
-def _context(upstream: UpstreamConfig, files: Tls, site: Site) -> ssl.SSLContext:
+def _context(upstream: Target, files: Tls, site: Site) -> ssl.SSLContext:
     """Raises CorefileError for certificates that cannot be used."""
     try:
         authority = str(site.root / files.authority) if files.authority else None

@@ -1,7 +1,10 @@
-"""One upstream: exchanging a message over UDP or TCP with connections used again, and its health.
+"""One upstream: exchanging a message over UDP, TCP, TLS or HTTPS with connections used again, and its health.
 
 A connection carries one question at a time. Over UDP it is a socket of its own with a random port, and every question
-gets a random id: what comes back with another id is ignored, so guessing takes both.
+gets a random id: what comes back with another id or another question is ignored, so guessing takes all of them.
+
+Health is a circuit breaker: every failure counts, every reply sets the count to nothing; with more than ``max_fails``
+of them the upstream is left out, and probes that come ever slower find out when it answers again.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import struct
+from collections import deque
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,15 +21,21 @@ import dns.exception
 import dns.flags
 import dns.message
 import dns.name
+import dns.rcode
 import dns.rdatatype
 
+from seamark.client.base import TransportError
 from seamark.dns.host import Host
+from seamark.dns.plugins.forward.checking import is_for
 from seamark.dns.plugins.forward.config import Health, Transport
 from seamark.dns.waiting import within
 
 PROXY = "forward"
 TLS = "tcp-tls"
+HTTPS = "https"
 CONNECT_TIMEOUT = 5.0
+MAX_PROBE_PAUSE = 10.0
+MAX_STRAYS = 100  # datagrams that are no answer, until the upstream counts as one that floods
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,14 @@ class TlsClient:
 
     context: ssl.SSLContext
     server_name: str = ""
+
+
+class Doh(Protocol):
+    """Exchanges over HTTPS."""
+
+    async def ask(self, message: dns.message.Message) -> dns.message.Message: ...
+
+    async def close(self) -> None: ...
 
 
 class UpstreamError(Exception):
@@ -57,13 +75,26 @@ class _Connection(Protocol):
 
 
 class Upstream:
-    """``fails`` counts failed probes; ``is_down`` once there are more than ``max_fails``."""
+    """``fails`` counts failures in a row; ``is_down`` once there are more than ``max_fails``.
 
-    def __init__(
-        self, host: str, port: int, *, own: Host, transport: Transport, health: Health, tls: TlsClient | None = None
+    ``disabled`` says why it is not to be used at all, empty = it is (plugin loop).
+    """
+
+    def __init__(  # noqa: PLR0913 - the address, and one way out of three to it
+        self,
+        host: str,
+        port: int,
+        *,
+        own: Host,
+        transport: Transport,
+        health: Health,
+        tls: TlsClient | None = None,
+        doh: Doh | None = None,
     ) -> None:
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.fails = 0
+        self.disabled = ""
+        self._doh = doh
         self._where = (host, port)
         self._own = own
         self._transport = transport
@@ -78,13 +109,18 @@ class Upstream:
 
     async def ask(self, message: dns.message.Message, protocol: str) -> dns.message.Message:
         """The reply. Raises UpstreamError."""
-        protocol = protocol if self._tls is None else TLS
+        protocol = HTTPS if self._doh is not None else TLS if self._tls is not None else protocol
         metrics, clock = self._own.metrics, self._own.clock
         started = clock.monotonic()
         try:
-            reply = await self._ask_once(message, protocol)
-        except (OSError, TimeoutError, EOFError, dns.exception.DNSException) as error:
+            if self._doh is not None:
+                reply = await within(clock, self._transport.read_timeout, self._doh.ask(message))
+            else:
+                reply = await self._ask_once(message, protocol)
+        except (OSError, TimeoutError, EOFError, TransportError, dns.exception.DNSException) as error:
+            self.fails += 1
             raise UpstreamError(f"{self.address} over {protocol}: {_reason(error)}") from error
+        self.fails = 0
         rcode = dns.rcode.to_text(reply.rcode())
         metrics.proxy_duration.labels(PROXY, self.address, rcode).observe(clock.monotonic() - started)
         return reply
@@ -94,12 +130,14 @@ class Upstream:
         if self._health.max_fails and self._health.interval and (self._probing is None or self._probing.done()):
             self._probing = asyncio.get_running_loop().create_task(self._probe())
 
-    def close(self) -> None:
+    async def close(self) -> None:
         if self._probing is not None:
             self._probing.cancel()
         for connections in self._idle.values():
             while connections:
                 connections.pop().close()
+        if self._doh is not None:
+            await self._doh.close()
 
     async def _ask_once(self, message: dns.message.Message, protocol: str) -> dns.message.Message:
         identity = self._own.random.getrandbits(16)
@@ -107,9 +145,7 @@ class Upstream:
         while True:
             connection = await self._connection(protocol)
             try:
-                reply = await within(
-                    self._own.clock, self._transport.read_timeout, _exchange(connection, wire, identity)
-                )
+                reply = await self._exchange(connection, wire, message, protocol)
             except _ClosedError:
                 connection.close()
                 continue
@@ -118,6 +154,19 @@ class Upstream:
                 raise
             self._keep(connection, protocol)
             return reply
+
+    async def _exchange(
+        self, connection: _Connection, wire: bytes, asked: dns.message.Message, protocol: str
+    ) -> dns.message.Message:
+        """Over UDP what is no answer to our question is ignored, and given only if nothing better comes in time."""
+        stray: list[dns.message.Message] = []
+        try:
+            receiving = _receive(connection, wire, asked, stray if protocol == "udp" else None)
+            return await within(self._own.clock, self._transport.read_timeout, receiving)
+        except TimeoutError:
+            if not stray:
+                raise
+            return stray[0]
 
     async def _connection(self, protocol: str) -> _Connection:
         now = self._own.clock.monotonic()
@@ -152,29 +201,35 @@ class Upstream:
         idle.append(connection)
 
     async def _probe(self) -> None:
-        """``DOMAIN NS`` until there is any reply."""
+        """``DOMAIN NS`` until there is any reply; each pause is twice the one before."""
         query = dns.message.make_query(dns.name.from_text(self._health.domain), dns.rdatatype.NS)
         if not self._health.recursion:
             query.flags &= ~dns.flags.RD
         protocol = "tcp" if self._transport.force_tcp else "udp"
+        pause = self._health.interval
         while True:
             try:
                 await self.ask(query, protocol)
-                self.fails = 0
                 return
             except UpstreamError:
-                self.fails += 1
                 self._own.metrics.proxy_failures.labels(PROXY, self.address).inc()
-            await self._own.clock.sleep(self._health.interval)
+            await self._own.clock.sleep(pause)
+            pause = max(self._health.interval, min(2 * pause, MAX_PROBE_PAUSE))
 
 
-async def _exchange(connection: _Connection, wire: bytes, identity: int) -> dns.message.Message:
-    """Sends, and waits for the reply with our id; anything else that arrives is not for us."""
+async def _receive(
+    connection: _Connection, wire: bytes, asked: dns.message.Message, stray: list[dns.message.Message] | None
+) -> dns.message.Message:
+    """Sends, and waits for the reply with our id and question; ``stray`` collects others, None = they are taken."""
     received = await connection.exchange(wire)
-    while True:
+    for _ in range(MAX_STRAYS):
         if len(received) >= 12 and received[:2] == wire[:2] and received[2] & 0x80:
-            return dns.message.from_wire(received, ignore_trailing=True)
+            found = dns.message.from_wire(received, ignore_trailing=True)
+            if stray is None or is_for(found, asked):
+                return found
+            stray.append(found)
         received = await connection.receive()
+    raise OSError(f"{MAX_STRAYS} messages and no answer among them")
 
 
 class _Udp(asyncio.DatagramProtocol):
@@ -185,6 +240,7 @@ class _Udp(asyncio.DatagramProtocol):
         self.used = False
         self._transport: asyncio.DatagramTransport | None = None
         self._waiting: asyncio.Future[bytes] | None = None
+        self._came: deque[bytes] = deque(maxlen=MAX_STRAYS)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
@@ -192,6 +248,8 @@ class _Udp(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[object, ...]) -> None:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(data)
+        else:
+            self._came.append(data)
 
     def error_received(self, exc: Exception) -> None:
         if self._waiting is not None and not self._waiting.done():
@@ -199,10 +257,14 @@ class _Udp(asyncio.DatagramProtocol):
 
     async def exchange(self, wire: bytes) -> bytes:
         assert self._transport is not None
+        self._came.clear()
         self._transport.sendto(wire)
         return await self.receive()
 
     async def receive(self) -> bytes:
+        if self._came:
+            await asyncio.sleep(0)  # whoever floods us is not to keep others waiting
+            return self._came.popleft()
         self._waiting = asyncio.get_running_loop().create_future()
         return await self._waiting
 

@@ -59,9 +59,10 @@ class TestBinding:
             await client.create(PODS, BINDING, name="p", subresource="binding")
 
 
-async def test_eviction_deletes(client: Client, api: Api) -> None:
+@pytest.mark.parametrize("version", ["policy/v1", "policy/v1beta1"])
+async def test_eviction_deletes(client: Client, api: Api, version: str) -> None:
     await client.create(PODS, POD)
-    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p", "namespace": "default"}}
+    body = {"apiVersion": version, "kind": "Eviction", "metadata": {"name": "p", "namespace": "default"}}
     response = await post(api, "/api/v1/namespaces/default/pods/p/eviction", body)
     assert (response.status, parsed(response)["status"]) == (201, "Success")
     assert await client.list(PODS, namespace="default") == []

@@ -86,9 +86,15 @@ def decode_object(call: Call) -> Obj:
     return obj
 
 
-def decode_as(call: Call, api_version: str, kind: str) -> Obj:
-    """The same for a body of another kind than its object's, which is what subresources take."""
-    obj = check_kind(decode_body(call.request, api_version, kind), api_version, kind)
+def decode_as(call: Call, api_version: str, kind: str, *, former: str = "") -> Obj:
+    """The same for a body of another kind than its object's, which is what subresources take.
+
+    ``former``: an older version of the same shape that is taken as well.
+    """
+    body = decode_body(call.request, api_version, kind)
+    if former and body.get("apiVersion") == former:
+        body["apiVersion"] = api_version
+    obj = check_kind(body, api_version, kind)
     found, unknown = conform(obj)
     message = schema.message(api_version, kind)
     findings = _find_repeated(call.request, unknown, message) if message is not None else Findings(unknown)

@@ -30,7 +30,7 @@ PROCESSING_SECONDS = 10
 
 
 async def eviction(core: Core, call: Call) -> Response:
-    body = decode_as(call, "policy/v1", "Eviction")
+    body = decode_as(call, "policy/v1", "Eviction", former="policy/v1beta1")  # which kubectl drain sent until 1.21
     check_place(call, body)
     options = parse_delete_options(body.get("deleteOptions") or {}, dict(reversed(call.request.query)))
     await admit_removal(core, call)

@@ -23,7 +23,14 @@ from seamark.client.inprocess import InProcessTransport
 from seamark.linux import netns
 from seamark.linux.clock import SystemClock
 from seamark.linux.podruntime import PodRuntime, remove_all
-from seamark.machinery.gvr import CONFIGMAPS, NAMESPACES, PODS, SERVICES
+from seamark.machinery.gvr import (
+    CONFIGMAPS,
+    NAMESPACES,
+    PERSISTENTVOLUMECLAIMS,
+    PERSISTENTVOLUMES,
+    PODS,
+    SERVICES,
+)
 from seamark.machinery.status import StatusError
 from seamark.machinery.streams import ExecRequest, LogRequest, TerminalSize
 from seamark.machinery.wire import ADMIN_GROUP, Identity
@@ -208,6 +215,38 @@ async def test_volume_follows_its_config_map(cluster: Cluster) -> None:
             return
         await asyncio.sleep(0.02)
     raise AssertionError("the file did not change within a second")
+
+
+async def test_claims_are_mounted_where_their_volumes_are(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "local").mkdir()
+    sources = {"kept": {"hostPath": {"path": str(tmp_path / "made"), "type": "DirectoryOrCreate"}}}
+    hostname = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["node1"]}
+    affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": [hostname]}]}}
+    sources["local"] = {"local": {"path": str(tmp_path / "local")}, "nodeAffinity": affinity}
+    for name, source in sources.items():
+        await bind(cluster.client, name, source)
+    mounts = [{"name": name, "mountPath": f"/mnt/{name}"} for name in sources]
+    claimed: dict[str, Obj] = {"kept": {}, "local": {"readOnly": True}}
+    volumes = [{"name": n, "persistentVolumeClaim": {"claimName": n, **more}} for n, more in claimed.items()]
+    await cluster.create("web", "sleep", "1000", container={"volumeMounts": mounts}, volumes=volumes)
+    await cluster.until("web", ready)
+    (tmp_path / "local" / "f").write_text("there")
+    script = "cat /mnt/local/f; touch /mnt/local/x 2> /dev/null || echo ' read-only'; echo kept > /mnt/kept/f"
+    assert await cluster.sh("web", script) == "there read-only\n"
+    assert (tmp_path / "made" / "f").read_text() == "kept\n"
+
+
+async def bind(client: Client, name: str, source: Obj) -> None:
+    """A claim and its volume as the binder leaves them."""
+    size = {"storage": "1Gi"}
+    done = {"pv.kubernetes.io/bind-completed": "yes"}
+    spec: Obj = {"accessModes": ["ReadWriteOnce"], "storageClassName": "", "volumeName": name}
+    meta = {"name": name, "namespace": "default", "annotations": done}
+    claim = {"metadata": meta, "spec": {**spec, "resources": {"requests": size}}}
+    made = await client.create(PERSISTENTVOLUMECLAIMS, claim)
+    ref = {"namespace": "default", "name": name, "uid": made["metadata"]["uid"]}
+    volume = {"capacity": size, "accessModes": ["ReadWriteOnce"], "claimRef": ref, **source}
+    await client.create(PERSISTENTVOLUMES, {"metadata": {"name": name}, "spec": volume})
 
 
 async def test_exit_message_and_restart(cluster: Cluster) -> None:

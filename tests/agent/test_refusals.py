@@ -28,7 +28,7 @@ def volume(**source: Any) -> Pod:
         (pod(resourceClaims=[{"name": "x"}]), "spec.resourceClaims"),
         (pod(os={"name": "windows"}), "spec.os.name"),
         (pod(securityContext={"seLinuxOptions": {"level": "x"}}), "spec.securityContext.seLinuxOptions"),
-        (volume(persistentVolumeClaim={"claimName": "x"}), "spec.volumes[v]"),
+        (volume(csi={"driver": "x"}), "spec.volumes[v]"),
         (volume(nfs={"server": "x", "path": "/"}), "spec.volumes[v]"),
         (volume(emptyDir={"medium": "HugePages"}), "spec.volumes[v].emptyDir.medium"),
         (

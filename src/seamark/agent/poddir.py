@@ -123,6 +123,8 @@ def _memory_options(pod: Pod, name: str) -> str | None:
 def _is_read_only(pod: Pod, name: str) -> bool:
     """Files that come from the API are shown read-only, as kubelet does."""
     volume = next(v for v in pod.spec.volumes or [] if v.name == name)
+    if volume.persistent_volume_claim is not None:
+        return volume.persistent_volume_claim.read_only
     return volume.empty_dir is None and volume.host_path is None
 
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Literal, cast
 
 from seamark.agent.admission import normalize_sysctl
+from seamark.agent.claims import ClaimKeeper, prepare_place
 from seamark.agent.configdata import Configs, select_logins, select_references
 from seamark.agent.context import NodeContext
 from seamark.agent.downward import ConfigError, PodFacts
@@ -59,6 +60,7 @@ class PodSetup:
         self._uid = uid
         self._wake = wake
         self._tokens = TokenKeeper(context.client, context.clock)
+        self._claims = ClaimKeeper(context.client)
 
     @property
     def renew_at(self) -> float | None:
@@ -101,6 +103,10 @@ class PodSetup:
             tokens = await self._tokens.read(pod)
         except VolumeError as error:
             raise SetupError("FailedMount", f"MountVolume.SetUp failed for a token volume : {error}") from error
+        try:
+            pod = await self._claims.resolve(pod)
+        except VolumeError as error:
+            raise SetupError("FailedMount", str(error)) from error
         for volume in pod.spec.volumes or []:
             try:
                 self._mount(pod, volume, configs=configs, tokens=tokens, facts=facts)
@@ -122,7 +128,7 @@ class PodSetup:
                 facts=self.facts(pod, ip),
             )
             self.directory.prepare_attempt(container.name, attempt)
-            config = self._render(pod, container, image, environment, attempt)
+            config = self._render(await self._claims.resolve(pod), container, image, environment, attempt)
         except (ConfigError, VolumeError) as error:
             raise SetupError("CreateContainerConfigError", str(error)) from error
         except OSError as error:
@@ -178,6 +184,8 @@ class PodSetup:
     def _mount(self, pod: Pod, volume: Volume, *, configs: Configs, tokens: Tokens, facts: PodFacts) -> None:
         group = pod.spec.security_context.fs_group
         if volume.host_path:
+            if volume.persistent_volume_claim:
+                prepare_place(volume.host_path, group)
             check_host_path(volume.host_path)
         elif volume.empty_dir is not None:
             place = self.directory.volume(volume.name)

@@ -284,6 +284,11 @@ class HostPath(Projection, frozen=True):
     type: str = ""
 
 
+class ClaimSource(Projection, frozen=True):
+    claim_name: str = ""
+    read_only: bool = False
+
+
 class Volume(Projection, frozen=True):
     """Any further source (persistentVolumeClaim, nfs, csi, …) leaves every field below empty: refused by name."""
 
@@ -296,6 +301,7 @@ class Volume(Projection, frozen=True):
     host_path: HostPath | None = None
 
 
+    persistent_volume_claim: ClaimSource | None = None
 class HostAlias(Projection, frozen=True):
     ip: str = ""
     hostnames: list[str] | None = None

@@ -66,9 +66,10 @@ def _refused_in_volume(volume: Volume) -> Iterator[str]:
         volume.projected,
         volume.downward_api,
         volume.host_path,
+        volume.persistent_volume_claim,
     )
     if all(source is None for source in known):
-        done = "emptyDir, configMap, secret, projected, downwardAPI, hostPath"
+        done = "emptyDir, configMap, secret, projected, downwardAPI, hostPath, persistentVolumeClaim"
         yield f"{path}: a volume of this kind is not provided; there are {done}"
     if volume.empty_dir and volume.empty_dir.medium not in ("", "Memory"):
         yield f"{path}.emptyDir.medium: {volume.empty_dir.medium!r} is not provided; there are disk (empty) and Memory"

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from seamark.agent.config import AgentConfig
+from seamark.agent.eviction import Threshold
 from seamark.agent.node import NodeAgent
 from seamark.api.app import Api
 from seamark.api.config import ApiConfig
@@ -42,6 +43,7 @@ class Node:
         self.guarded = False  # asked before a pod is told to end; counts from the next ``restart``
         self.asked_to_leave: list[str] = []  # addresses of which the agent asked whether connections still come
         self.static_pods: Path | None = None  # the folder; counts from the next ``restart``
+        self.eviction_hard: tuple[Threshold, ...] = ()
         self.may_leave = asyncio.Event()
         self.may_leave.set()
         self.images = FakeImages()
@@ -64,6 +66,7 @@ class Node:
             hosts=hosts,
             unrouted=self._unrouted if self.guarded else None,
             static_pods=self.static_pods,
+            eviction_hard=self.eviction_hard,
         )
         return NodeAgent(
             config,

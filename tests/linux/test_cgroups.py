@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from seamark.linux.cgroups import compile_layout, group_of
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from seamark.linux.cgroups import CgroupLayout, compile_layout, group_of, working_set
 from seamark.linux.mountinfo import MountPoint
 
 TMPFS = MountPoint("/sys/fs/cgroup", "tmpfs")
@@ -24,6 +29,20 @@ def test_unified() -> None:
     assert layout.version == "v2"
     assert set(layout.controllers) == {"cpu", "memory", "pids"}
     assert layout.memory_events(group_of("u", "c-0")) == "/sys/fs/cgroup/seamark-u/c-0/memory.events"
+
+
+@pytest.mark.parametrize(
+    ("version", "used", "cold"),
+    [("v1", "memory.usage_in_bytes", "total_inactive_file"), ("v2", "memory.current", "inactive_file")],
+)
+def test_memory_in_use(tmp_path: Path, version: Literal["v1", "v2"], used: str, cold: str) -> None:
+    layout = CgroupLayout(version, {"memory": str(tmp_path)})
+    assert working_set(layout, "g") is None
+    (tmp_path / "g").mkdir()
+    (tmp_path / "g" / used).write_text("1000\n")
+    (tmp_path / "g" / "memory.stat").write_text(f"cache 500\n{cold} 300\n")
+    assert working_set(layout, "g") == 700
+    assert working_set(CgroupLayout("v1", {}), "g") is None
 
 
 def test_without_a_memory_controller_nothing_counts() -> None:

@@ -5,6 +5,7 @@ What this node merely does not do yet is in ``refusals.py``.
 
 from __future__ import annotations
 
+from seamark.agent.eviction import select_refusal
 from seamark.agent.look import Ending
 from seamark.agent.podspec import AppArmorProfile, Pod
 
@@ -25,8 +26,11 @@ SAFE_SYSCTLS = {
 }
 
 
-def select_rejection(pod: Pod) -> Ending | None:
-    """Why the pod may not run here."""
+def select_rejection(pod: Pod, pressures: frozenset[str] = frozenset()) -> Ending | None:
+    """Why the pod may not run here. ``pressures``: the node's conditions of that kind that are true."""
+    refusal = select_refusal(pod, pressures)
+    if refusal is not None:
+        return refusal
     for sysctl in pod.spec.security_context.sysctls or []:
         problem = _sysctl_problem(pod, normalize_sysctl(sysctl.name))
         if problem:

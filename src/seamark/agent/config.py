@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from seamark.agent.eviction import Threshold
+
 CONTROL_PLANE_ROLE = "control-plane"
 
 
@@ -34,3 +36,5 @@ class AgentConfig:
     seccomp_profiles: Path | None = None  # where profiles of type Localhost lie; None: state_dir/seccomp
     unrouted: Unrouted | None = None
     static_pods: Path | None = None  # the folder of their manifests
+    images: Path | None = None  # where images lie; None: the same disk as state_dir
+    eviction_hard: tuple[Threshold, ...] = ()

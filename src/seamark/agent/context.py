@@ -50,3 +50,4 @@ class NodeContext:
     connect: Connect
     listens: Callable[[int], bool | None] = is_listening
     allocatable: Mapping[str, str] = field(default_factory=dict)
+    pressures: Callable[[], frozenset[str]] = frozenset  # of the node's conditions MemoryPressure, …, those that hold

@@ -62,6 +62,7 @@ class Ending:
     reason: str
     message: str
     grace: float | None = None
+    disruption: bool = False  # told by the condition DisruptionTarget, too
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,18 @@
 """What the machine below a node is: its size, its kernel, its name, for the Node object.
 
-Read once at the start of an agent; a file that is not there gives an empty value, never a guess.
+``read_machine`` reads once, at the start of an agent; a file that is not there gives an empty value, never a guess.
+``observe_machine`` tells what is left of what can run short.
 """
 
 from __future__ import annotations
 
 import os
 import platform
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from seamark.agent.eviction import Observation
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
@@ -43,6 +47,31 @@ def read_machine(state_dir: Path, *, root: Path = Path("/")) -> Machine:
     )
 
 
+def observe_machine(state_dir: Path, images: Path, *, root: Path = Path("/")) -> dict[str, Observation]:
+    """What is left of each resource, by eviction signal. Filesystems that count no inodes are left out."""
+    meminfo = _text(root / "proc/meminfo")
+    found = {"memory.available": Observation(_memory(meminfo, "MemAvailable"), _memory(meminfo))}
+    for name, place in (("nodefs", state_dir), ("imagefs", images if images.exists() else state_dir)):
+        fs = os.statvfs(place)
+        found[f"{name}.available"] = Observation(fs.f_bavail * fs.f_frsize, fs.f_blocks * fs.f_frsize)
+        if fs.f_files:
+            found[f"{name}.inodesFree"] = Observation(fs.f_favail, fs.f_files)
+    running = _text(root / "proc/loadavg").split()[3].partition("/")[2]
+    most = min(int(_text(root / f"proc/sys/kernel/{name}")) for name in ("pid_max", "threads-max"))
+    found["pid.available"] = Observation(most - int(running), most)
+    return found
+
+
+def disk_used(place: Path) -> int:
+    """Bytes on the disk below a directory; what vanishes meanwhile does not count."""
+    total = 0
+    for directory, _, names in os.walk(place):
+        for name in names:
+            with suppress(OSError):
+                total += os.lstat(f"{directory}/{name}").st_blocks * 512
+    return total
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
@@ -50,8 +79,8 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _memory(meminfo: str) -> int:
-    line = next((line for line in meminfo.splitlines() if line.startswith("MemTotal:")), "MemTotal: 0 kB")
+def _memory(meminfo: str, name: str = "MemTotal") -> int:
+    line = next((line for line in meminfo.splitlines() if line.startswith(f"{name}:")), f"{name}: 0 kB")
     return int(line.split()[1]) * 1024
 
 

@@ -11,12 +11,14 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from random import Random
 
 from seamark.agent.config import AgentConfig
 from seamark.agent.connect import NodeConnector
 from seamark.agent.context import AddressBook, NodeContext
-from seamark.agent.machine import read_machine
+from seamark.agent.evictor import Evictor, read_usages
+from seamark.agent.machine import observe_machine, read_machine
 from seamark.agent.poddir import PodDir
 from seamark.agent.podspec import Pod
 from seamark.agent.registration import Registration, render_allocatable
@@ -62,7 +64,9 @@ class NodeAgent:
         self._running: list[asyncio.Task[None]] = []
         self._stopped = False
         self._adopted = asyncio.Event()
-        self._registration = Registration(config, machine, client=client, clock=clock, rng=rng)
+        self._evictor = self._make_evictor(config, runtime, clock)
+        pressures = self._evictor.pressures
+        self._registration = Registration(config, machine, client=client, clock=clock, rng=rng, pressures=pressures)
         self._pods = Informer(client, PODS, Pod, clock=clock, field_selector=f"spec.nodeName={config.node}")
         self._context = NodeContext(
             config=config,
@@ -76,6 +80,7 @@ class NodeAgent:
             addresses=AddressBook(config.pod_cidr),
             connect=NodeConnector(config.netns),
             allocatable=render_allocatable(config, machine),
+            pressures=pressures,
         )
         self._static = StaticPods(
             config.static_pods,
@@ -89,6 +94,20 @@ class NodeAgent:
             config.state_dir, runtime=runtime, clock=clock, connect=self._context.connect, find=self._find
         )
 
+    def _make_evictor(self, config: AgentConfig, runtime: Runtime, clock: Clock) -> Evictor:
+        images = config.images or config.state_dir
+        return Evictor(
+            config.eviction_hard,
+            observe=lambda: observe_machine(config.state_dir, images),
+            workers=lambda: list(self._workers.values()),
+            usages=partial(read_usages, runtime, config.state_dir / "pods"),
+            reclaim=self._reclaim,
+            clock=clock,
+        )
+
+    async def _reclaim(self) -> None:
+        """Disk that no pod needs."""
+
     async def run(self) -> None:
         """Pods keep running when this ends."""
         changes = self._runtime.changes()
@@ -99,6 +118,7 @@ class NodeAgent:
             asyncio.create_task(self._pods.run(), name="pods"),
             asyncio.create_task(self._run_pods(changes), name="pod workers"),
             asyncio.create_task(self._run_static(), name="static pods"),
+            asyncio.create_task(self._evictor.run(), name="eviction"),
         ]
         try:
             await asyncio.gather(*self._running)

@@ -223,7 +223,10 @@ def compute_conditions(look: Look, phase: str) -> list[Obj]:
         "ContainersReady": containers_ready,
         "PodScheduled": ("True", "", ""),
     }
-    foreign = [_condition_as_written(c) for c in pod.status.conditions or [] if c.type not in OWN_CONDITIONS]
+    if look.ending is not None and look.ending.disruption:
+        found["DisruptionTarget"] = ("True", "TerminationByKubelet", look.ending.message)
+    listed = pod.status.conditions or []
+    foreign = [_condition_as_written(c) for c in listed if c.type not in (*OWN_CONDITIONS, *found)]
     return [_condition(look, kind, *value) for kind, value in found.items()] + foreign
 
 

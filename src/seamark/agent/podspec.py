@@ -1,8 +1,8 @@
 """core/v1 Pod, as the node agent honours it: far more than ``model.pod`` reads.
 
 Fields that exist in the API and are not honoured yet are declared too, as ``Any``, so that ``agent/refusals.py`` can
-name each of them to the user: nothing is ignored in silence. Fields that other parts answer for (node selection,
-priority, tolerations) are left out.
+name each of them to the user: nothing is ignored in silence. Fields that other parts answer for (node selection) are
+left out.
 """
 
 from __future__ import annotations
@@ -290,7 +290,9 @@ class ClaimSource(Projection, frozen=True):
 
 
 class Volume(Projection, frozen=True):
-    """Any further source (persistentVolumeClaim, nfs, csi, …) leaves every field below empty: refused by name."""
+    """Any further source (nfs, csi, …) leaves every field below empty: refused by name. A claim gets the place of its
+    volume as ``host_path`` (``agent/claims.py``).
+    """
 
     name: str = ""
     empty_dir: EmptyDir | None = None
@@ -299,9 +301,9 @@ class Volume(Projection, frozen=True):
     projected: Projected | None = None
     downward_api: DownwardSource | None = field(default=None, name="downwardAPI")
     host_path: HostPath | None = None
-
-
     persistent_volume_claim: ClaimSource | None = None
+
+
 class HostAlias(Projection, frozen=True):
     ip: str = ""
     hostnames: list[str] | None = None
@@ -338,6 +340,8 @@ class PodSpec(Projection, frozen=True):
     host_users: bool | None = None
     share_process_namespace: bool = False
     runtime_class_name: str = ""
+    priority: int = 0
+    tolerations: list[dict[str, Any]] | None = None
     resource_claims: Any = None
     resources: Any = None
     os: Any = None

@@ -8,6 +8,7 @@ in it changed, and every five minutes. An API server that is away is retried, ne
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -63,7 +64,9 @@ def render_allocatable(config: AgentConfig, machine: Machine) -> dict[str, str]:
     }
 
 
-def render_status(config: AgentConfig, machine: Machine, before: Obj, now: float) -> Obj:
+def render_status(
+    config: AgentConfig, machine: Machine, before: Obj, now: float, pressures: frozenset[str] = frozenset()
+) -> Obj:
     """``before`` is the status that stands in the API: times of transition are kept."""
     sizes = render_allocatable(config, machine)
     return {
@@ -73,7 +76,7 @@ def render_status(config: AgentConfig, machine: Machine, before: Obj, now: float
             {"type": "InternalIP", "address": config.node_ip},
             {"type": "Hostname", "address": config.node},
         ],
-        "conditions": render_conditions(before.get("conditions") or [], now),
+        "conditions": render_conditions(before.get("conditions") or [], now, pressures),
         "nodeInfo": {
             "machineID": machine.machine_id,
             "systemUUID": machine.machine_id,
@@ -97,11 +100,19 @@ _CONDITIONS = (
 )
 
 
-def render_conditions(before: list[Obj], now: float) -> list[Obj]:
+_PRESSURES = {
+    "MemoryPressure": ("True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+    "DiskPressure": ("True", "KubeletHasDiskPressure", "kubelet has disk pressure"),
+    "PIDPressure": ("True", "KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
+}
+
+
+def render_conditions(before: list[Obj], now: float, pressures: frozenset[str] = frozenset()) -> list[Obj]:
     """Foreign conditions stay; an own one keeps the time of its last transition."""
     at = {c.get("type"): c for c in before}
     found = []
-    for kind, status, reason, message in _CONDITIONS:
+    for kind, *usual in _CONDITIONS:
+        status, reason, message = _PRESSURES[kind] if kind in pressures else usual
         old = at.pop(kind, {})
         kept = old.get("lastTransitionTime") if old.get("status") == status else None
         times = {"lastHeartbeatTime": format_time(now), "lastTransitionTime": kept or format_time(now)}
@@ -143,12 +154,22 @@ def _without_heartbeats(status: Obj, keys: Obj) -> Obj:
 
 
 class Registration:
-    def __init__(self, config: AgentConfig, machine: Machine, *, client: Client, clock: Clock, rng: Random) -> None:
+    def __init__(
+        self,
+        config: AgentConfig,
+        machine: Machine,
+        *,
+        client: Client,
+        clock: Clock,
+        rng: Random,
+        pressures: Callable[[], frozenset[str]] = frozenset,
+    ) -> None:
         self._config = config
         self._machine = machine
         self._client = client
         self._clock = clock
         self._rng = rng
+        self._pressures = pressures
 
     async def run(self) -> None:
         """Ends when cancelled."""
@@ -168,7 +189,7 @@ class Registration:
         node = await self._register()
         now = self._clock.time()
         before = node.get("status") or {}
-        status = render_status(self._config, self._machine, before, now)
+        status = render_status(self._config, self._machine, before, now, self._pressures())
         if needs_status(before, status, now):
             await self._client.patch(NODES, self._config.node, {"status": status}, subresource="status")
         await self._renew(node["metadata"]["uid"])

@@ -102,7 +102,7 @@ class PodWorker:
         if adopted is not None:
             self._adopt(adopted)
         elif not pod.is_finished:
-            self._reject(select_rejection(pod))
+            self._reject(select_rejection(pod, context.pressures()))
 
     @property
     def events(self) -> PodEvents:

@@ -1,7 +1,7 @@
 """Which cgroups the machine has, and where runc puts a container's: v1 controllers, v2, or none.
 
 On a hybrid machine (v1 controllers and an empty unified tree) runc uses v1, and so does this. Pure but for
-``read_layout`` and ``remove_group``.
+``read_layout``, ``working_set``, ``members`` and ``remove_group``.
 """
 
 from __future__ import annotations
@@ -64,6 +64,21 @@ def read_layout() -> CgroupLayout:
 def group_of(uid: str, key: str = "") -> str:
     """Each pod has a group of its own at the top: a shared parent could vanish while another pod is being made."""
     return f"{PREFIX}{uid}/{key}" if key else f"{PREFIX}{uid}"
+
+
+def working_set(layout: CgroupLayout, group: str) -> int | None:
+    """Bytes of memory in use, without the cache that the kernel may take back; None where nothing counts them."""
+    mount = layout.controllers.get("memory")
+    if not mount:
+        return None
+    v2 = layout.version == "v2"
+    used, cold = ("memory.current", "inactive_file") if v2 else ("memory.usage_in_bytes", "total_inactive_file")
+    try:
+        total = int(Path(mount, group, used).read_text())
+        stat = dict(line.split(" ", 1) for line in Path(mount, group, "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):  # it has ended meanwhile
+        return None
+    return max(0, total - int(stat.get(cold, 0)))
 
 
 def members(layout: CgroupLayout, group: str) -> frozenset[int]:

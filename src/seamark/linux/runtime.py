@@ -14,7 +14,7 @@ imitates it in memory. Rules:
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -201,6 +201,10 @@ class Runtime(Protocol):
 
     async def probe_exec(self, uid: str, name: str, command: tuple[str, ...], *, timeout: float) -> tuple[int, bytes]:
         """Exit code and combined output (at most 10 KiB); raises TimeoutError after ``timeout`` seconds."""
+        ...
+
+    async def memory(self, uid: str) -> Mapping[str, int]:
+        """Bytes that each running container holds and cannot simply drop; empty where nothing counts them."""
         ...
 
     def changes(self) -> AsyncIterator[str]:

@@ -61,6 +61,7 @@ class FakeRuntime:
         self.started: list[ContainerConfig] = []
         self.signals: list[tuple[str, int]] = []  # (container, number)
         self.removed: list[str] = []
+        self.memory_used: dict[str, int] = {}
         self.attached: list[tuple[str, bool]] = []  # (container, once)
         self._clock = clock
         self._sandboxes: dict[str, _Sandbox] = {}
@@ -148,6 +149,12 @@ class FakeRuntime:
         if self._running(uid, name) is None:
             raise RuntimeFault("ExecError", f"container {name} does not run")
         return self._answer(command)
+
+    async def memory(self, uid: str) -> Mapping[str, int]:
+        """As ``memory_used`` has it, by container name."""
+        sandbox = self._sandboxes.get(uid)
+        running = [name for (name, _), c in sandbox.attempts.items() if c.status == "running"] if sandbox else []
+        return {name: self.memory_used[name] for name in running if name in self.memory_used}
 
     def changes(self) -> AsyncIterator[str]:
         queue: asyncio.Queue[str] = asyncio.Queue()

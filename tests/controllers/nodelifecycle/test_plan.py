@@ -66,6 +66,16 @@ def test_taints_follow_the_state_and_keep_foreign_ones(
     assert plan_taints(node, found, now=NOW + 50) is None
 
 
+def test_pressure_keeps_new_pods_away() -> None:
+    pressed = make_node("n")
+    pressed["status"]["conditions"] += [
+        {"type": "DiskPressure", "status": "True"},
+        {"type": "PIDPressure", "status": "False"},
+    ]
+    found = plan_taints(as_kind(pressed, Node), [], now=NOW)
+    assert found == [{"key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule", "timeAdded": AT}]
+
+
 def test_ready_pod_of_a_lost_node_is_not_ready() -> None:
     ready = {"type": "Ready", "status": "True", "lastTransitionTime": "y"}
     other = {"type": "Initialized", "status": "True"}

@@ -21,7 +21,12 @@ GRACE = 40.0
 NOT_READY = "node.kubernetes.io/not-ready"
 UNREACHABLE = "node.kubernetes.io/unreachable"
 UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
-OURS = (NOT_READY, UNREACHABLE, UNSCHEDULABLE)
+PRESSURES = {
+    "MemoryPressure": "node.kubernetes.io/memory-pressure",
+    "DiskPressure": "node.kubernetes.io/disk-pressure",
+    "PIDPressure": "node.kubernetes.io/pid-pressure",
+}
+OURS = (NOT_READY, UNREACHABLE, UNSCHEDULABLE, *PRESSURES.values())
 _KNOWN_BY_NODE = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 
 
@@ -57,6 +62,8 @@ def plan_taints(node: Node, taints: Sequence[Obj], *, now: float) -> list[Obj] |
     key = {"True": "", "Unknown": UNREACHABLE}.get(ready_status(node), NOT_READY)
     if key:
         wanted += [{"key": key, "effect": effect} for effect in ("NoSchedule", "NoExecute")]
+    pressed = {c.type for c in node.status.conditions or () if c.status == "True"}
+    wanted += [{"key": key, "effect": "NoSchedule"} for kind, key in PRESSURES.items() if kind in pressed]
     if node.spec.unschedulable:
         wanted.append({"key": UNSCHEDULABLE, "effect": "NoSchedule"})
     present = {(t.get("key"), t.get("effect")): t for t in taints if t.get("key") in OURS}

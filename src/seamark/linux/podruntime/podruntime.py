@@ -269,6 +269,13 @@ class PodRuntime:
             work.cancel()
             await asyncio.gather(work, timer, return_exceptions=True)
 
+    async def memory(self, uid: str) -> dict[str, int]:
+        state = await self.state(uid)
+        running = [c for c in state.containers if c.status == "running"] if state is not None else []
+        groups = {c.name: cgroups.group_of(uid, layout.key_of(c.name, c.attempt)) for c in running}
+        found = {name: cgroups.working_set(self._cgroups, group) for name, group in groups.items()}
+        return {name: used for name, used in found.items() if used is not None}
+
     # ---- changes
 
     def changes(self) -> AsyncIterator[str]:

@@ -72,7 +72,7 @@ def test_pressure_keeps_new_pods_away() -> None:
         {"type": "DiskPressure", "status": "True"},
         {"type": "PIDPressure", "status": "False"},
     ]
-    found = plan_taints(as_kind(pressed, Node), [], now=NOW)
+    found = plan_taints(as_kind(Node, pressed), [], now=NOW)
     assert found == [{"key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule", "timeAdded": AT}]
 
 

@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 PYTEST := .venv/bin/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help setup demo up down test test-net conformance-dns lint type format clean
+.PHONY: help setup demo up down test test-net test-kubectl conformance-dns lint type format clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,9 @@ test: setup ## run all tests
 
 test-net: setup ## only the tests that make network namespaces
 	@$(PYTEST) -m net
+
+test-kubectl: setup ## nine versions of kubectl, every command judged by what it prints; writes docs/kubectl.md
+	@$(PY) -m conformance.kubectl
 
 conformance-dns: setup ## ask this DNS server and CoreDNS the same questions and compare (needs Go)
 	@.venv/bin/python tools/conformance_dns.py

@@ -1,0 +1,92 @@
+"""``make test-kubectl``, or ``python -m conformance.kubectl [--minors 20,37] [--only PART]``.
+
+Fetches each kubectl once into the user's cache, brings up one cluster without nodes and one with a node, runs every
+case with every version, and writes docs/kubectl.md when nothing was left out. The status is 1 if a case failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import seamark
+from conformance.cluster import Cluster, running_cluster
+from conformance.kubectl.cases import Case, read_cases, read_given
+from conformance.kubectl.run import Runner
+from conformance.page import SKIP, Matrix, render_matrix, render_page
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PAGE = ROOT / "docs" / "kubectl.md"
+MINORS = (20, 21, 24, 27, 29, 30, 32, 34, 37)
+AT_ONCE = 2
+ABOUT = """What is typed, by version of kubectl, each command judged by what it prints; `make test-kubectl` makes this
+page, the cases are [data](../conformance/kubectl/cases). ✓ passed, ✗ failed, – left out: the note says why."""
+
+
+def fetch(minor: int) -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seamark" / "clients"
+    binary = cache / f"kubectl-1.{minor}" / "kubectl"
+    if not binary.exists():
+        print(f"fetching kubectl 1.{minor}", flush=True)
+        subprocess.run([ROOT / "tools" / "fetch-kubectl", str(minor), binary.parent], check=True)
+    return binary
+
+
+async def run(minors: Sequence[int], cases: Sequence[Case], clusters: dict[bool, Cluster]) -> Matrix:
+    """Every case with every version; ``clusters``: by whether the case needs a node."""
+    matrix = Matrix([f"1.{minor}" for minor in minors], [case.name for case in cases])
+    given = read_given()
+    waiting = list(minors)
+
+    async def work() -> None:
+        while waiting:
+            minor = waiting.pop(0)
+            with tempfile.TemporaryDirectory(prefix="kubectl-") as home:
+                await _run_version(minor, Path(home))
+
+    async def _run_version(minor: int, home: Path) -> None:
+        binary = fetch(minor)
+        runners = {
+            node: Runner(cluster, cluster.client(), binary, minor, home, given) for node, cluster in clusters.items()
+        }
+        for number, case in enumerate(cases):
+            why = case.skipped(minor)
+            reason = f"{SKIP}{why}" if why else await runners[case.node].take(case, number)
+            matrix.cells[case.name, f"1.{minor}"] = reason
+            if reason and not why:
+                print(f"1.{minor}  {case.name}\n    {reason}", flush=True)
+
+    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+    return matrix
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m conformance.kubectl")
+    parser.add_argument("--minors", default=",".join(map(str, MINORS)))
+    parser.add_argument("--only", default="")
+    asked = parser.parse_args()
+    minors = [int(minor) for minor in asked.minors.split(",")]
+    cases = [case for case in read_cases() if asked.only in case.name]
+    with ExitStack() as stack:
+        nodes = {case.node for case in cases}
+        clusters = {node: stack.enter_context(running_cluster("--nodes", "1" if node else "0")) for node in nodes}
+        matrix = asyncio.run(run(minors, cases, clusters))
+    passed, failed, skipped = matrix.count()
+    if not asked.only and tuple(minors) == MINORS:
+        versions = {"Seamark": seamark.__version__, "kubectl": ", ".join(f"1.{minor}" for minor in minors)}
+        told = f"{len(cases)} commands: {passed} passed, {failed} failed, {skipped} left out.\n\n"
+        body = told + render_matrix(matrix, first="command")
+        PAGE.write_text(render_page("kubectl, by version", ABOUT, versions=versions, body=body))
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -420,7 +420,10 @@ class TestList:
         [
             ("continue=rubbish", 400),
             ("resourceVersion=abc", 400),
-            ("limit=-1", 400),
+            ("limit=x", 400),
+            ("limit=-1", 200),
+            ("timeoutSeconds=x", 400),
+            ("timeout=x", 400),
             ("labelSelector=a in", 400),
             ("fieldSelector=spec.x=1", 400),
             ("resourceVersionMatch=Exact", 422),

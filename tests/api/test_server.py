@@ -208,8 +208,8 @@ async def test_warnings_are_headers(serve: Any) -> None:
         (AUTH, "/api/v1/pods", 200),
         ("Authorization: Bearer wrong\r\n", "/api/v1/pods", 401),
         ("Authorization: Bearer wrong\r\n", "/healthz", 401),
-        ("Authorization: Basic YWRtaW46YWRtaW4=\r\n", "/api/v1/pods", 401),
-        ("Authorization: Bearer \r\n", "/api/v1/pods", 401),
+        ("Authorization: Basic YWRtaW46YWRtaW4=\r\n", "/api/v1/pods", 403),
+        ("Authorization: Bearer \r\n", "/api/v1/pods", 403),
     ],
 )
 async def test_tokens(serve: Any, headers: str, path: str, status: int) -> None:

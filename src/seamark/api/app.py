@@ -7,6 +7,7 @@ ask for health and version. Whatever fails becomes a Status; an exception nobody
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import uuid
@@ -22,11 +23,13 @@ from seamark.api.core import Call, Core, NodeLookup, no_nodes
 from seamark.api.discovery import Discovery
 from seamark.api.documents import openapi
 from seamark.api.health import health
+from seamark.api.inflight import is_long_running
+from seamark.api.options import parse_timeout
 from seamark.api.ranges import AddressFollower
-from seamark.api.respond import limit_warnings, respond_status, respond_text
-from seamark.api.routing import UnknownPathError, method_not_allowed, parse_target, parse_verb
+from seamark.api.respond import limit_warnings, representation, respond_status, respond_text
+from seamark.api.routing import UnknownPathError, method_not_allowed, parse_target, parse_verb, unknown_path
 from seamark.api.subresources.exec import Switch
-from seamark.api.subresources.table import QUESTIONS, UPGRADES, find_subresource
+from seamark.api.subresources.table import ANSWERED_AS_THEY_ARE, QUESTIONS, UPGRADES, find_subresource
 from seamark.api.verbs.create import create
 from seamark.api.verbs.delete import delete
 from seamark.api.verbs.deletecollection import deletecollection
@@ -81,6 +84,7 @@ class Api:
         addresses = AddressFollower(store, pools)
         self.core = Core(store, registry, clock, config, pools, addresses, authorizer, nodes)
         self._discovery = Discovery(registry, config)
+        self._late: set[asyncio.Future[Response]] = set()
 
     async def start(self) -> list[str]:
         """Writes the default objects. Answers what is wrong with what stored Services hold (taken twice, foreign)."""
@@ -131,18 +135,38 @@ class Api:
             return await self._document(request)
         call = await self._call(request, who)
         try:
-            response = await self._verb(call)(self.core, call)
+            response = await self._answer(call)
         except Exception as error:  # what was warned of is told with the failure too
             response = _respond_failure(request, error)
         response.warnings = limit_warnings((call.target.row.deprecated, *call.warnings, *response.warnings))
         return response
+
+    async def _answer(self, call: Call) -> Response:
+        """Raises 504 when it takes longer than the client gave it; what is being written is written all the same."""
+        request, verb = call.request, self._verb(call)
+        seconds = parse_timeout(request) if request.query and not is_long_running(request) else 0.0
+        if not seconds:
+            return await verb(self.core, call)
+        work = asyncio.ensure_future(verb(self.core, call))
+        done, _ = await asyncio.wait({work}, timeout=seconds)
+        if done:
+            return work.result()
+        self._late.add(work)
+        work.add_done_callback(self._forget)
+        why = "Timeout: request did not complete within requested timeout - context deadline exceeded"
+        raise StatusError(504, "Timeout", why, details={})
+
+    def _forget(self, work: asyncio.Future[Response]) -> None:
+        self._late.discard(work)
+        if not work.cancelled() and (error := work.exception()) is not None and not isinstance(error, StatusError):
+            _log.error("request failed after its deadline", exc_info=error)
 
     async def _document(self, request: Request) -> Response:
         """What is no resource: health and version, discovery, OpenAPI."""
         found = await health(self.core, request) or self._discovery.respond(request)
         found = found or await openapi(self.core.registry, request)
         if found is None:
-            raise UnknownPathError(request.path)
+            raise unknown_path(self.core.registry, request.path)
         return found
 
     async def _who(self, request: Request) -> Identity:
@@ -163,13 +187,17 @@ class Api:
         return Call(request, target, who)
 
     def _verb(self, call: Call) -> Verb:
+        """Raises 405, and 406 before anything is done."""
         target, method = call.target, call.request.method
         if target.subresource:
             found = find_subresource(target.subresource, method)
             if found is None:
                 raise method_not_allowed()
+            if target.subresource not in ANSWERED_AS_THEY_ARE:
+                representation(call)
             return found
         verb = parse_verb(target, method, watch=call.request.flag("watch"))
+        representation(call, stream=verb == "watch")
         return VERBS[verb] if target.row.stored else QUESTIONS[target.gvr.resource]
 
 

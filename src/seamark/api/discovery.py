@@ -11,10 +11,11 @@ import hashlib
 from typing import Any
 
 from seamark.api.config import ApiConfig
-from seamark.api.negotiation import JSON, YAML, parse_accept, select_representation
+from seamark.api.negotiation import JSON, PROTOBUF, YAML, parse_accept, select_representation
 from seamark.api.objects import encode
 from seamark.api.routing import method_not_allowed
 from seamark.api.yamltext import render_yaml
+from seamark.machinery import protobuf
 from seamark.machinery.gvr import GVR
 from seamark.machinery.wire import Request, Response
 from seamark.resources.registry import Registry, Resource
@@ -69,9 +70,11 @@ class Discovery:
         accept = request.headers.get("accept", "")
         if path in self._aggregated and _wants_aggregated(accept):
             return _respond(request, encode(self._aggregated[path]), AGGREGATED)
-        media_type = select_representation(accept).media_type
+        media_type = select_representation(accept, transforms=False).media_type
         if media_type == YAML:
             return _respond(request, render_yaml(document), YAML)
+        if media_type == PROTOBUF and "kind" in document:
+            return _respond(request, protobuf.encode_body({"apiVersion": "v1", **document}), PROTOBUF)
         return _respond(request, encode(document), JSON)
 
 

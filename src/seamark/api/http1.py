@@ -66,6 +66,7 @@ class HttpProtocol(asyncio.Protocol):
         self._socket: WebSocket | ByteChannel | None = None  # once HTTP is over
         self._closing = False
         self._streaming = False
+        self._may_stop = True  # when the client is gone: what writes goes on to its end
         self._reset()
 
     def _reset(self) -> None:
@@ -97,7 +98,7 @@ class HttpProtocol(asyncio.Protocol):
         self._writable.set()
         if self._socket is not None:
             self._socket.lost()
-        if self._task is not None:
+        if self._task is not None and self._may_stop:
             self._task.cancel()
 
     def pause_writing(self) -> None:
@@ -195,6 +196,7 @@ class HttpProtocol(asyncio.Protocol):
             return
         self._disarm()
         request, chunked = self._waiting.popleft()
+        self._may_stop = request.method == "GET"
         self._task = asyncio.get_running_loop().create_task(self._answer(request, chunked=chunked))
 
     async def _answer(self, request: Request, *, chunked: bool) -> None:
@@ -231,7 +233,7 @@ class HttpProtocol(asyncio.Protocol):
     async def _write_stream(self, response: Response, *, chunked: bool, keep: bool) -> None:
         """The head goes out at once: clients of a watch wait for it before anything happens."""
         assert response.stream is not None
-        self._streaming = True
+        self._streaming = self._may_stop = True
         sized = "content-length" in response.headers  # passed on from elsewhere, byte by byte
         chunked = chunked and not sized
         if chunked:
@@ -276,7 +278,7 @@ class HttpProtocol(asyncio.Protocol):
             self._refuse(_malformed("an upgrade cannot be pipelined"))
             return
         self._disarm()
-        self._streaming = True
+        self._streaming = self._may_stop = True
         request, _ = self._waiting.popleft()
         channel = self._socket = ByteChannel(self._write_patiently, self._transport)
         channel.feed(early)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from urllib.parse import unquote
 
 from seamark.api.core import Target
+from seamark.machinery.fielderrors import quote
 from seamark.machinery.status import StatusError, bad_request
 from seamark.resources.registry import Registry
 
@@ -44,13 +45,21 @@ def parse_target(registry: Registry, path: str) -> Target:
     elif len(segments) > 3 and segments[0] == "apis" and segments[1]:
         group, version, rest = segments[1], segments[2], segments[3:]
     else:
-        raise UnknownPathError(path)
+        raise unknown_path(registry, path)
     try:
         return _parse_rest(registry, group, version, rest)
     except StatusError:
         if (group, version) not in registry.group_versions():
-            raise UnknownPathError(path) from None
+            raise unknown_path(registry, path) from None
         raise
+
+
+def unknown_path(registry: Registry, path: str) -> Exception:
+    """What is below a group that is served has a Status for an answer, whatever the version."""
+    head, _, rest = path.strip("/").partition("/")
+    group = rest.partition("/")[0] if head == "apis" else ""
+    known = {one for one, _ in registry.group_versions()}
+    return unknown_resource() if rest and head in ("api", "apis") and group in known else UnknownPathError(path)
 
 
 def _parse_rest(registry: Registry, group: str, version: str, rest: list[str]) -> Target:
@@ -82,15 +91,12 @@ def _is_namespace_subresource(group: str, rest: list[str]) -> bool:
 
 def _check_segment(what: str, value: str) -> None:
     """apimachinery's path.ValidatePathSegmentName: what would change the meaning of a path is refused."""
-    problem = ""
-    if value in ("", ".", ".."):
-        problem = f"may not be '{value}'"
-    elif "/" in value or "%" in value:
-        problem = "may not contain '/' or '%'"
-    elif any(ord(c) < 32 or ord(c) == 127 for c in value):
-        problem = "may not contain control characters"
-    if problem:
-        raise bad_request(f'{what} parameter invalid: "{value}": {problem}')
+    problems = [f"may not be '{value}'"] if value in ("", ".", "..") else []
+    problems += [f"may not contain '{one}'" for one in "/%" if one in value]
+    if any(ord(c) < 32 or ord(c) == 127 for c in value):
+        problems.append("may not contain control characters")
+    if problems:
+        raise bad_request(f"{what} parameter invalid: {quote(value)}: {'; '.join(problems)}")
 
 
 def parse_verb(target: Target, method: str, *, watch: bool) -> str:

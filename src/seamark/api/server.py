@@ -17,6 +17,7 @@ from pathlib import Path
 from seamark.api.app import Api
 from seamark.api.authn import Credentials
 from seamark.api.http1 import HttpProtocol, Limits
+from seamark.api.inflight import Inflight
 from seamark.api.respond import respond_status
 from seamark.api.streaming.channel import RawUpgrade
 from seamark.api.websocket import Upgrade, wants_upgrade
@@ -57,14 +58,16 @@ async def serve_api(
     tls: ssl.SSLContext | None,
     authenticate: Authenticate,
     limits: Limits | None = None,
+    inflight: Inflight | None = None,
 ) -> ApiServer:
     """Serves ``api`` on bound sockets until the returned server is closed."""
     limits = limits or Limits()
+    inflight = inflight or Inflight()
     tune_malloc()
     connections: set[HttpProtocol] = set()
 
     async def serve(request: Request, certificate: bytes | None) -> Response | Upgrade | RawUpgrade:
-        return await answer(api, authenticate, request, certificate)
+        return await answer(api, authenticate, request, certificate, inflight=inflight)
 
     loop = asyncio.get_running_loop()
     servers = [
@@ -81,7 +84,7 @@ async def serve_api(
 
 
 async def answer(
-    api: Api, authenticate: Authenticate, request: Request, certificate: bytes | None
+    api: Api, authenticate: Authenticate, request: Request, certificate: bytes | None, *, inflight: Inflight
 ) -> Response | Upgrade | RawUpgrade:
     try:
         identity = await authenticate(Credentials(certificate, request.headers.get("authorization", "")))
@@ -90,7 +93,7 @@ async def answer(
     request = replace(request, identity=identity)
     if wants_upgrade(request):
         return await api.connect(request)
-    return await api.handle(request)
+    return await inflight.serve(request, api.handle)
 
 
 def server_tls(*, certificate: Path, key: Path, client_ca: Path) -> ssl.SSLContext:

@@ -70,6 +70,9 @@ QUESTIONS: Mapping[str, Serve] = {
 }
 """Kinds that are posted, answered and not stored."""
 
+ANSWERED_AS_THEY_ARE = ("log", "proxy")
+"""Subresources whose answer is somebody else's text, whatever the client would read."""
+
 UPGRADES: Mapping[str, Callable[[Core, Call], Awaitable[Switch | None]]] = {
     "attach": open_attach,
     "exec": open_exec,

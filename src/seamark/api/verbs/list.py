@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from seamark.api.core import Call, Core
+from seamark.api.options import parse_integer, parse_revision_text
 from seamark.api.respond import representation, respond_encoded, respond_list
 from seamark.api.selection import Selection, parse_selection
 from seamark.machinery.status import Cause, StatusError, bad_request, expired, invalid
@@ -83,34 +84,38 @@ def select_entries(page: Page, selection: Selection, limit: int) -> tuple[Sequen
 
 def parse_options(request: Request) -> ListOptions:
     """Raises 400 and 422 for what ListOptions validation refuses."""
-    limit = parse_number(request.param("limit"), "limit")
+    limit = max(0, parse_integer(request, "limit"))
+    parse_integer(request, "timeoutSeconds")  # for watches, but no nonsense here either
     asked, match = request.param("resourceVersion"), request.param("resourceVersionMatch")
     token = parse_token(request.param("continue"))
     if request.param("sendInitialEvents"):
         raise _invalid("sendInitialEvents", "Forbidden: sendInitialEvents is forbidden for list")
-    if match not in ("", "Exact", "NotOlderThan"):
-        raise _invalid(
-            "resourceVersionMatch", f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan"'
-        )
-    if match and not asked:
-        raise _invalid(
-            "resourceVersionMatch", "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
-        )
-    if match and token:
-        raise _invalid("resourceVersionMatch", "Forbidden: resourceVersionMatch is forbidden when continue is provided")
-    revision = parse_number(asked, "resourceVersion")
-    if token and asked and revision:
+    _check_match(match, asked, has_token=token is not None)
+    revision = parse_revision(request)
+    if token and revision:
         raise bad_request("specifying resource version is not allowed when using continue")
-    if match == "Exact" and not revision:
-        raise _invalid(
-            "resourceVersionMatch",
-            'Forbidden: resourceVersionMatch "Exact" is forbidden for resourceVersion "0"',
-        )
     if asked and not revision:
         limit = 0  # "any": apiserver answers from its cache, whole
-    if match == "Exact":
+    if match == "Exact" or (revision and limit and not match):
         return ListOptions(limit, token, exact=revision)
     return ListOptions(limit, token, not_older_than=revision)
+
+
+def _check_match(match: str, asked: str, *, has_token: bool) -> None:
+    """Raises 422."""
+    if not match:
+        return
+    if not asked:
+        why = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
+    elif has_token:
+        why = "Forbidden: resourceVersionMatch is forbidden when continue is provided"
+    elif match not in ("Exact", "NotOlderThan"):
+        why = f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""'
+    elif match == "Exact" and asked == "0":
+        why = 'Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+    else:
+        return
+    raise _invalid("resourceVersionMatch", why)
 
 
 def _invalid(field: str, message: str) -> StatusError:
@@ -118,13 +123,12 @@ def _invalid(field: str, message: str) -> StatusError:
     return invalid("ListOptions", "", [Cause(reason, message, field)], group="meta.k8s.io")
 
 
-def parse_number(text: str, what: str) -> int:
-    """A query parameter that is a number. Raises 400."""
-    if not text:
-        return 0
-    if not text.isascii() or not text.isdecimal():
-        raise bad_request(f'{what}: Invalid value: "{text}": must be a number that is not negative')
-    return int(text)
+def parse_revision(request: Request) -> int:
+    """The resourceVersion that a get or a list asks for. Raises 400."""
+    try:
+        return parse_revision_text(request.param("resourceVersion"))
+    except ValueError as error:
+        raise bad_request(f"invalid resource version: {error}") from None
 
 
 async def wait_for_revision(core: Core, revision: int) -> None:
@@ -135,7 +139,7 @@ async def wait_for_revision(core: Core, revision: int) -> None:
             raise StatusError(
                 504,
                 "Timeout",
-                f"Too large resource version: {revision}, current: {current}",
+                f"Timeout: Too large resource version: {revision}, current: {current}",
                 details={
                     "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
                     "retryAfterSeconds": 1,
@@ -166,9 +170,9 @@ def parse_token(text: str) -> Continue | None:
         value = msgspec.json.decode(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
         revision, start = value["rv"], value["start"]
     except (ValueError, KeyError, TypeError, msgspec.DecodeError) as error:
-        raise bad_request(f"invalid continue token: {error}") from error
+        raise bad_request(f"invalid continue token: continue key is not valid: {error}") from error
     if not isinstance(revision, int) or not isinstance(start, str) or revision < _LATEST or revision == 0:
-        raise bad_request("invalid continue token: not one that this server made")
+        raise bad_request("invalid continue token: continue key is not valid: not one that this server made")
     return Continue(revision, start)
 
 

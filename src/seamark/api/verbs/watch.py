@@ -16,10 +16,11 @@ from dataclasses import dataclass
 
 from seamark.api.core import Call, Core
 from seamark.api.events import EventWriter
+from seamark.api.options import parse_integer, parse_revision_text
 from seamark.api.respond import representation
 from seamark.api.selection import Selection, parse_selection
 from seamark.api.verbs.list import wait_for_revision
-from seamark.machinery.status import Cause, StatusError, expired, internal, invalid
+from seamark.machinery.status import Cause, StatusError, expired, invalid
 from seamark.machinery.wire import Request, Response
 from seamark.store.base import CompactedError, Event, Watch
 
@@ -62,13 +63,15 @@ def parse_options(core: Core, request: Request) -> WatchOptions:
             "resourceVersionMatch",
             "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
         )
-    if asked and not (asked.isascii() and asked.isdecimal()):
-        raise internal(f'resourceVersion: "{asked}" is not a decimal number')
-    revision = int(asked or "0")
+    if request.param("continue"):
+        raise _invalid("resourceVersionMatch", "Forbidden: resourceVersionMatch is forbidden when continue is provided")
+    try:
+        revision = parse_revision_text(asked)
+    except ValueError as error:
+        raise StatusError(500, "", str(error)) from None
     from_start = request.flag("sendInitialEvents") if streaming else not revision
     bookmarks = request.flag("allowWatchBookmarks")
-    seconds = request.param("timeoutSeconds")
-    timeout = float(seconds) if seconds.isascii() and seconds.isdecimal() and int(seconds) else 0.0
+    timeout = max(0, parse_integer(request, "timeoutSeconds"))
     return WatchOptions(
         after=None if from_start else revision,
         bookmarks=bookmarks,

@@ -31,6 +31,9 @@ test-kubectl: setup ## nine versions of kubectl, every command judged by what it
 conformance-dns: setup ## ask this DNS server and CoreDNS the same questions and compare (needs Go)
 	@.venv/bin/python tools/conformance_dns.py
 
+conformance-network: setup ## run the network tests of Kubernetes' own suite (needs Go); SET=all runs further groups
+	@$(PY) -m conformance.network --set $(or $(SET),conformance)
+
 lint: setup ## ruff and the import contracts
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .

@@ -1,0 +1,1 @@
+"""Kubernetes' own end-to-end suite, its network part, against a cluster of two nodes: ``make conformance-network``."""

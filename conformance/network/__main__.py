@@ -1,0 +1,148 @@
+"""Runs the network tests of Kubernetes' suite and writes docs/conformance-network.md.
+
+    make conformance-network                        the 47 of the conformance set
+    make conformance-network SET=all                further groups as well
+    .venv/bin/python -m conformance.network --only-failed --focus 'session affinity' --jobs 1
+
+Programs and packages are built and fetched on first use, into a cache outside of the repository (needs Go and apt). The
+cluster is one of its own, in namespaces; ``--data-dir`` uses one that runs. Results are kept beside the programs, so a
+run can be broken off: ``--only-failed`` runs what failed or was never run. The status is 1 if any test of the set, as
+far as is known, failed or was not run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
+from pathlib import Path
+
+from conformance.cluster import Cluster, running_cluster
+from conformance.network.groups import CONFORMANCE, select_groups
+from conformance.network.images import ImageFactory, Sources, has_recipe, module_folder
+from conformance.network.results import Results, render_results
+from conformance.network.suite import Suite, is_serial, list_images, list_tests
+from seamark import __version__
+from seamark.cli.datadir import DataDir
+from seamark.cli.settings import Settings
+from seamark.linux import netns
+from seamark.linux.fabric import FABRIC
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "conformance-network.md"
+
+
+def main() -> int:
+    options = parse_options()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seamark" / "conformance-network"
+    (cache / "logs").mkdir(parents=True, exist_ok=True)
+    peers = build_peers()
+    program = peers / "e2e.test"
+    groups = select_groups(list_tests(program))
+    wanted = [test for group, tests in groups.items() if options.set == "all" or group == CONFORMANCE for test in tests]
+    results = Results(cache / "results.json")
+    chosen = [test for test in wanted if re.search(options.focus, test)]
+    if options.only_failed:
+        chosen = [test for test in chosen if results.is_failed(test)]
+    print(f"{len(chosen)} tests to run of {len(wanted)}")
+    sources = Sources(cache, peers, module_folder(ROOT / "tools" / "peers"))
+    if chosen:
+        with (
+            nullcontext(find_running(options.data_dir))
+            if options.data_dir
+            else running_cluster("--nodes", "2") as cluster
+        ):
+            load_images(cluster, sources, [name for name in list_images(program) if has_recipe(name)])
+            run_all(make_suite(cluster, program, cache / "logs", options), chosen, results, jobs=options.jobs)
+    PAGE.write_text(render_results(groups, results, versions(peers)))
+    failed = [test for test in wanted if results.is_failed(test)]
+    print(f"{len(wanted) - len(failed)} of {len(wanted)} passed or skipped; {PAGE.relative_to(ROOT)} written")
+    for test in failed:
+        result = results.get(test)
+        print(f"✗ {test}: {result.why if result else 'not run'}")
+    return 1 if failed else 0
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--set", choices=("conformance", "all"), default="conformance")
+    parser.add_argument("--focus", default="", help="a pattern that names must match")
+    parser.add_argument("--only-failed", action="store_true", help="what failed last, or never ran")
+    parser.add_argument("--jobs", type=int, default=3, help="tests side by side, but for serial ones")
+    parser.add_argument("--patience", type=int, default=600, help="seconds a test may take")
+    parser.add_argument("--data-dir", type=Path, help="a running cluster, instead of one of its own")
+    return parser.parse_args()
+
+
+def build_peers() -> Path:
+    done = subprocess.run(
+        [ROOT / "tools/build-peers", "e2e.test", "agnhost"], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return Path(done.stdout.strip().splitlines()[-1])
+
+
+def find_running(data: Path) -> Cluster:
+    settings = DataDir(data).read_settings()
+    if settings is None:
+        sys.exit(f"--data-dir {data}: no cluster there")
+    return Cluster(data, settings.port)
+
+
+def load_images(cluster: Cluster, sources: Sources, names: Sequence[str]) -> None:
+    there = {image["name"] for image in json.loads(cluster.seamark("image", "list", "-o", "json"))}
+    factory = ImageFactory(sources)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            if name not in there:
+                print(f"making {name}", flush=True)
+                archive = Path(folder, "image.tar")
+                factory.write_archive(name, archive)
+                cluster.seamark("image", "load", str(archive))
+
+
+def make_suite(cluster: Cluster, program: Path, logs: Path, options: argparse.Namespace) -> Suite:
+    """The suite runs on the nodes' network, where it reaches the API server at the first node's address."""
+    kubeconfig = cluster.data / "suite.kubeconfig"
+    url = f"https://{Settings().node_address(0)}:6443"
+    kubeconfig.write_text(cluster.kubeconfig.read_text().replace(cluster.url, url))
+    kubeconfig.chmod(0o600)
+    enter = netns.command(cluster.data / "run" / "netns" / FABRIC)
+    kubectl = shutil.which("kubectl") or str(ROOT / ".tools" / "bin" / "kubectl")
+    return Suite(program, kubeconfig, kubectl, enter, logs, options.patience)
+
+
+def run_all(suite: Suite, tests: Sequence[str], results: Results, *, jobs: int) -> None:
+    """Those that may run beside others first."""
+
+    alone = [test for test in tests if is_serial(test)]
+    for batch, workers in (([test for test in tests if not is_serial(test)], jobs), (alone, 1)):
+        with ThreadPoolExecutor(workers) as pool:
+            running = {pool.submit(suite.run, test): test for test in batch}
+            for done in as_completed(running):
+                test, verdict = running[done], done.result()
+                results.note(test, verdict)
+                why = f": {verdict.why}" if verdict.why else ""
+                print(f"{verdict.outcome:<8}{verdict.seconds:6.0f} s  {test}{why}", flush=True)
+
+
+def versions(peers: Path) -> dict[str, str]:
+    runc = subprocess.run(["runc", "--version"], capture_output=True, text=True, check=True).stdout.split()[2]
+    return {
+        "Seamark": __version__,
+        "Kubernetes' suite": peers.name.removeprefix("kubernetes-"),
+        "runc": runc,
+        "Linux": platform.release(),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""Which of the suite's tests are run: the conformance set of sig-network, and groups that one machine can hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+CONFORMANCE = "[sig-network] … [Conformance]"
+
+GROUPS: Mapping[str, str] = {
+    CONFORMANCE: r"\[sig-network\].*\[Conformance\]",
+    "Services": r"\[sig-network\] Services ",
+    "Networking Granular Checks: Services": r"\[sig-network\] Networking Granular Checks: Services ",
+    "DNS": r"\[sig-network\] DNS ",
+    "EndpointSliceMirroring": r"\[sig-network\] EndpointSliceMirroring ",
+    "Conntrack": r"\[sig-network\] Conntrack ",
+    "Networking, Connectivity, NoSNAT, Proxy": (
+        r"\[sig-network\] (Connectivity Pod Lifecycle|NoSNAT|Proxy version v1|Networking should (check|provide unch))"
+    ),
+    "Topology Hints, Traffic Distribution": r"\[sig-network\] (Topology Hints|Traffic Distribution) ",
+    "IngressClass, Service CIDRs": r"\[sig-network\] (IngressClass|Service CIDRs) ",
+    "Variables and names of pods": (
+        r"\[sig-node\] (Pods should contain environment variables|KubeletManagedEtcHosts|Kubelet .*hostAliases)"
+    ),
+    "Probes": r"\[sig-node\] Probing container ",
+    "Lifecycle hooks": r"\[sig-node\] (Container Lifecycle Hook|Lifecycle |PreStop) ",
+    "StatefulSets": r"\[sig-apps\] StatefulSet (Basic|AvailableReplicas|MinReadySeconds|Scaling)",
+}
+
+LEFT_OUT: Mapping[str, str] = {
+    r"SCTP": "this kernel has no SCTP",
+    r"LoadBalancer|\[Provider:": "needs a cloud",
+    r"\[Disruptive\]": "restarts a kube-proxy or kube-apiserver that runs as a pod",
+    r"PVC|PersistentVolumeClaim": "needs PersistentVolumes",
+    r"OffByDefault|IPv6": "off by default in Kubernetes, too, or IPv6",
+}
+"""Tests of those groups that are not run, and why."""
+
+
+def select_groups(tests: Iterable[str]) -> dict[str, list[str]]:
+    """Each test in the first group it belongs to."""
+    found: dict[str, list[str]] = {group: [] for group in GROUPS}
+    for test in tests:
+        group = next((group for group, pattern in GROUPS.items() if re.search(pattern, test)), None)
+        if group is not None and (group == CONFORMANCE or not why_left_out(test)):
+            found[group].append(test)
+    return found
+
+
+def why_left_out(test: str) -> str:
+    return next((why for pattern, why in LEFT_OUT.items() if re.search(pattern, test)), "")

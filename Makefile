@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 PYTEST := .venv/bin/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help setup demo up down test test-net test-kubectl conformance-dns lint type format clean
+.PHONY: help setup demo up down test test-net test-vm test-kubectl conformance-dns conformance-network lint type format clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ test-net: setup ## only the tests that make network namespaces
 
 test-kubectl: setup ## nine versions of kubectl, every command judged by what it prints; writes docs/kubectl.md
 	@$(PY) -m conformance.kubectl
+
+test-vm: setup ## the service proxy in mode ipvs under Debian's kernel, in a virtual machine without acceleration (4 minutes)
+	@tools/kernel-vm tests/scenarios/test_scenarios.py tests/proxy/test_ipvs_kernel.py -k "ipvs and kernel"
 
 conformance-dns: setup ## ask this DNS server and CoreDNS the same questions and compare (needs Go)
 	@.venv/bin/python tools/conformance_dns.py

@@ -9,6 +9,8 @@ import yaml
 
 from seamark.proxy.config import Address, ProxySettings, compile_settings, render_configz
 from seamark.proxy.configdocument import API_VERSION, ConfigError, parse_configuration, parse_duration
+from seamark.proxy.ipvstable import IpvsBackend, IpvsOptions
+from seamark.proxy.loopback import WithLoopbackPorts
 
 KUBEADM = """
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
@@ -85,6 +87,10 @@ def test_the_file_kubeadm_writes() -> None:
         pytest.param({"bindAddress": "node1"}, "bindAddress: 'node1' is not an address", id="bind address"),
         pytest.param({"healthzBindAddress": "1.2.3.4:70000"}, "there is no port 70000", id="port"),
         pytest.param({"metricsBindAddress": "localhost:1"}, "metricsBindAddress: 'localhost:1'", id="a name"),
+        pytest.param({"mode": "ipvs", "ipvs": {"scheduler": "best"}}, "ipvs.scheduler: 'best'", id="scheduler"),
+        pytest.param({"mode": "ipvs", "ipvs": {"udpTimeout": "1.5s"}}, "must be whole seconds", id="udp timeout"),
+        pytest.param({"mode": "ipvs", "ipvs": {"excludeCIDRs": ["x"]}}, "ipvs.excludeCIDRs: 'x'", id="excluded"),
+        pytest.param({"conntrack": {"udpTimeout": "soon"}}, "conntrack.udpTimeout: 'soon'", id="conntrack"),
         pytest.param({"logging": {"format": "json"}}, "logging.format: 'json' is not supported", id="log format"),
     ],
 )
@@ -97,17 +103,12 @@ def test_refused(fields: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "warning"),
     [
-        pytest.param({"conntrack": {"maxPerCore": 1000}}, "net.netfilter.nf_conntrack_max", id="conntrack"),
-        pytest.param(
-            {"conntrack": {"tcpCloseWaitTimeout": "1h"}}, "nf_conntrack_tcp_close_wait_timeout", id="timeouts"
-        ),
         pytest.param({"featureGates": {"X": True}}, "featureGates: there are none: X", id="feature gates"),
         pytest.param({"clientConnection": {"qps": 5}}, "qps and burst", id="client limits"),
         pytest.param({"iptables": {"masqueradeAll": True}}, "masqueradeAll: counts in", id="the other mode"),
         pytest.param({"winkernel": {"sourceVip": "1.2.3.4"}}, "winkernel", id="winkernel"),
         pytest.param({"ipvs": {"scheduler": "rr"}}, "ipvs", id="ipvs scheduler"),
         pytest.param({"ipvs": {"tcpTimeout": "1m"}}, "ipvs", id="ipvs timeout"),
-        pytest.param({"iptables": {"localhostNodePorts": True}}, "localhostNodePorts", id="loopback"),
         pytest.param({"logging": {"flushFrequency": "5s"}}, "flushFrequency", id="flush"),
         pytest.param({"clientConnection": {"acceptContentTypes": "x/y"}}, "acceptContentTypes", id="accept"),
         pytest.param({"enableProfiling": True}, "enableProfiling", id="profiling"),
@@ -164,3 +165,53 @@ def test_duration(text: Any, seconds: float) -> None:
 def test_no_duration(text: str) -> None:
     with pytest.raises(ConfigError, match="is not a duration"):
         parse_duration(text, "x")
+
+
+def test_ipvs() -> None:
+    given = {"scheduler": "sh", "strictARP": True, "excludeCIDRs": ["192.0.2.0/24"], "tcpTimeout": "15m"}
+    found = settings(mode="ipvs", ipvs=given | {"syncPeriod": "10s"}, iptables={"masqueradeBit": 2})
+    wanted = IpvsOptions("sh", strict_arp=True, excluded=("192.0.2.0/24",), tcp=900)
+    assert found.options.backend == IpvsBackend(wanted)
+    assert (found.options.sync_period, found.node.masquerade_mark) == (10.0, 4)
+    assert settings(mode="ipvs").options.backend == IpvsBackend(IpvsOptions("rr"))
+    assert not settings(mode="ipvs").node.node_ports_on_node_ips_only
+
+
+@pytest.mark.parametrize(
+    ("fields", "served"),
+    [
+        ({"mode": "iptables"}, True),
+        ({"mode": "iptables", "iptables": {"localhostNodePorts": False}}, False),
+        ({"mode": "iptables", "nodePortAddresses": ["192.0.2.0/24"]}, False),
+        ({"mode": "iptables", "nodePortAddresses": ["192.0.2.0/24", "127.0.0.0/8"]}, True),
+        ({}, False),
+        ({"iptables": {"localhostNodePorts": True}}, True),
+        ({"mode": "userspace"}, False),
+    ],
+)
+def test_node_ports_on_loopback(fields: dict[str, Any], served: bool) -> None:
+    backend = settings(**fields).options.backend
+    assert isinstance(backend, WithLoopbackPorts) == served
+    assert backend.mode == fields.get("mode", "nftables")
+
+
+@pytest.mark.parametrize(
+    ("given", "changes"),
+    [
+        ({}, {}),
+        ({"maxPerCore": 0}, {"max": None}),
+        ({"maxPerCore": 100000}, {"max": "400000"}),
+        ({"maxPerCore": 1000000}, {"max": "1048576"}),
+        ({"min": 200000}, {"max": "200000"}),
+        (
+            {"tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "90s"},
+            {"tcp_timeout_established": None, "tcp_timeout_close_wait": "90"},
+        ),
+        ({"tcpBeLiberal": True, "udpTimeout": "10s"}, {"tcp_be_liberal": "1", "udp_timeout": "10"}),
+        ({"udpStreamTimeout": "100ms"}, {"udp_timeout_stream": "1"}),
+    ],
+)
+def test_conntrack(given: dict[str, Any], changes: dict[str, str | None]) -> None:
+    found = compile_settings(settings(conntrack=given).document, cpus=4).options.sysctls
+    wanted = {"max": "131072", "tcp_timeout_established": "86400", "tcp_timeout_close_wait": "3600", **changes}
+    assert found == {f"net.netfilter.nf_conntrack_{n}": value for n, value in wanted.items() if value is not None}

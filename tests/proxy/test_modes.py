@@ -21,9 +21,12 @@ from seamark.model import codec
 from seamark.model.endpointslice import EndpointSlice
 from seamark.model.service import Service
 from seamark.model.snapshot import Snapshot
+from seamark.proxy.backend import NftablesBackend
+from seamark.proxy.loopback import WithLoopbackPorts
 from seamark.proxy.table import KernelTable
+from seamark.proxy.userspacetable import UserspaceBackend
 from seamark.testing.builders import make_node, to_create
-from seamark.testing.networld import OUTSIDE, World
+from seamark.testing.networld import OUTSIDE, Answer, World
 
 pytestmark = [pytest.mark.net, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 
@@ -205,3 +208,39 @@ async def test_a_slice_of_a_headless_service_is_left_alone(world: World, cluster
     await cluster.client.patch(ENDPOINTSLICES, "web-x", {"metadata": {"labels": labels}}, namespace="default")
     await cluster.applied(before)
     assert (await world.ask(B, VIP, 80)).result == "refused"
+
+
+async def test_node_ports_on_loopback(world: World, start_proxy: Start) -> None:
+    """By a forwarder, in the mode whose rules cannot; they come and go with the Service."""
+    async with start_proxy(options={"backend": WithLoopbackPorts(NftablesBackend())}) as cluster:
+        await world.serve(B, 8080)
+        await cluster.service(type="NodePort", ports=[{"name": "http", "port": 80, "nodePort": 30080}])
+        assert (await on_loopback(world, 30080)).result == "refused"
+        await cluster.endpoints(B)
+        assert (await on_loopback(world, 30080)).server == f"{B}:8080"
+        assert (await world.ask(OUTSIDE, NODE, 30080)).server == f"{B}:8080"
+        await cluster.delete(SERVICES, "web")
+        assert (await on_loopback(world, 30080)).result == "refused"
+
+
+async def on_loopback(world: World, port: int) -> Answer:
+    return await world.ask(NODE, "127.0.0.1", port)
+
+
+@pytest.mark.parametrize("protocol", ["TCP", "UDP"])
+async def test_the_userspace_mode_follows_changes(world: World, start_proxy: Start, protocol: str) -> None:
+    async with start_proxy(options={"backend": UserspaceBackend()}) as cluster:
+        for pod in (A, B):
+            await world.serve(pod, 8080, protocol)
+        await cluster.service(protocol=protocol)
+        assert (await world.ask(C, VIP, 80, protocol)).result == "refused"
+        await cluster.endpoints(A, protocol=protocol)
+        with world.open_client(C, protocol) as client:
+            first = await world.exchange(client, VIP, 80)
+            assert first.server == f"{A}:8080"
+            await cluster.endpoints(B, protocol=protocol)
+            if protocol == "UDP":
+                assert (await world.exchange(client, VIP, 80)).server == f"{B}:8080", "the flow is chosen anew"
+        assert (await world.ask(C, VIP, 80, protocol)).server == f"{B}:8080"
+        await cluster.delete(SERVICES, "web")
+        assert (await world.ask(C, VIP, 80, protocol, patience=0.2)).result != "answer"

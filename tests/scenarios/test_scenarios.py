@@ -29,13 +29,14 @@ from seamark.model.snapshot import Snapshot
 from seamark.proxy.backend import Backend, NftablesBackend
 from seamark.proxy.iptablestable import IptablesBackend
 from seamark.proxy.ipvstable import IpvsBackend
+from seamark.proxy.userspacetable import UserspaceBackend
 from seamark.testing.fakenft import FakeNft
 from seamark.testing.networld import World, make_world
 
 HERE = Path(__file__).parent
 SCENARIOS = sorted(path.parent for path in HERE.glob("*/objects.yaml"))
 MAX_TRIES = 300
-BACKENDS = (NftablesBackend(), IptablesBackend("-legacy"), IptablesBackend("-nft"), IpvsBackend())
+BACKENDS = (NftablesBackend(), IptablesBackend("-legacy"), IptablesBackend("-nft"), IpvsBackend(), UserspaceBackend())
 PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 
@@ -163,17 +164,33 @@ async def test_flows_on_the_kernel(world: World, backend: Backend, request: pyte
         await table.start(ruleset.ports)
         for flow in read_flows(folder).flows:
             if flow.outcome != "pass":
-                await check_flow(world, flow)
-        assert await backend.remove(["IPv4"], world.node_pin)
+                await (check_userspace if backend.mode == "userspace" else check_flow)(world, flow)
+        removed = await backend.remove(["IPv4"], world.node_pin)
+        assert removed == (bool(ruleset.ports) or backend.mode != "userspace"), "a mode without tables leaves nothing"
         assert not await backend.remove(["IPv4"], world.node_pin)
-        if backend.mode in ("nftables", "ipvs"):
+        assert "dummy" not in world.run_on_node("ip", "-details", "link")
+        assert "proto 94" not in world.run_on_node("ip", "route", "show", "table", "local")
+        if not backend.mode.startswith("iptables"):
             assert world.run_on_node("nft", "list", "ruleset") == ""
-            assert "kube-ipvs0" not in world.run_on_node("ip", "link")
         else:
             assert "KUBE-" not in world.run_on_node("iptables-save")
             assert "KUBE-" not in world.run_on_node("iptables-legacy-save")
     finally:
         table.close()
+
+
+async def check_userspace(world: World, flow: Flow) -> None:
+    """Servers see the node, and where nothing may pass a connection is reset."""
+    packet, wanted = flow.packet, flow.wanted
+    if wanted.action != "balance":
+        patience = 1.5 if wanted.action == "refuse" else 0.25
+        answer = await world.ask(packet.source, packet.destination, packet.port, packet.protocol, patience=patience)
+        assert answer.result == "refused" or (wanted.action == "drop" and answer.result != "answer"), flow.case
+        return
+    answers = [await world.ask(packet.source, packet.destination, packet.port, packet.protocol) for _ in range(60)]
+    assert {a.client for a in answers} == {world.node}, flow.case
+    assert len({a.server for a in answers}) == (1 if flow.sticky else len(wanted.endpoints)), flow.case
+    assert {a.server for a in answers} <= wanted.endpoints, flow.case
 
 
 def has_ipvs(world: World) -> bool:

@@ -41,9 +41,14 @@ from seamark.machinery.wire import ADMIN_GROUP, AUTHENTICATED, Identity
 from seamark.model import codec
 from seamark.model.node import Node
 from seamark.model.pod import Pod
+from seamark.proxy.backend import NftablesBackend
 from seamark.proxy.config import Address
+from seamark.proxy.configdocument import Conntrack
+from seamark.proxy.loopback import WithLoopbackPorts
+from seamark.proxy.options import ProxyOptions
 from seamark.proxy.proxy import ServiceProxy
 from seamark.proxy.serving import run_ports
+from seamark.proxy.sysctls import compile_sysctls
 from seamark.resources.table import build_registry
 from seamark.scheduler.controller import run_scheduler
 from seamark.store.sqlite import SqliteStore
@@ -267,7 +272,8 @@ class Cluster:
             rng=random.Random(),
         )
         node = NodeConfig(name, (address,), (settings.pod_cidr,), (settings.service_cidr,))
-        proxy = ServiceProxy(node, client=self._client("system:kube-proxy"), namespace_pin=pin, clock=self._clock)
+        client = self._client("system:kube-proxy")
+        proxy = ServiceProxy(node, client=client, namespace_pin=pin, clock=self._clock, options=self._proxy_options())
         self._runtimes.append(runtime)
         self._agents[name] = agent
         self._proxies.append(proxy)
@@ -276,6 +282,11 @@ class Cluster:
         outward = "127.0.0.1" if settings.host else "0.0.0.0"  # a machine's own addresses are not ours to open
         ports = {"healthz": Address(outward, 10256), "metrics": Address("127.0.0.1", 10249)}
         self._run(f"health of proxy of {name}", run_ports(proxy, **ports))
+
+    def _proxy_options(self) -> ProxyOptions:
+        """Node ports on loopback as well. Settings of the kernel are a namespace's own; a machine's are not ours."""
+        sysctls = {} if self._settings.host else compile_sysctls(Conntrack(max_per_core=0), cpus=1)
+        return ProxyOptions(backend=WithLoopbackPorts(NftablesBackend()), sysctls=sysctls)
 
     async def _wait_unrouted(self, ip: str) -> None:
         """No proxy of the cluster sends new connections to the pod any more: it may be told to end."""

@@ -11,6 +11,7 @@ import asyncio
 import gc
 import json
 import logging
+import os
 import signal
 import socket
 import sys
@@ -87,12 +88,14 @@ def read_settings(options: argparse.Namespace) -> ProxySettings:
     name = options.hostname_override or document.hostname_override or socket.gethostname()
     verbosity = document.logging.verbosity if options.v is None else options.v
     logs = structs.replace(document.logging, verbosity=verbosity)
-    return compile_settings(structs.replace(document, hostname_override=name, logging=logs))
+    named = structs.replace(document, hostname_override=name, logging=logs)
+    return compile_settings(named, cpus=os.cpu_count() or 1)
 
 
 def _as_document(options: argparse.Namespace) -> str:
     """The flags as the file that would say the same."""
     mode = options.proxy_mode or ""
+    local = None if options.iptables_localhost_nodeports is None else options.iptables_localhost_nodeports == "true"
     section = "nftables" if mode in ("", "nftables") else "iptables"  # mode ipvs masquerades as iptables does
     rules = {"masqueradeAll": options.masquerade_all or None, "masqueradeBit": options.iptables_masquerade_bit}
     found = {
@@ -111,7 +114,17 @@ def _as_document(options: argparse.Namespace) -> str:
             "bridgeInterface": options.pod_bridge_interface,
             "interfaceNamePrefix": options.pod_interface_name_prefix,
         },
-        section: rules,
+        section: rules | ({"localhostNodePorts": local} if section == "iptables" else {}),
+        **({"iptables": {"localhostNodePorts": local}} if section != "iptables" else {}),
+        "conntrack": {
+            "maxPerCore": options.conntrack_max_per_core,
+            "min": options.conntrack_min,
+            "tcpEstablishedTimeout": options.conntrack_tcp_timeout_established,
+            "tcpCloseWaitTimeout": options.conntrack_tcp_timeout_close_wait,
+            "tcpBeLiberal": options.conntrack_tcp_be_liberal or None,
+            "udpTimeout": options.conntrack_udp_timeout,
+            "udpStreamTimeout": options.conntrack_udp_timeout_stream,
+        },
         "ipvs": {
             "scheduler": options.ipvs_scheduler,
             "strictARP": options.ipvs_strict_arp or None,
@@ -263,6 +276,13 @@ def build_parser() -> argparse.ArgumentParser:
     add("--bind-address-hard-fail", action="store_true", help="end where one of these cannot be opened")
     add("--masquerade-all", action="store_true", help="masquerade everything that goes to a ClusterIP")
     add("--iptables-masquerade-bit", type=int, metavar="BIT", help="bit of the packet mark, 14 by default")
+    add(
+        "--iptables-localhost-nodeports",
+        choices=("true", "false"),
+        nargs="?",
+        const="true",
+        help="serve node ports on loopback (by default in mode iptables alone)",
+    )
     add("--ipvs-scheduler", metavar="NAME", help="how mode ipvs chooses: rr by default")
     add("--ipvs-strict-arp", action="store_true", help="arp_ignore 1 and arp_announce 2")
     add("--ipvs-exclude-cidrs", metavar="CIDRS", help="addresses whose virtual servers are somebody else's")
@@ -271,6 +291,13 @@ def build_parser() -> argparse.ArgumentParser:
     add("--ipvs-tcp-timeout", metavar="TIME", help="of idle TCP connections; 0 = the kernel's own")
     add("--ipvs-tcpfin-timeout", metavar="TIME", help="of TCP connections after a FIN")
     add("--ipvs-udp-timeout", metavar="TIME", help="of UDP flows")
+    add("--conntrack-max-per-core", type=int, metavar="N", help="tracked connections per core (32768; 0 = leave alone)")
+    add("--conntrack-min", type=int, metavar="N", help="and at least so many (131072)")
+    add("--conntrack-tcp-timeout-established", metavar="TIME", help="of idle TCP connections (24h; 0 = leave alone)")
+    add("--conntrack-tcp-timeout-close-wait", metavar="TIME", help="of half-closed ones (1h; 0 = leave alone)")
+    add("--conntrack-tcp-be-liberal", action="store_true", help="take packets out of window for what they are")
+    add("--conntrack-udp-timeout", metavar="TIME", help="of UDP flows nobody answered (0 = leave alone)")
+    add("--conntrack-udp-timeout-stream", metavar="TIME", help="of UDP flows both ways (0 = leave alone)")
     add("--cleanup", action="store_true", help="remove our rules of every mode and end")
     add("--version", action="store_true", help="show the version and end")
     add("-v", "--v", type=int, metavar="LEVEL", help="verbosity: 4 and more = debug")

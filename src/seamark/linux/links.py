@@ -1,4 +1,6 @@
-"""A dummy link and the addresses on it, in a namespace: the ``ip`` program of iproute2, one process a batch."""
+"""Addresses made a machine's own, in a namespace: on a dummy link, or by local routes of ours, which need no link of
+their own (``ip`` of iproute2, one process a batch). Such a route is known by its protocol number.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from seamark.linux import netns, process
+
+ROUTE_PROTOCOL = "94"
 
 
 class LinkError(Exception):
@@ -38,6 +42,20 @@ async def remove_link(namespace: Path | None, link: str) -> bool:
         return False
     await _ip(namespace, "link", "delete", link)
     return True
+
+
+async def list_local_routes(namespace: Path | None, *, ipv6: bool) -> set[str]:
+    """The addresses that routes of ours make local."""
+    argv = ("-6" if ipv6 else "-4", "-json", "route", "show", "table", "local", "proto", ROUTE_PROTOCOL)
+    return {route["dst"] for route in json.loads(await _ip(namespace, *argv) or "[]")}
+
+
+async def put_local_routes(namespace: Path | None, *, add: Iterable[str] = (), delete: Iterable[str] = ()) -> None:
+    route = f"dev lo table local proto {ROUTE_PROTOCOL}"
+    lines = [f"route replace local {_whole(ip)} {route}" for ip in add]
+    lines += [f"route delete local {_whole(ip)} {route}" for ip in delete]
+    if lines:
+        await _ip(namespace, "-batch", "-", stdin="".join(f"{line}\n" for line in lines))
 
 
 def _whole(ip: str) -> str:

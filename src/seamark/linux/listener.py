@@ -1,4 +1,4 @@
-"""A listening TCP socket in a namespace of one's choice."""
+"""Sockets in a namespace of one's choice: listening, for datagrams, and to go out from. Non-blocking."""
 
 from __future__ import annotations
 
@@ -11,21 +11,35 @@ BACKLOG = 128
 
 
 def open_listener(namespace: Path | None, host: str, port: int) -> socket.socket:
-    """Bound and listening, non-blocking; ``host`` is an address, ``namespace`` None = this process's own. Raises
-    OSError that names the address.
+    """Bound and listening; ``host`` is an address, ``namespace`` None = this process's own. Raises OSError that names
+    the address.
     """
+    return _bound(namespace, host, port, socket.SOCK_STREAM)
+
+
+def open_datagrams(namespace: Path | None, host: str, port: int) -> socket.socket:
+    """Bound for UDP. Raises OSError that names the address."""
+    return _bound(namespace, host, port, socket.SOCK_DGRAM)
+
+
+def open_outgoing(namespace: Path | None, host: str, kind: int) -> socket.socket:
+    """Not connected yet; ``host`` says the family."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    if namespace is None:
-        opened = socket.socket(family, socket.SOCK_STREAM)
-    else:
-        opened = netns.open_socket(namespace, family, socket.SOCK_STREAM)
+    opened = socket.socket(family, kind) if namespace is None else netns.open_socket(namespace, family, kind)
+    opened.setblocking(False)
+    return opened
+
+
+def _bound(namespace: Path | None, host: str, port: int, kind: int) -> socket.socket:
+    opened = open_outgoing(namespace, host, kind)
     try:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
+        if kind == socket.SOCK_STREAM:  # of two datagram sockets with one address the later would take all
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if opened.family == socket.AF_INET6:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         opened.bind((host, port))
-        opened.listen(BACKLOG)
-        opened.setblocking(False)
+        if kind == socket.SOCK_STREAM:
+            opened.listen(BACKLOG)
     except OSError as error:
         opened.close()
         shown = f"[{host}]" if ":" in host else host

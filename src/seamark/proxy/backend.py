@@ -18,9 +18,12 @@ from seamark.proxy.table import KernelTable
 
 
 class RuleTable(Protocol):
-    """``start`` first, then ``apply`` and ``check`` one after another, never two at once."""
+    """``start`` first, then ``apply`` and ``check`` one after another, never two at once. ``mended``: how often
+    somebody else's change was put right.
+    """
 
-    mended: int
+    @property
+    def mended(self) -> int: ...
 
     @property
     def node(self) -> NodeConfig: ...

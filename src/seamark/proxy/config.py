@@ -2,7 +2,7 @@
 
 Every field is honoured, refused (``ConfigError``), or warned of (``ProxySettings.warnings``); none is passed over in
 silence. Differences from kube-proxy: an empty mode is nftables; there is no minimum period unless one is given;
-node ports are never served on loopback; the sysctls of connection tracking are the administrator's.
+``iptables.localhostNodePorts`` counts in every mode where it is given, and is served without ``route_localnet``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, ip_address, ip_network
 
 from seamark.compile.ipvs import SCHEDULERS
 from seamark.compile.ruleset import NodeConfig
@@ -25,18 +25,23 @@ from seamark.proxy.configdocument import (
 )
 from seamark.proxy.iptablestable import IptablesBackend
 from seamark.proxy.ipvstable import IpvsBackend, IpvsOptions
+from seamark.proxy.loopback import WithLoopbackPorts
 from seamark.proxy.options import FAMILIES, ProxyOptions
+from seamark.proxy.sysctls import compile_sysctls
+from seamark.proxy.userspacetable import UserspaceBackend
 
 BACKENDS: dict[str, Callable[[], Backend]] = {
     "nftables": NftablesBackend,
     "iptables": IptablesBackend,
     "ipvs": IpvsBackend,
+    "userspace": UserspaceBackend,
 }
 DEFAULT_MODE = "nftables"
 HEALTHZ = "0.0.0.0:10256"
 METRICS = "127.0.0.1:10249"
 DETECT_MODES = ("ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix")
 PRIMARY = "primary"
+LOOPBACK = IPv4Network("127.0.0.0/8")
 _HOST_PORT = re.compile(r"(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<four>[^:\[\]]*)):(?P<port>\d{1,5})")
 
 
@@ -61,8 +66,10 @@ class ProxySettings:
     warnings: tuple[str, ...] = ()
 
 
-def compile_settings(document: KubeProxyConfiguration) -> ProxySettings:
-    """Raises ConfigError for what cannot be honoured and would change what packets do."""
+def compile_settings(document: KubeProxyConfiguration, *, cpus: int = 1) -> ProxySettings:
+    """Raises ConfigError for what cannot be honoured and would change what packets do. ``cpus`` of the machine
+    size its table of tracked connections.
+    """
     mode = document.mode or DEFAULT_MODE
     if mode not in BACKENDS:
         raise ConfigError(f"mode: {mode!r} is not supported; there are: {', '.join(BACKENDS)}")
@@ -77,6 +84,7 @@ def compile_settings(document: KubeProxyConfiguration) -> ProxySettings:
         service_cidrs_of_api=True,
         sync_period=parse_duration(periods.sync_period, f"{mode}.syncPeriod") or 30.0,
         min_sync_period=parse_duration(periods.min_sync_period, f"{mode}.minSyncPeriod"),
+        sysctls=compile_sysctls(document.conntrack, cpus=cpus),
     )
     return ProxySettings(
         document,
@@ -102,7 +110,17 @@ def render_configz(settings: ProxySettings) -> dict[str, object]:
 
 
 def _backend(document: KubeProxyConfiguration, mode: str) -> Backend:
-    return IpvsBackend(_ipvs(document.ipvs)) if mode == "ipvs" else BACKENDS[mode]()
+    backend = IpvsBackend(_ipvs(document.ipvs)) if mode == "ipvs" else BACKENDS[mode]()
+    return WithLoopbackPorts(backend) if _serves_loopback(document, mode) else backend
+
+
+def _serves_loopback(document: KubeProxyConfiguration, mode: str) -> bool:
+    """Node ports on 127.0.0.1: as in kube-proxy by default in mode iptables, elsewhere where it is asked for."""
+    asked = document.iptables.localhost_node_ports
+    if mode == "userspace" or not (mode == "iptables" if asked is None else asked):
+        return False  # mode userspace does so by itself
+    ranges = [ip_network(c) for c in document.node_port_addresses or () if c != PRIMARY]
+    return not ranges or any(r.overlaps(LOOPBACK) for r in ranges if r.version == LOOPBACK.version)
 
 
 def _ipvs(given: Ipvs) -> IpvsOptions:
@@ -218,23 +236,11 @@ def _check(document: KubeProxyConfiguration) -> None:
     """What would make packets or logs do something else than asked is refused."""
     if document.logging.format not in ("", "text"):
         raise ConfigError(f"logging.format: {document.logging.format!r} is not supported; there is: text")
-    if document.iptables.localhost_node_ports and document.mode == "iptables":
-        raise ConfigError("iptables.localhostNodePorts: node ports are not served on loopback: set it to false")
-    for name, value in (("configSyncPeriod", document.config_sync_period), *_conntrack_durations(document)):
-        parse_duration(value, name)
-
-
-def _conntrack_durations(document: KubeProxyConfiguration) -> Iterator[tuple[str, str | int | None]]:
-    tracking = document.conntrack
-    yield "conntrack.tcpEstablishedTimeout", tracking.tcp_established_timeout
-    yield "conntrack.tcpCloseWaitTimeout", tracking.tcp_close_wait_timeout
-    yield "conntrack.udpTimeout", tracking.udp_timeout
-    yield "conntrack.udpStreamTimeout", tracking.udp_stream_timeout
+    parse_duration(document.config_sync_period, "configSyncPeriod")
 
 
 def _warnings(document: KubeProxyConfiguration) -> Iterator[str]:
     """What is asked for and not done, and does no harm."""
-    yield from _sysctl_warnings(document)
     client, logging = document.client_connection, document.logging
     resync = parse_duration(document.config_sync_period, "configSyncPeriod")
     windows = document.winkernel != Winkernel() or document.windows_run_as_service
@@ -252,12 +258,16 @@ def _warnings(document: KubeProxyConfiguration) -> Iterator[str]:
             "logging.flushFrequency: every line is written at once",
         ),
         (client.accept_content_types, "clientConnection.acceptContentTypes: JSON is asked for"),
-        (document.iptables.localhost_node_ports, "iptables.localhostNodePorts: counts in mode iptables alone"),
-        (document.mode != "ipvs" and document.ipvs != Ipvs(), "ipvs: counts in mode ipvs alone"),
+        (document.mode != "ipvs" and _is_ipvs_asked(document.ipvs), "ipvs: counts in mode ipvs alone"),
         (windows, "winkernel: this is not Windows"),
         (_other_masquerade(document), "masqueradeAll: counts in the section of the mode in use alone"),
     )
     yield from (text for asked, text in cases if asked)
+
+
+def _is_ipvs_asked(given: Ipvs) -> bool:
+    periods = any(parse_duration(period, "ipvs") for period in (given.sync_period, given.min_sync_period))
+    return periods or bool(given.scheduler) or _ipvs(given) != IpvsOptions()
 
 
 def _other_masquerade(document: KubeProxyConfiguration) -> bool:
@@ -266,19 +276,3 @@ def _other_masquerade(document: KubeProxyConfiguration) -> bool:
     if document.mode in ("iptables", "ipvs"):
         return ours.masquerade_all and not other.masquerade_all
     return other.masquerade_all and not ours.masquerade_all
-
-
-def _sysctl_warnings(document: KubeProxyConfiguration) -> Iterator[str]:
-    tracking = document.conntrack
-    asked: dict[str, bool] = {
-        "conntrack.maxPerCore": bool(tracking.max_per_core),
-        "conntrack.min": bool(tracking.min),
-        "conntrack.tcpBeLiberal": tracking.tcp_be_liberal,
-        **{name: bool(parse_duration(value, name)) for name, value in _conntrack_durations(document)},
-    }
-    knobs = {"maxPerCore": "max", "min": "max"}
-    for name, wanted in asked.items():
-        if wanted:
-            field = name.partition(".")[2]
-            knob = knobs.get(field) or re.sub("([A-Z])", r"_\1", field).lower()
-            yield f"{name}: sysctls are left alone: set net.netfilter.nf_conntrack_{knob} on the node"

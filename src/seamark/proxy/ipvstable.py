@@ -267,7 +267,9 @@ class IpvsBackend:
             for layout in ours:
                 _remove_servers(netlink, layout, bound, namespace)
                 netlink.delete_table(layout.nft_family, TABLE)
-        return await remove_link(namespace, LINK) if ours else False
+        if ours:
+            await remove_link(namespace, LINK)
+        return bool(ours)
 
 
 def _remove_servers(netlink: Nfnetlink, layout: Layout, bound: Iterable[str], namespace: Path | None) -> None:

@@ -58,7 +58,8 @@ class ProxyMetrics:
         failures = {
             "nftables": "sync_proxy_rules_nftables_sync_failures",
             "iptables": "sync_proxy_rules_iptables_restore_failures",
-            "ipvs": "sync_proxy_rules_ipvs_failures",  # kube-proxy counts none in this mode
+            "ipvs": "sync_proxy_rules_ipvs_failures",  # kube-proxy counts none in this mode, and has no userspace
+            "userspace": "sync_proxy_rules_userspace_failures",
         }
         self.failures = self._counter(failures[mode], "Rounds the kernel refused.", family)
         self.propagation = Histogram(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from seamark.compile.ruleset import Family, NodeConfig, family_of
@@ -28,7 +29,8 @@ class ProxyError(Exception):
 @dataclass(frozen=True, slots=True)
 class ProxyOptions:
     """``families`` empty = those the configuration has ranges of. ``pod_cidrs_of_node``: the Node's podCIDRs tell who
-    is local. ``service_cidrs_of_api``: the service ranges are the API's ServiceCIDR objects. Periods are seconds;
+    is local. ``service_cidrs_of_api``: the service ranges are the API's ServiceCIDR objects. ``sysctls`` are
+    written once the first rules are in force, which is when connection tracking is there. Periods are seconds;
     a minimum period is needed by nobody here, but an operator may want one.
     """
 
@@ -36,6 +38,7 @@ class ProxyOptions:
     families: tuple[Family, ...] = ()
     pod_cidrs_of_node: bool = False
     service_cidrs_of_api: bool = False
+    sysctls: Mapping[str, str] = field(default_factory=dict)
     sync_period: float = 30.0
     min_sync_period: float = 0.0
 

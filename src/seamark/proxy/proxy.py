@@ -22,8 +22,11 @@ from seamark.compile.nft import CapacityError
 from seamark.compile.ruleset import Family, NodeConfig, PortRules
 from seamark.linux import netns
 from seamark.linux.iptables import IptablesError
+from seamark.linux.ipvs import IpvsError
+from seamark.linux.links import LinkError
 from seamark.linux.nfnetlink import NfnetlinkError
 from seamark.linux.nft import NftError
+from seamark.linux.sysctl import write_sysctls
 from seamark.machinery.clock import Clock
 from seamark.machinery.gvr import ENDPOINTSLICES, NODES, SERVICES
 from seamark.model.endpointslice import EndpointSlice
@@ -118,12 +121,14 @@ class ServiceProxy:
                     await informer.wait_synced()
                 await self._wait_for_node()
                 group.create_task(self._tick(), name="proxy watch over the table")
+                await self._sync()
+                self._write_sysctls()
                 while True:
-                    await self._sync()
                     if self.options.min_sync_period:
                         await self._clock.sleep(self.options.min_sync_period)
                     await self._wake.wait()
                     self._wake.clear()
+                    await self._sync()
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
@@ -151,6 +156,10 @@ class ServiceProxy:
             self._ranges.on_change(self._on_range)
             found.append(self._ranges)
         return found
+
+    def _write_sysctls(self) -> None:
+        for refused in write_sysctls(self.namespace_pin, self.options.sysctls):
+            logger.warning("sysctl not set node=%s %s", self._config.name, refused)
 
     async def _wait_for_node(self) -> None:
         """Without its pod range the proxy would take every pod for an outsider."""
@@ -183,7 +192,7 @@ class ServiceProxy:
         whole = self._stale or any(t.node != self._index.node for t in self._tables.values())
         try:
             await (self._load() if whole else self._apply(pending))
-        except (OSError, NftError, IptablesError, CapacityError) as error:
+        except (OSError, NftError, IptablesError, IpvsError, LinkError, CapacityError) as error:
             if not self.ready.is_set() and not isinstance(error, NfnetlinkError):
                 raise
             self._stale = True

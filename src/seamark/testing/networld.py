@@ -138,7 +138,8 @@ class World:
                 return Answer("answer", server, seen)
         except TimeoutError:
             return Answer("timeout")
-        except (ConnectionRefusedError, PermissionError):  # a refused datagram of the node's own fails in send
+        # a refused datagram of the node's own fails in send; a userspace proxy resets what it has accepted
+        except (ConnectionRefusedError, ConnectionResetError, PermissionError):
             return Answer("refused")
         except OSError as error:
             if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):

@@ -134,7 +134,7 @@ async def test_prometheus_counts_under_coredns_names(serve: Any, host: Any) -> N
 
 
 async def test_loop_ends_the_process_when_its_probe_comes_back(serve: Any) -> None:
-    server = await serve(". {\nloop\nwhoami\n}")
+    server = await serve(". {\nloop exit\nwhoami\n}")
     probe = dns.message.make_query(server.plugin("loop").probe, "HINFO")
     await server.ask(probe)
     await server.ask(probe)

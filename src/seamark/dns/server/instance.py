@@ -238,6 +238,12 @@ class Instance:
                 await handler.stop()
 
 
+def other_files(instance: Instance) -> tuple[str, ...]:
+    """What plugins read when they were made, and want to be made anew for."""
+    found = (file for _, handler in instance.plugins() for file in getattr(handler, "files", ()))
+    return tuple(dict.fromkeys(found))
+
+
 def _next_label(name: str, at: int) -> int:
     """Where the next label starts; backslash escapes a dot."""
     while at < len(name):

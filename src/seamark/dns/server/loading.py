@@ -49,6 +49,14 @@ def _stamp(path: Path) -> tuple[int, int, int]:
     return (found.st_ino, found.st_size, found.st_mtime_ns)
 
 
+def read_or_empty(file: str) -> str:
+    """A file that is not there says nothing."""
+    try:
+        return Path(file).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
 def fingerprint(corefile: Corefile) -> str:
     """SHA512 over everything that was read."""
     digest = hashlib.sha512()

@@ -17,10 +17,10 @@ from seamark.dns.corefile.parser import Corefile
 from seamark.dns.host import Host
 from seamark.dns.listener import Listener
 from seamark.dns.server.core import Core
-from seamark.dns.server.event import own_pod, report_corefile
+from seamark.dns.server.event import INVALID, report
 from seamark.dns.server.http import HttpPorts
-from seamark.dns.server.instance import Instance, parse_server
-from seamark.dns.server.loading import fingerprint, stamp
+from seamark.dns.server.instance import Instance, other_files, parse_server
+from seamark.dns.server.loading import fingerprint, read_or_empty, stamp
 from seamark.dns.server.tcp import TcpListener
 from seamark.dns.server.udp import UdpListener, open_tcp, open_udp
 
@@ -50,6 +50,7 @@ class Process:
         self._hosts = hosts
         self._instance: Instance | None = None
         self._files: tuple[str, ...] = ()
+        self._others: tuple[str, ...] = ()
         self._fingerprint = ""
         self._refused = ""
         self._ports: dict[Where, _Port] = {}
@@ -76,7 +77,7 @@ class Process:
                 return await self._refuse(str(error), str(error))
             self._files = tuple(file for file, _ in corefile.files)
             found = fingerprint(corefile)
-            if found in (self._fingerprint, self._refused):
+            if found in (self._fingerprint, self._refused) and self._others == self._read_others():
                 self._refused = self._refused if found == self._refused else ""
                 return False
             self._host.log("[INFO] Reloading")
@@ -139,8 +140,13 @@ class Process:
             await instance.stop()
             raise
         self._fingerprint, self._refused = fingerprint(corefile), ""
+        self._others = self._read_others()
         self._announce(corefile)
         await self._retire(previous, instance)
+
+    def _read_others(self) -> tuple[str, ...]:
+        """The files besides the Corefile that decide what plugins do (resolv.conf of forward), as they are now."""
+        return tuple(read_or_empty(file) for file in other_files(self._serving))
 
     async def _retire(self, previous: Instance | None, instance: Instance) -> None:
         for where, port in list(self._ports.items()):
@@ -225,11 +231,12 @@ class Process:
 
     async def _wait_for_look(self, seconds: float) -> None:
         """Until the time is over, or a file that was read is another one: its inode, size or time tell at a glance."""
-        clock, seen = self._host.clock, stamp(self._files)
+        clock, files = self._host.clock, (*self._files, *other_files(self._serving))
+        seen = stamp(files)
         until = clock.monotonic() + seconds
         while (left := until - clock.monotonic()) > 0:
             await clock.sleep(min(GLANCE, left))
-            if stamp(self._files) != seen:
+            if stamp(files) != seen:
                 return
 
     async def _refuse(self, identity: str, why: str) -> bool:
@@ -239,11 +246,6 @@ class Process:
         self._refused = identity
         self._host.log(f"[ERROR] Corefile changed but reload failed: {why}; the last good one stays in service")
         self._host.metrics.reload_failed.inc()
-        pod = own_pod(self._host.environment)
-        client = next((h.client for name, h in self._serving.plugins() if name == "kubernetes"), None)
-        if pod is not None and client is not None:
-            message = f"{why}; the last good Corefile stays in service"
-            problem = await report_corefile(client, pod, message, self._host.clock)
-            if problem:
-                self._host.log(f"[WARNING] the event about the Corefile could not be written: {problem}")
+        told = f"{why}; the last good Corefile stays in service"
+        await report(self._host, self._serving.plugins(), INVALID, told)
         return False

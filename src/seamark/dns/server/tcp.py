@@ -1,4 +1,8 @@
-"""TCP and TLS: length-prefixed messages, one after the other on a connection; slow and idle ones are closed."""
+"""TCP and TLS: length-prefixed messages, one after the other on a connection; slow and idle ones are closed.
+
+With more connections than ``MAX_CONNECTIONS`` the oldest ends: a client that opens many and says nothing shuts nobody
+out.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from seamark.dns.server.udp import Answering
 from seamark.dns.waiting import within
 from seamark.machinery.clock import Clock
 
+MAX_CONNECTIONS = 4096
 ENDED = (OSError, EOFError, TimeoutError, asyncio.CancelledError)
 
 
@@ -27,7 +32,7 @@ class TcpListener:
         self._timeouts = timeouts
         self._socket: socket.socket | None = None
         self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], None] = {}  # the oldest first
 
     async def start(self, found: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         self._socket = found
@@ -54,13 +59,17 @@ class TcpListener:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._connections.add(task)
+        self._connections[task] = None
+        if len(self._connections) > MAX_CONNECTIONS:
+            oldest = next(iter(self._connections))
+            del self._connections[oldest]
+            oldest.cancel()
         try:
             await self._converse(reader, writer)
         except ENDED:
             pass  # the client is gone or silent, or we end
         finally:
-            self._connections.discard(task)
+            self._connections.pop(task, None)
             writer.close()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -12,7 +12,7 @@ import dns.message
 import pytest
 
 from seamark.client.client import WatchEvent
-from seamark.dns.plugins.kubernetes.propagation import commit_time
+from seamark.client.committed import commit_time
 from seamark.testing.clock import settle
 from seamark.testing.dnscase import render_records
 

@@ -1,59 +1,11 @@
-"""How long a change took from its commit to the table.
-
-When a change was committed is told by Seamark's API server exactly (``committed`` of the watch event). Any other API
-server tells it to the second, by the times of ``managedFields`` and ``creationTimestamp``: what is measured then is up
-to a second too long. When an object was deleted no other server tells, so that is not measured there.
-"""
+"""How long a change took from its commit to the table, by kind of Service; when it was committed says the client."""
 
 from __future__ import annotations
 
-import msgspec
-
 from seamark.client.client import WatchEvent
+from seamark.client.committed import commit_time
 from seamark.dns.metrics import Metrics
-from seamark.machinery.clock import parse_time
 from seamark.model.service import Service
-
-EXACT, TO_THE_SECOND = "exact", "to_the_second"
-
-
-class _Entry(msgspec.Struct):
-    time: str | None = None
-
-
-class _Meta(msgspec.Struct, rename="camel"):
-    resource_version: str = ""
-    creation_timestamp: str | None = None
-    managed_fields: list[_Entry] | None = None
-
-
-class _Dated(msgspec.Struct):
-    metadata: _Meta = msgspec.field(default_factory=_Meta)
-
-
-_DATED = msgspec.json.Decoder(_Dated)
-
-
-def commit_time(event: WatchEvent) -> tuple[float, str]:
-    """Unix seconds and how well they are known; 0.0 where nothing tells."""
-    if event.committed:
-        return event.committed, EXACT
-    if event.type == "DELETED":
-        return 0.0, TO_THE_SECOND
-    try:
-        meta = _DATED.decode(event.object).metadata
-        times = [meta.creation_timestamp, *(entry.time for entry in meta.managed_fields or [])]
-        return max((parse_time(text) for text in times if text), default=0.0), TO_THE_SECOND
-    except (msgspec.MsgspecError, ValueError):
-        return 0.0, TO_THE_SECOND
-
-
-def revision_of(event: WatchEvent) -> str:
-    """Of the event, which for DELETED is that of the deletion."""
-    try:
-        return _DATED.decode(event.object).metadata.resource_version
-    except msgspec.MsgspecError:
-        return ""
 
 
 def service_kind(service: Service | None) -> str:

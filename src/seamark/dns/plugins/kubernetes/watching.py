@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from seamark.client.base import Transport
 from seamark.client.client import Client, WatchEvent
+from seamark.client.committed import commit_time, revision_of
 from seamark.client.http import ANONYMOUS, Credentials
 from seamark.client.informer import Informer
 from seamark.client.kubeconfig import ApiAccess, KubeconfigError, in_cluster, load_kubeconfig
@@ -21,7 +22,7 @@ from seamark.compile.dnstable import DnsTable
 from seamark.dns.host import Host
 from seamark.dns.plugins.kubernetes.config import Access, Config
 from seamark.dns.plugins.kubernetes.limits import LimitedTransport
-from seamark.dns.plugins.kubernetes.propagation import commit_time, observe_propagation, revision_of
+from seamark.dns.plugins.kubernetes.propagation import observe_propagation
 from seamark.dns.plugins.kubernetes.saved import (
     Snapshot,
     SnapshotError,

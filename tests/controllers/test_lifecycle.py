@@ -92,6 +92,21 @@ async def test_foreground_deletion_waits_for_the_pods(cluster: Any) -> None:
     assert await client.list(REPLICASETS, namespace="default") == []
 
 
+async def test_a_circle_of_owners_ends_in_the_foreground(cluster: Any) -> None:
+    client, names = cluster.client, ("a", "b", "c")
+    uids = {}
+    for name in names:
+        made = await client.create(CONFIGMAPS, {"metadata": {"name": name, "namespace": "default"}})
+        uids[name] = made["metadata"]["uid"]
+    for name, owned_by in zip(names, ("c", "a", "b"), strict=True):
+        reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": owned_by, "uid": uids[owned_by]}
+        patch = {"metadata": {"ownerReferences": [{**reference, "controller": True, "blockOwnerDeletion": True}]}}
+        await client.patch(CONFIGMAPS, name, patch, namespace="default")
+    await client.delete(CONFIGMAPS, "a", namespace="default", options={"propagationPolicy": "Foreground"})
+    for name in names:
+        await cluster.eventually(lambda name=name: missing(cluster, CONFIGMAPS, name, "default"))
+
+
 async def test_orphaned_pods_stay_and_are_taken_up_again(cluster: Any) -> None:
     client = cluster.client
     wanted = to_create(make_workload("Deployment", "web", replicas=2))

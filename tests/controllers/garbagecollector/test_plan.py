@@ -26,6 +26,12 @@ def thing(*owners: str, **meta: Any) -> Object:
     return as_kind(Object, {"metadata": make_meta("x", ownerReferences=references or None, **meta)})
 
 
+def dependent(*, blocking: bool = True, **meta: Any) -> Object:
+    """One of ``thing``'s."""
+    reference = {**owner("Pod", "x"), "uid": thing().metadata.uid, "blockOwnerDeletion": blocking}
+    return as_kind(Object, {"metadata": make_meta("d", ownerReferences=[reference], **meta)})
+
+
 @pytest.mark.parametrize(
     ("states", "dependents", "wanted"),
     [
@@ -40,14 +46,14 @@ def thing(*owners: str, **meta: Any) -> Object:
 def test_by_owners(states: list[OwnerState], dependents: int, wanted: object) -> None:
     obj = thing(*[f"o{n}" for n in range(len(states))])
     owners = list(zip(obj.metadata.owner_references or (), states, strict=True))
-    assert plan_object(obj, owners, dependents=dependents, blocking=0) == wanted
+    assert plan_object(obj, owners, dependents=[dependent()] * dependents) == wanted
 
 
 @pytest.mark.parametrize("state", ["gone", "waiting"])
 def test_one_owner_left_keeps_the_object_and_loses_the_other(state: OwnerState) -> None:
     obj = thing("here", "away")
     refs = obj.metadata.owner_references or []
-    found = plan_object(obj, [(refs[0], "there"), (refs[1], state)], dependents=0, blocking=0)
+    found = plan_object(obj, [(refs[0], "there"), (refs[1], state)], dependents=[])
     assert isinstance(found, DropOwners)
     assert [ref["name"] for ref in found.patch["metadata"]["ownerReferences"]] == ["here"]
     assert found.patch["metadata"]["resourceVersion"] == "1"
@@ -57,21 +63,21 @@ def test_one_owner_left_keeps_the_object_and_loses_the_other(state: OwnerState) 
 def test_object_without_owners_goes_the_way_it_was_asked_to(finalizer: str, policy: str) -> None:
     obj = thing("o", finalizers=[finalizer])
     owners: list[Any] = [((obj.metadata.owner_references or [])[0], "gone")]
-    assert plan_object(obj, owners, dependents=1, blocking=1) == Delete(policy)
+    assert plan_object(obj, owners, dependents=[dependent()]) == Delete(policy)
 
 
 def test_foreground_waits_for_what_blocks_it() -> None:
     obj = thing(deletionTimestamp=GOING, finalizers=["foregroundDeletion", "mine"])
-    assert plan_object(obj, [], dependents=2, blocking=1) == DeleteDependents()
-    found = plan_object(obj, [], dependents=1, blocking=0)
+    assert plan_object(obj, [], dependents=[dependent(blocking=False), dependent()]) == DeleteDependents()
+    found = plan_object(obj, [], dependents=[dependent(blocking=False)])
     assert isinstance(found, DropFinalizer)
     assert found.patch["metadata"]["finalizers"] == ["mine"]
 
 
 def test_orphan_frees_its_dependents_first() -> None:
     obj = thing(deletionTimestamp=GOING, finalizers=["orphan"])
-    assert plan_object(obj, [], dependents=1, blocking=1) == OrphanDependents()
-    found = plan_object(obj, [], dependents=0, blocking=0)
+    assert plan_object(obj, [], dependents=[dependent()]) == OrphanDependents()
+    found = plan_object(obj, [], dependents=[])
     assert isinstance(found, DropFinalizer)
     assert found.patch["metadata"]["finalizers"] is None
 
@@ -79,4 +85,14 @@ def test_orphan_frees_its_dependents_first() -> None:
 def test_object_on_its_way_out_is_left_alone() -> None:
     obj = thing("o", deletionTimestamp=GOING, finalizers=["somebody.else/x"])
     owners: list[Any] = [((obj.metadata.owner_references or [])[0], "gone")]
-    assert plan_object(obj, owners, dependents=0, blocking=0) is None
+    assert plan_object(obj, owners, dependents=[]) is None
+
+
+def test_in_a_circle_one_ceases_to_block_its_owner() -> None:
+    obj = thing("o")
+    owners: list[Any] = [((obj.metadata.owner_references or [])[0], "waiting")]
+    ending = dependent(deletionTimestamp=GOING, finalizers=["foregroundDeletion"])
+    found = plan_object(obj, owners, dependents=[ending])
+    assert isinstance(found, Delete) and found.policy == "Foreground" and found.unblock is not None
+    (reference,) = found.unblock["metadata"]["ownerReferences"]
+    assert (reference["name"], reference["blockOwnerDeletion"]) == ("o", False)

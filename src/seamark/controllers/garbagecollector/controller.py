@@ -18,7 +18,9 @@ from seamark.controllers.garbagecollector.plan import (
     DropOwners,
     OrphanDependents,
     OwnerState,
+    blocks,
     drop_owners_patch,
+    is_deleting_dependents,
     plan_object,
 )
 from seamark.controllers.runtime import Controller
@@ -47,17 +49,23 @@ class GarbageCollector:
         obj = self._graph.find(item)
         if obj is None:
             return None
-        dependents = self._graph.dependents(obj.metadata.uid)
-        blocking = self._graph.blocking(obj.metadata.uid)
+        dependents = {
+            found: dependent
+            for found in self._graph.dependents(obj.metadata.uid)
+            if (dependent := self._graph.find(found)) is not None
+        }
         owners = [(ref, await self._state(obj, ref)) for ref in obj.metadata.owner_references or ()]
-        match plan_object(obj, owners, dependents=len(dependents), blocking=len(blocking)):
-            case Delete(policy):
+        match plan_object(obj, owners, dependents=list(dependents.values())):
+            case Delete(policy, unblock):
+                if unblock is not None:
+                    await self._caches.patch(gvr, key, unblock)
                 await self._caches.delete(gvr, obj, options={"propagationPolicy": policy})
             case DropOwners(patch) | DropFinalizer(patch):
                 await self._caches.patch(gvr, key, patch)
             case DeleteDependents():
-                for found in blocking:
-                    self.controller.queue.add(found)
+                for found, dependent in dependents.items():
+                    if blocks(dependent, obj) and not is_deleting_dependents(dependent):
+                        self.controller.queue.add(found)
             case OrphanDependents():
                 for found in dependents:
                     await self._orphan(found, obj)

@@ -29,10 +29,6 @@ class OwnerGraph:
         """Those that are there and name it as an owner."""
         return [item for item in self._dependents.get(uid, ()) if self.find(item) is not None]
 
-    def blocking(self, uid: str) -> list[Item]:
-        """Dependents that a foreground deletion waits for."""
-        return [item for item in self.dependents(uid) if self._blocks(item, uid)]
-
     def change(self, gvr: GVR, old: Object | None, new: Object | None) -> Iterator[Item]:
         """Takes a change in, and gives the items whose fate may be another now."""
         if old is not None:
@@ -69,8 +65,3 @@ class OwnerGraph:
     def _is_ending(self, item: Item) -> bool:
         obj = self.find(item)
         return obj is not None and obj.metadata.deletion_timestamp is not None
-
-    def _blocks(self, item: Item, uid: str) -> bool:
-        found = self.find(item)
-        references = (found.metadata.owner_references or ()) if found is not None else ()
-        return any(ref.uid == uid and ref.block_owner_deletion for ref in references)

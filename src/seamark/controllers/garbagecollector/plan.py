@@ -2,7 +2,7 @@
 
 * *background*: an object whose owners are all gone is deleted.
 * *foreground*: an owner waits (finalizer ``foregroundDeletion``) until the dependents that block it are gone; they are
-  deleted meanwhile.
+  deleted meanwhile. One whose own dependents are being deleted so may be in a circle: it ceases to block its owners.
 * *orphan*: the finalizer ``orphan`` first takes the owner out of its dependents' references, then goes.
 
 An object with an owner left only loses the references to those that are gone.
@@ -23,9 +23,10 @@ OwnerState = Literal["there", "gone", "waiting"]
 
 
 class Delete(NamedTuple):
-    """The object itself, with this propagation policy."""
+    """The object itself, with this propagation policy; ``unblock`` is applied first."""
 
     policy: str
+    unblock: dict[str, Any] | None = None
 
 
 class DropOwners(NamedTuple):
@@ -37,7 +38,7 @@ class DropFinalizer(NamedTuple):
 
 
 class DeleteDependents(NamedTuple):
-    """All dependents that hold the object up; it is looked at again when one is gone."""
+    """Those that hold the object up and are not being deleted; it is looked at again when one is gone."""
 
 
 class OrphanDependents(NamedTuple):
@@ -48,15 +49,16 @@ Action = Delete | DropOwners | DropFinalizer | DeleteDependents | OrphanDependen
 
 
 def plan_object(
-    obj: Object, owners: Sequence[tuple[OwnerReference, OwnerState]], *, dependents: int, blocking: int
+    obj: Object, owners: Sequence[tuple[OwnerReference, OwnerState]], *, dependents: Sequence[Object]
 ) -> Action | None:
-    """``dependents`` counts all objects that name this one as an owner, ``blocking`` those with blockOwnerDeletion."""
+    """``dependents``: all objects that name this one as an owner."""
     finalizers = obj.metadata.finalizers or []
     if obj.metadata.deletion_timestamp is not None:
         if ORPHAN in finalizers:
             return OrphanDependents() if dependents else _drop_finalizer(obj, ORPHAN)
         if FOREGROUND in finalizers:
-            return DeleteDependents() if blocking else _drop_finalizer(obj, FOREGROUND)
+            blocked = any(blocks(dependent, obj) for dependent in dependents)
+            return DeleteDependents() if blocked else _drop_finalizer(obj, FOREGROUND)
         return None
     states = [state for _, state in owners]
     if not states or set(states) == {"there"}:
@@ -64,7 +66,8 @@ def plan_object(
     if "there" in states:
         return DropOwners(drop_owners_patch(obj, {ref.uid for ref, state in owners if state != "there"}))
     if "waiting" in states and dependents:
-        return Delete("Foreground")
+        circular = any(is_deleting_dependents(dependent) for dependent in dependents)
+        return Delete("Foreground", _unblock_patch(obj) if circular else None)
     if ORPHAN in finalizers:
         return Delete("Orphan")
     return Delete("Foreground" if FOREGROUND in finalizers else "Background")
@@ -76,18 +79,40 @@ def _drop_finalizer(obj: Object, name: str) -> DropFinalizer:
     return DropFinalizer({"metadata": meta})
 
 
+def blocks(dependent: Object, owner: Object) -> bool:
+    """A foreground deletion of ``owner`` waits for ``dependent``."""
+    uid = owner.metadata.uid
+    return any(ref.uid == uid and ref.block_owner_deletion for ref in dependent.metadata.owner_references or ())
+
+
+def is_deleting_dependents(obj: Object) -> bool:
+    return obj.metadata.deletion_timestamp is not None and FOREGROUND in (obj.metadata.finalizers or ())
+
+
+def _unblock_patch(obj: Object) -> dict[str, Any] | None:
+    """None where it blocks no owner."""
+    references = obj.metadata.owner_references or ()
+    if not any(ref.block_owner_deletion for ref in references):
+        return None
+    return _references_patch(obj, [{**_reference(ref), "blockOwnerDeletion": False} for ref in references])
+
+
 def drop_owners_patch(obj: Object, uids: set[str]) -> dict[str, Any]:
-    left = [
-        {
-            "apiVersion": ref.api_version,
-            "kind": ref.kind,
-            "name": ref.name,
-            "uid": ref.uid,
-            **({"controller": True} if ref.controller else {}),
-            **({"blockOwnerDeletion": True} if ref.block_owner_deletion else {}),
-        }
-        for ref in obj.metadata.owner_references or ()
-        if ref.uid not in uids
-    ]
+    left = [_reference(ref) for ref in obj.metadata.owner_references or () if ref.uid not in uids]
+    return _references_patch(obj, left or None)
+
+
+def _reference(ref: OwnerReference) -> dict[str, Any]:
+    return {
+        "apiVersion": ref.api_version,
+        "kind": ref.kind,
+        "name": ref.name,
+        "uid": ref.uid,
+        **({"controller": True} if ref.controller else {}),
+        **({"blockOwnerDeletion": True} if ref.block_owner_deletion else {}),
+    }
+
+
+def _references_patch(obj: Object, references: list[dict[str, Any]] | None) -> dict[str, Any]:
     meta = obj.metadata
-    return {"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version, "ownerReferences": left or None}}
+    return {"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version, "ownerReferences": references}}

@@ -8,12 +8,10 @@ from typing import Any
 import pytest
 
 from seamark.api.app import Api
-from seamark.api.authn import Authenticator, Credentials
 from seamark.client.client import Client
-from seamark.machinery.gvr import BINDINGS, DEPLOYMENTS, PODS, SERVICEACCOUNTS
+from seamark.machinery.gvr import BINDINGS, DEPLOYMENTS, PODS
 from seamark.machinery.status import StatusError
 from seamark.machinery.wire import Identity, Request, Response
-from seamark.testing.clock import FakeClock
 
 Obj = dict[str, Any]
 POD = {
@@ -113,87 +111,6 @@ class TestStatus:
         written = await client.update(DEPLOYMENTS, body)
         assert written["status"]["replicas"] == 1 and written["spec"]["replicas"] == 4
         assert written["metadata"]["generation"] == 2
-
-
-class TestTokens:
-    @pytest.fixture
-    async def account(self, client: Client) -> Obj:
-        return await client.create(SERVICEACCOUNTS, {"metadata": {"name": "sa", "namespace": "default"}})
-
-    async def token(self, client: Client, **spec: Any) -> str:
-        made = await client.create(SERVICEACCOUNTS, {"spec": spec}, namespace="default", name="sa", subresource="token")
-        return str(made["status"]["token"])
-
-    async def test_is_good_until_it_expires(self, api: Api, client: Client, account: Obj, clock: FakeClock) -> None:
-        token = await self.token(client, expirationSeconds=600)
-        authenticate = Authenticator(api.core)
-        found = await authenticate(Credentials(None, f"Bearer {token}"))
-        assert found is not None and found.user == "system:serviceaccount:default:sa"
-        assert found.groups == (
-            "system:serviceaccounts",
-            "system:serviceaccounts:default",
-            "system:authenticated",
-        )
-        assert found.uid == account["metadata"]["uid"]
-        await clock.advance(601)
-        with pytest.raises(StatusError, match="Unauthorized"):
-            await authenticate(Credentials(None, f"Bearer {token}"))
-
-    async def test_ends_with_its_pod(self, api: Api, client: Client, account: Obj) -> None:
-        await client.create(PODS, {**POD, "spec": {**POD["spec"], "serviceAccountName": "sa"}})
-        token = await self.token(client, boundObjectRef={"kind": "Pod", "apiVersion": "v1", "name": "p"})
-        authenticate = Authenticator(api.core)
-        found = await authenticate(Credentials(None, f"Bearer {token}"))
-        assert found is not None and found.extra["authentication.kubernetes.io/pod-name"] == ("p",)
-        await client.delete(PODS, "p", namespace="default")
-        with pytest.raises(StatusError):
-            await authenticate(Credentials(None, f"Bearer {token}"))
-
-    async def test_is_bound_to_the_account_that_was(self, api: Api, client: Client, account: Obj) -> None:
-        token = await self.token(client)
-        await client.delete(SERVICEACCOUNTS, "sa", namespace="default")
-        await client.create(SERVICEACCOUNTS, {"metadata": {"name": "sa", "namespace": "default"}})
-        with pytest.raises(StatusError):
-            await Authenticator(api.core)(Credentials(None, f"Bearer {token}"))
-
-    async def test_for_another_audience_is_not_for_us(self, api: Api, client: Client, account: Obj) -> None:
-        token = await self.token(client, audiences=["vault"])
-        with pytest.raises(StatusError):
-            await Authenticator(api.core)(Credentials(None, f"Bearer {token}"))
-        path = "/apis/authentication.k8s.io/v1/tokenreviews"
-        review = parsed(await post(api, path, {"spec": {"token": token, "audiences": ["vault"]}}))
-        assert review["status"]["authenticated"] is True
-        assert review["status"]["user"]["username"] == "system:serviceaccount:default:sa"
-        review = parsed(await post(api, path, {"spec": {"token": token}}))
-        assert review["status"]["authenticated"] is False
-
-    async def test_any_change_breaks_it(self, api: Api, client: Client, account: Obj) -> None:
-        head, body, signature = (await self.token(client)).split(".")
-        flipped = ("A" if signature[5] != "A" else "B").join((signature[:5], signature[6:]))
-        none = "eyJhbGciOiJub25lIn0"
-        for wrong in (
-            f"{head}.{body}.{flipped}",
-            f"{none}.{body}.",
-            f"{head}.{body}",
-            f"{head}..{signature}",
-            f"{head}.{body}.AAAA",
-            "é.é.é",
-        ):
-            with pytest.raises(StatusError, match="Unauthorized"):
-                await Authenticator(api.core)(Credentials(None, f"Bearer {wrong}"))
-
-    @pytest.mark.parametrize(
-        ("spec", "text"),
-        [
-            ({"expirationSeconds": 60}, "less than 10 minutes"),
-            ({"expirationSeconds": "x"}, "cannot unmarshal string"),
-            ({"boundObjectRef": {"kind": "Secret", "name": "x"}}, "Unsupported value"),
-            ({"boundObjectRef": {"kind": "Pod", "name": "x"}}, 'pods "x" not found'),
-        ],
-    )
-    async def test_bad_requests(self, client: Client, account: Obj, spec: Obj, text: str) -> None:
-        with pytest.raises(StatusError, match=text):
-            await self.token(client, **spec)
 
 
 class TestReviews:

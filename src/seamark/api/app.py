@@ -20,10 +20,12 @@ from seamark.api.authz.bootstrap import write_defaults
 from seamark.api.authz.impersonation import impersonate, is_impersonation
 from seamark.api.config import ApiConfig
 from seamark.api.core import Call, Core, NodeLookup, no_nodes
+from seamark.api.customs import CustomKinds
 from seamark.api.discovery import Discovery
 from seamark.api.documents import openapi
 from seamark.api.health import health
 from seamark.api.inflight import is_long_running
+from seamark.api.openid import openid
 from seamark.api.options import parse_timeout
 from seamark.api.ranges import AddressFollower
 from seamark.api.respond import limit_warnings, representation, respond_status, respond_text
@@ -82,7 +84,8 @@ class Api:
         )
         authorizer = Authorizer(store, registry)
         addresses = AddressFollower(store, pools)
-        self.core = Core(store, registry, clock, config, pools, addresses, authorizer, nodes)
+        customs = CustomKinds(store, registry)
+        self.core = Core(store, registry, clock, config, pools, addresses, authorizer, customs, nodes)
         self._discovery = Discovery(registry, config)
         self._late: set[asyncio.Future[Response]] = set()
 
@@ -91,6 +94,7 @@ class Api:
         await write_defaults(self.core)
         await write_default_range(self.core)
         await self.core.authorizer.start()
+        await self.core.customs.load()
         await self.core.addresses.load_ranges()
         problems = await adopt_services(self.core)
         await self.core.addresses.load()
@@ -164,7 +168,7 @@ class Api:
     async def _document(self, request: Request) -> Response:
         """What is no resource: health and version, discovery, OpenAPI."""
         found = await health(self.core, request) or self._discovery.respond(request)
-        found = found or await openapi(self.core.registry, request)
+        found = found or openid(self.core, request) or await openapi(self.core.registry, request)
         if found is None:
             raise unknown_path(self.core.registry, request.path)
         return found

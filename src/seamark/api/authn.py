@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from seamark.api.core import Core
 from seamark.api.objects import unpack_entry
-from seamark.api.tokens import Claims, TokenError, verify_token
+from seamark.api.tokens import Claims, StaleTokenError, TokenError, verify_token
+from seamark.machinery.clock import parse_time
 from seamark.machinery.status import StatusError
 from seamark.machinery.wire import AUTHENTICATED, Identity
 
 SERVICE_ACCOUNTS = "system:serviceaccounts"
 _CERTIFICATES_MAX = 256
+_FAREWELL = 60.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,10 @@ class Authenticator:
         scheme, _, token = credentials.authorization.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             return None  # another scheme says nothing about who asks
-        return await identify_token(self._core, token.strip())
+        try:
+            return (await identify_token(self._core, token.strip())).identity
+        except TokenError:
+            raise unauthorized() from None
 
     def _of_certificate(self, der: bytes) -> Identity:
         """Parsed once per certificate; whether it is still valid was TLS' question at the handshake."""
@@ -80,42 +86,60 @@ class Authenticator:
         return found
 
 
-async def identify_token(core: Core, token: str, *, audiences: Sequence[str] = ()) -> Identity:
-    """Whose token it is; ``audiences`` empty = this server's own. Raises 401."""
+class Verified(NamedTuple):
+    """Whose token it is, and for which of the audiences that were asked for."""
+
+    identity: Identity
+    audiences: tuple[str, ...]
+
+
+async def identify_token(core: Core, token: str, *, audiences: Sequence[str] = ()) -> Verified:
+    """``audiences`` empty = this server's own. Raises TokenError."""
     config = core.config
     known = config.tokens.get(token)
     if known is not None:
-        return _identity(known.user, known.groups, uid=known.uid)
-    try:
-        claims = verify_token(
-            token,
-            key=config.service_account_key,
-            issuer=config.issuer,
-            audiences=audiences or config.audiences,
-            now=core.clock.time(),
-        )
-    except TokenError as error:
-        raise unauthorized() from error
+        return Verified(_identity(known.user, known.groups, uid=known.uid), tuple(audiences or config.audiences))
+    asked = audiences or config.audiences
+    claims = verify_token(
+        token, key=config.service_account_key, issuer=config.issuer, audiences=asked, now=core.clock.time()
+    )
     await _check_bound(core, claims)
     groups = (SERVICE_ACCOUNTS, f"{SERVICE_ACCOUNTS}:{claims.namespace}")
     user = f"system:serviceaccount:{claims.namespace}:{claims.service_account}"
-    identity = _identity(user, groups, uid=claims.service_account_uid)
-    if not claims.pod:
-        return identity
-    extra = {
-        "authentication.kubernetes.io/pod-name": (claims.pod,),
-        "authentication.kubernetes.io/pod-uid": (claims.pod_uid,),
+    plain = _identity(user, groups, uid=claims.service_account_uid)
+    identity = Identity(plain.user, plain.groups, plain.uid, _extra(claims))
+    return Verified(identity, tuple(one for one in asked if one in claims.audiences))
+
+
+def _extra(claims: Claims) -> dict[str, tuple[str, ...]]:
+    told = {
+        "credential-id": f"JTI={claims.id}" if claims.id else "",
+        "node-name": claims.node,
+        "node-uid": claims.node_uid,
+        "pod-name": claims.pod,
+        "pod-uid": claims.pod_uid,
     }
-    return Identity(identity.user, identity.groups, identity.uid, extra)
+    return {f"authentication.kubernetes.io/{name}": (value,) for name, value in told.items() if value}
 
 
 async def _check_bound(core: Core, claims: Claims) -> None:
-    """The account, and the pod the token was made for, must still be the ones they were."""
+    """The account, and what the token was made for, must still be the ones they were."""
     bound = [("ServiceAccount", claims.service_account, claims.service_account_uid)]
     if claims.pod:
         bound.append(("Pod", claims.pod, claims.pod_uid))
+    if claims.secret:
+        bound.append(("Secret", claims.secret, claims.secret_uid))
+    if claims.node and not claims.pod:  # a pod's token tells the node and does not depend on it
+        bound.append(("Node", claims.node, claims.node_uid))
     for kind, name, uid in bound:
         row = core.registry.by_kind("", kind)
         entry = await core.store.get(key=row.key(claims.namespace, name)) if row else None
-        if entry is None or unpack_entry(entry)["metadata"].get("uid") != uid:
-            raise unauthorized()
+        meta = unpack_entry(entry)["metadata"] if entry is not None else {}
+        if meta.get("uid") != uid or _is_long_gone(meta, core.clock.time()):
+            raise StaleTokenError("service account token has been invalidated")
+
+
+def _is_long_gone(meta: dict[str, Any], now: float) -> bool:
+    """What is being deleted may use its token a little longer: it has to say goodbye."""
+    deleted = meta.get("deletionTimestamp")
+    return isinstance(deleted, str) and parse_time(deleted) + _FAREWELL < now

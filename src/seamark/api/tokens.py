@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -19,24 +19,42 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
+from seamark.machinery.authorize import quoted_list
+
 _P256_BYTES = 32
+_LEEWAY = 5.0  # seconds that clocks may differ
+_BOUND = ("pod", "secret", "node")
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 class TokenError(Exception):
-    """The token is not good; the text is for the log, never for the client."""
+    """The token is not good; the text is for the log, and for a TokenReview only where ``may_be_told``."""
+
+    may_be_told = False
+
+
+class StaleTokenError(TokenError):
+    """A token of ours that is not good any more, or not for this use."""
+
+    may_be_told = True
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
+    """What a token says. What it is bound to is named with its uid; a pod's token names the pod's node besides."""
+
     namespace: str
     service_account: str
     service_account_uid: str
     pod: str = ""
     pod_uid: str = ""
+    secret: str = ""
+    secret_uid: str = ""
     node: str = ""
     node_uid: str = ""
+    id: str = ""
+    audiences: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=4)
@@ -80,10 +98,10 @@ def issue_token(
         "namespace": claims.namespace,
         "serviceaccount": {"name": claims.service_account, "uid": claims.service_account_uid},
     }
-    if claims.pod:
-        bound["pod"] = {"name": claims.pod, "uid": claims.pod_uid}
-    if claims.node:
-        bound["node"] = {"name": claims.node, "uid": claims.node_uid}
+    for kind in _BOUND:
+        if name := getattr(claims, kind):
+            uid = getattr(claims, f"{kind}_uid")
+            bound[kind] = {"name": name, "uid": uid} if uid else {"name": name}
     body = {
         "aud": list(audiences),
         "exp": int(expires),
@@ -122,12 +140,15 @@ def verify_token(token: str, *, key: bytes, issuer: str, audiences: Sequence[str
         raise TokenError(f"issuer {body.get('iss')!r} is not {issuer!r}")
     aud = body.get("aud")
     if not set([aud] if isinstance(aud, str) else aud or ()) & set(audiences):
-        raise TokenError(f"audience {aud!r} is none of {list(audiences)}")
+        found = quoted_list([aud] if isinstance(aud, str) else aud or ())
+        raise StaleTokenError(f"token audiences {found} is invalid for the target audiences {quoted_list(audiences)}")
     expires, begins = body.get("exp"), body.get("nbf", 0)
     if not isinstance(expires, int | float) or not isinstance(begins, int | float):
         raise TokenError("exp or nbf is no number")
-    if not begins <= now + 5 or not now < expires:
-        raise TokenError(f"valid from {begins} to {expires}, now is {now:.0f}")
+    if not begins <= now + _LEEWAY:
+        raise StaleTokenError("service account token is not valid yet")
+    if not now < expires:
+        raise StaleTokenError("service account token has expired")
     return _claims(body)
 
 
@@ -157,15 +178,28 @@ def _json(part: str) -> dict[str, Any]:
 def _claims(body: dict[str, Any]) -> Claims:
     try:
         bound: dict[str, Any] = body["kubernetes.io"]
-        account, pod, node = bound["serviceaccount"], bound.get("pod") or {}, bound.get("node") or {}
-        return Claims(
-            bound["namespace"],
-            account["name"],
-            account["uid"],
-            pod.get("name", ""),
-            pod.get("uid", ""),
-            node.get("name", ""),
-            node.get("uid", ""),
-        )
+        account, aud = bound["serviceaccount"], body["aud"]
+        others: dict[str, str] = {}
+        for kind in (kind for kind in _BOUND if kind in bound):
+            others[kind], others[f"{kind}_uid"] = bound[kind].get("name", ""), bound[kind].get("uid", "")
+        audiences = (aud,) if isinstance(aud, str) else tuple(aud)
+        claims = Claims(bound["namespace"], account["name"], account["uid"], id=body.get("jti", ""))
+        return replace(claims, audiences=audiences, **others)
     except (KeyError, TypeError, AttributeError) as error:
         raise TokenError("the token names no service account") from error
+
+
+def public_key(pem: bytes) -> dict[str, str]:
+    """What verifies our tokens, as a JSON Web Key (RFC 7517). Raises TokenError where there is no usable key."""
+    public = _load(pem).public_key()
+    common = {"use": "sig", "kid": _key_id(pem)}
+    if isinstance(public, rsa.RSAPublicKey):
+        numbers = public.public_numbers()
+        return {**common, "kty": "RSA", "alg": "RS256", "n": _b64_number(numbers.n), "e": _b64_number(numbers.e)}
+    point = public.public_numbers()
+    x, y = (_b64(number.to_bytes(_P256_BYTES, "big")) for number in (point.x, point.y))
+    return {**common, "kty": "EC", "crv": "P-256", "alg": "ES256", "x": x, "y": y}
+
+
+def _b64_number(number: int) -> str:
+    return _b64(number.to_bytes((number.bit_length() + 7) // 8, "big"))

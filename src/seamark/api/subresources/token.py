@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from seamark.api.authn import identify_token
@@ -16,14 +17,15 @@ from seamark.api.tokens import Claims, TokenError, issue_token
 from seamark.api.writes import missing
 from seamark.machinery.clock import format_time
 from seamark.machinery.fielderrors import invalid as invalid_cause
-from seamark.machinery.fielderrors import not_supported, required
-from seamark.machinery.status import StatusError, bad_request, conflict, internal, invalid, not_found
+from seamark.machinery.fielderrors import quote
+from seamark.machinery.status import bad_request, conflict, internal, invalid, not_found
 from seamark.machinery.wire import Response
 
 GROUP = "authentication.k8s.io"
 DEFAULT_SECONDS = 3600
 MIN_SECONDS = 600
 MAX_SECONDS = 1 << 32
+_BINDABLE = {"Pod": "pods", "Secret": "secrets", "Node": "nodes"}
 
 
 async def request_token(core: Core, call: Call) -> Response:
@@ -36,7 +38,7 @@ async def request_token(core: Core, call: Call) -> Response:
     account = unpack_entry(entry)["metadata"]
     spec = body.setdefault("spec", {}) or {}
     seconds = spec.setdefault("expirationSeconds", DEFAULT_SECONDS)
-    _check_seconds(call.target.name, seconds)
+    _check_seconds(seconds)
     audiences = spec.get("audiences") or list(core.config.audiences)
     spec["audiences"] = audiences
     claims = await _claims(core, call, account, spec.get("boundObjectRef"))
@@ -59,42 +61,55 @@ async def request_token(core: Core, call: Call) -> Response:
     return respond_object(core, call, answer, status=201)
 
 
-def _check_seconds(name: str, seconds: Any) -> None:
+def _check_seconds(seconds: int) -> None:
     detail = ""
-    if isinstance(seconds, bool) or not isinstance(seconds, int):
-        detail = "must be a whole number of seconds"
-    elif seconds < MIN_SECONDS:
+    if seconds < MIN_SECONDS:
         detail = "may not specify a duration less than 10 minutes"
     elif seconds > MAX_SECONDS:
         detail = "may not specify a duration larger than 2^32 seconds"
     if detail:
-        raise invalid("TokenRequest", name, [invalid_cause("spec.expirationSeconds", seconds, detail)], group=GROUP)
+        raise invalid("TokenRequest", "", [invalid_cause("spec.expirationSeconds", seconds, detail)], group=GROUP)
 
 
 async def _claims(core: Core, call: Call, account: dict[str, Any], ref: Any) -> Claims:
-    """With the pod a token is bound to, which must exist and run as this account."""
-    namespace, name, uid = call.target.namespace, account["name"], account["uid"]
+    """With what the token is bound to: it must exist, and a pod must run as this account."""
+    claims = Claims(call.target.namespace, account["name"], account["uid"])
     if not ref:
-        return Claims(namespace, name, uid)
-    if ref.get("kind") != "Pod":
-        cause = not_supported("spec.boundObjectRef.kind", ref.get("kind", ""), ["Pod"])
-        raise invalid("TokenRequest", name, [cause], group=GROUP)
-    if not ref.get("name"):
-        raise invalid("TokenRequest", name, [required("spec.boundObjectRef.name")], group=GROUP)
-    row = core.registry.by_kind("", "Pod")
-    entry = await core.store.get(key=row.key(namespace, ref["name"])) if row else None
-    if entry is None:
-        raise not_found("pods", ref["name"])
-    pod = unpack_entry(entry)
-    spec, meta = pod.get("spec") or {}, pod["metadata"]
-    if ref.get("uid") and ref["uid"] != meta["uid"]:
-        why = f"the UID in the bound object reference ({ref['uid']}) does not match the UID in record ({meta['uid']})"
-        raise conflict("pods", ref["name"], why=f"{why}. The object might have been deleted and then recreated")
-    if (spec.get("serviceAccountName") or "default") != name:
-        detail = f"cannot bind token for serviceaccount {name!r} to pod running with different serviceaccount name"
-        cause = invalid_cause("spec.boundObjectRef.name", ref["name"], detail)
-        raise invalid("TokenRequest", name, [cause], group=GROUP)
-    return Claims(namespace, name, uid, ref["name"], meta["uid"], spec.get("nodeName") or "")
+        return claims
+    api_version, kind, name = (str(ref.get(field) or "") for field in ("apiVersion", "kind", "name"))
+    if "/" in api_version or kind not in _BINDABLE:
+        group = api_version if "/" in api_version else f"/{api_version}"
+        raise bad_request(f"cannot bind token to object of type {group}, Kind={kind}")
+    if not name:
+        raise bad_request("Name parameter required.")
+    found = await _find(core, claims.namespace, kind, name)
+    if found is None:
+        raise not_found(_BINDABLE[kind], name)
+    if ref.get("uid") and ref["uid"] != found["metadata"]["uid"]:
+        why = f"the UID in the bound object reference ({ref['uid']}) does not match the UID in record"
+        raise conflict(kind, name, why=f"{why}. The object might have been deleted and then recreated")
+    bound = {kind.lower(): name, f"{kind.lower()}_uid": found["metadata"]["uid"]}
+    if kind == "Pod":
+        bound |= await _node_of(core, claims, found)
+    return replace(claims, **bound)
+
+
+async def _node_of(core: Core, claims: Claims, pod: Obj) -> dict[str, str]:
+    spec = pod.get("spec") or {}
+    if (spec.get("serviceAccountName") or "default") != claims.service_account:
+        own = quote(claims.service_account)
+        raise bad_request(
+            f"cannot bind token for serviceaccount {own} to pod running with different serviceaccount name."
+        )
+    node = str(spec.get("nodeName") or "")
+    found = await _find(core, "", "Node", node) if node else None
+    return {"node": node, "node_uid": found["metadata"]["uid"] if found else ""}
+
+
+async def _find(core: Core, namespace: str, kind: str, name: str) -> Obj | None:
+    row = core.registry.by_kind("", kind)
+    entry = await core.store.get(key=row.key(namespace, name)) if row else None
+    return unpack_entry(entry) if entry is not None else None
 
 
 async def review_token(core: Core, call: Call) -> Response:
@@ -108,11 +123,9 @@ async def review_token(core: Core, call: Call) -> Response:
 
 async def _review(core: Core, token: str, audiences: list[str]) -> Obj:
     try:
-        identity = await identify_token(core, token, audiences=audiences)
-    except StatusError as error:
-        return {"authenticated": False, "error": f"invalid bearer token: {error.message}"}
-    return {
-        "authenticated": True,
-        "user": render_user(identity),
-        "audiences": audiences or list(core.config.audiences),
-    }
+        verified = await identify_token(core, token, audiences=audiences)
+    except TokenError as error:
+        why = f"[invalid bearer token, {error}]" if error.may_be_told else "invalid bearer token"
+        return {"user": {}, "error": why}
+    user = render_user(verified.identity)
+    return {"authenticated": True, "user": user, "audiences": list(verified.audiences)}

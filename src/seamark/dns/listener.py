@@ -17,3 +17,8 @@ class Listener(NamedTuple):
         """As metrics and logs call it: ``dns://:53``, ``dns://[::1]:53``."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.transport}://{host}:{self.port}"
+
+
+def plain_address(host: str) -> str:
+    """A client's address as it is written elsewhere: no IPv4 in IPv6, no interface."""
+    return host.removeprefix("::ffff:") if "." in host else host.partition("%")[0]

@@ -20,6 +20,8 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 
+from seamark.model.meta import Provenance
+
 PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_*")
 
 
@@ -77,6 +79,8 @@ class Answer:
     """Where given: whether this very answer would still be given to the same question, whoever asks."""
     dropped: bool = False
     """No reply at all."""
+    origins: tuple[Provenance, ...] = ()
+    """The objects behind the records, where a plugin knows them."""
 
 
 Next = Callable[[Query], Awaitable[Answer]]

@@ -18,7 +18,7 @@ import dns.rdataclass
 import dns.rdatatype
 
 from seamark.dns.host import Host
-from seamark.dns.listener import Listener
+from seamark.dns.listener import Listener, plain_address
 from seamark.dns.metrics import type_label
 from seamark.dns.plugin import Answer, Query
 from seamark.dns.reply import reply_to
@@ -29,7 +29,6 @@ from seamark.dns.wire.render import MAX_TCP, MAX_UDP, Opt, render, render_bare
 
 DROPPED = "dropped"
 Reply = bytes | list[bytes] | None
-MAPPED = "::ffff:"
 
 
 class Core:
@@ -62,7 +61,7 @@ class Core:
             message=cast(dns.message.QueryMessage, message),  # NOTIFY goes the way of a query
             name=question.name,
             rdtype=question.rdtype,
-            client=client[0].removeprefix(MAPPED) if "." in client[0] else client[0].partition("%")[0],
+            client=plain_address(client[0]),
             protocol=protocol,
             zone=dns.name.root,
             received=self._host.clock.monotonic(),

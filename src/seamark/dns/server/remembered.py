@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seamark.dns.listener import Listener
+from seamark.dns.listener import Listener, plain_address
 from seamark.dns.plugin import Answer, Query
 from seamark.machinery.clock import Clock
 
@@ -48,7 +48,7 @@ class Remembered:
         if not kept.lasting():
             del self._kept[key]
             return None
-        kept.query.received = self._clock.monotonic()
+        kept.query.received, kept.query.client = self._clock.monotonic(), plain_address(client)
         for again in kept.again:
             again(kept.query, kept.answer)
         if kept.answer.sent is not None:

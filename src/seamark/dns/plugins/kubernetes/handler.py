@@ -26,13 +26,23 @@ from seamark.dns.host import Site
 from seamark.dns.plugin import Answer, Next, Query, text_of
 from seamark.dns.plugins.kubernetes.config import Config
 from seamark.dns.plugins.kubernetes.meaning import describe
-from seamark.dns.plugins.kubernetes.records import additional_of, name_servers, rdata_of, rrset_at, soa, version
+from seamark.dns.plugins.kubernetes.records import (
+    additional_of,
+    name_servers,
+    origins_of,
+    rdata_of,
+    rrset_at,
+    soa,
+    version,
+)
 from seamark.dns.plugins.kubernetes.servers import find_servers
 from seamark.dns.plugins.kubernetes.transfer import transferred
+from seamark.dns.plugins.kubernetes.wasted import WastedSearches
 from seamark.dns.plugins.kubernetes.watching import Watching, open_client
 from seamark.dns.reply import address_rdata, answered, rrset_of, with_option
 from seamark.dns.reverse import address_of, is_reverse_name
 from seamark.machinery.clock import format_time
+from seamark.model.meta import Provenance
 from seamark.model.pod import Pod
 
 T = dns.rdatatype
@@ -54,6 +64,7 @@ class Found:
     answer: Section = field(default_factory=list)
     additional: Section = field(default_factory=list)
     lasting: bool = True
+    origins: tuple[Provenance, ...] = ()
 
 
 @dataclass(slots=True)
@@ -84,6 +95,7 @@ class Kubernetes:
         self.imports = DnsTable(_import_options(config)) if config.multicluster else None
         self._import_zones = frozenset(dns.name.from_text(zone) for zone in config.multicluster)
         self._watching = Watching(config, client, site.host, self.table, self.imports)
+        self._wasted = WastedSearches(site.host.metrics, config.primary)
         self._own: tuple[str, ...] = ()
         self._remembered: dict[tuple[tuple[bytes, ...], int], Found] = {}
         self._remembered_version = -1
@@ -186,6 +198,7 @@ class Kubernetes:
             given = answered(query, self.name, answer=answer, authority=authority, additional=additional)
             self._say_why(given, query, zone, below)
             given.lasting = self._until_changed() if found.lasting else None
+            given.origins = found.origins
             return given
         if match_zone(self._config.fallthrough or (), text) is not None:
             return await following(query)
@@ -194,7 +207,13 @@ class Kubernetes:
         denied = answered(query, self.name, authority=[self._soa(zone)], rcode=rcode)
         self._say_why(denied, query, zone, below)
         denied.lasting = self._until_changed() if known else None
+        self.again(query, denied)
         return denied
+
+    def again(self, query: Query, answer: Answer) -> None:
+        """Counts what was denied, also where that is known without asking here."""
+        if answer.rcode == dns.rcode.NXDOMAIN:
+            self._wasted.count(self.table.pod_at(query.client), query.text)
 
     def _say_why(self, given: Answer, query: Query, zone: dns.name.Name, below: tuple[str, ...]) -> None:
         """Extended errors (RFC 8914) for clients that send EDNS; reverse names have no reason to tell."""
@@ -243,7 +262,7 @@ class Kubernetes:
         if rdtype == T.PTR and (address := address_of(asked.text)) is not None:
             records = self.table.reverse(address)
             found = rrset_at(asked.query.name, self._config.ttl, records, self._primary)
-            return Found(True, found) if found else MISSING
+            return Found(True, found, origins=origins_of(records)) if found else MISSING
         if asked.labels == ("ns", "dns") and rdtype != T.PTR:
             return self._own_name(asked)
         records_here = self._records(asked.labels, asked.text, asked.zone)
@@ -264,7 +283,7 @@ class Kubernetes:
         records = here.answers.get(rdtype, ()) if rdtype in ("A", "AAAA", "SRV", "CNAME") else ()
         answer = rrset_at(asked.query.name, self._config.ttl, records, asked.zone)
         additional = additional_of(here.additional, self._config.ttl, asked.zone) if rdtype == "SRV" and answer else []
-        return Found(True, answer, additional)
+        return Found(True, answer, additional, origins=origins_of(records))
 
     def _text(self, asked: Asked) -> Found:
         """Only the version is text; a name without records is NXDOMAIN for TXT, even an apex (as CoreDNS)."""
@@ -280,30 +299,30 @@ class Kubernetes:
         """
         rdtype = asked.query.rdtype
         chain: Section = []
+        origins: list[Provenance] = []
         owner, records = asked.query.name, here
         seen = {asked.text}
         while "CNAME" in records.answers:
             link = rrset_of(owner, self._config.ttl, [rdata_of(records.answers["CNAME"][0], asked.zone)])
             chain.append(link)
+            origins += origins_of(records.answers["CNAME"])
             owner = link[0].target
             text = text_of(owner)
             if not owner.is_subdomain(asked.zone):
                 message = await self._site.lookup(asked.query, owner, rdtype)
-                return (
-                    Found(True, lasting=False)
-                    if message is None
-                    else Found(True, [*chain, *message.answer], lasting=False)
-                )
+                if message is None:
+                    return Found(True, lasting=False)
+                return Found(True, [*chain, *message.answer], lasting=False, origins=tuple(origins))
             labels = tuple(label.decode("latin-1").lower() for label in owner.relativize(asked.zone).labels)
             found = None if text in seen or len(chain) > MAX_ALIASES else self._records(labels, text, asked.zone)
             if found is None:
                 return EMPTY
             seen.add(text)
             records = found
-        addresses = rrset_at(
-            owner, self._config.ttl, records.answers.get(dns.rdatatype.to_text(rdtype), ()), asked.zone
-        )
-        return Found(True, [*chain, *addresses]) if addresses else EMPTY
+        at_end = records.answers.get(dns.rdatatype.to_text(rdtype), ())
+        addresses = rrset_at(owner, self._config.ttl, at_end, asked.zone)
+        found_origins = (*origins, *origins_of(at_end))
+        return Found(True, [*chain, *addresses], origins=found_origins) if addresses else EMPTY
 
     # apex
 

@@ -22,6 +22,7 @@ from dns.rdtypes.IN.SRV import SRV
 
 from seamark.compile.dnstable import Record
 from seamark.dns.reply import address_rdata, rrset_of
+from seamark.model.meta import Provenance
 
 IN = dns.rdataclass.IN
 Make = Callable[..., dns.rdata.Rdata]  # dnspython's record classes are not typed
@@ -49,6 +50,11 @@ def rdata_of(record: Record, zone: dns.name.Name) -> dns.rdata.Rdata:
     if record.rdtype == "PTR":
         return _PTR(IN, dns.rdatatype.PTR, name_below(record.data, zone))
     return _CNAME(IN, dns.rdatatype.CNAME, dns.name.from_text(record.data))
+
+
+def origins_of(records: Iterable[Record]) -> tuple[Provenance, ...]:
+    """The objects behind records, each once."""
+    return tuple(dict.fromkeys(record.origin for record in records))
 
 
 def rrset_at(owner: dns.name.Name, ttl: int, records: Iterable[Record], zone: dns.name.Name) -> list[dns.rrset.RRset]:

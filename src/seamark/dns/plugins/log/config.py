@@ -11,7 +11,7 @@ import dns.name
 from seamark.dns.corefile.block import Block, Line
 
 MANY = True
-CLASSES = ("all", "success", "denial", "error")
+CLASSES = ("all", "success", "denial", "error", "origin")
 COMMON = (
     '{remote}:{port} - {>id} "{type} {class} {name} {proto} {size} {>do} {>bufsize}" '
     "{rcode} {>rflags} {rsize} {duration}"
@@ -19,7 +19,8 @@ COMMON = (
 COMBINED = COMMON + ' "{>opcode}"'
 _PLAIN = "type name class proto remote local port size duration rcode rsize"
 _HEADER = ">rflags >bufsize >do >id >opcode"
-FIELDS = frozenset(f"{_PLAIN} {_HEADER}".split())
+FIELDS = frozenset(f"{_PLAIN} {_HEADER} origin".split())
+ORIGIN = " {origin}"
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
@@ -48,10 +49,12 @@ def parse(block: Block) -> Config:
     classes: set[str] = set()
 
     def read_classes(line: Line) -> None:
-        for word in line.some("all, success, denial or error"):
+        for word in line.some("all, success, denial, error or origin"):
             if word.text not in CLASSES:
                 raise word.error(f"'{word.text}' is not a class of answers ({', '.join(CLASSES)})")
             classes.add(word.text)
 
     block.read({"class": read_classes})
-    return Config(tuple(names) or (dns.name.root,), text, frozenset(classes or {"all"}))
+    if "origin" in classes and "{origin}" not in text:
+        text += ORIGIN
+    return Config(tuple(names) or (dns.name.root,), text, frozenset(classes - {"origin"} or {"all"}))

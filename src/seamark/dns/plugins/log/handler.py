@@ -22,15 +22,25 @@ class Log:
     def __init__(self, config: Config, site: Site) -> None:
         self._config = config
         self._host = site.host
+        self._site = site
 
     async def serve(self, query: Query, following: Next) -> Answer:
         answer = await following(query)
         if any(query.name.is_subdomain(name) for name in self._config.names) and self._wanted(answer):
             fields = _fields(query, answer, self._host.clock.monotonic() - query.received)
             known = {f"/{label}": value for label, value in query.metadata.items()}
+            known["origin"] = lambda: self._origin(query, answer)
             told = PLACEHOLDER.sub(lambda found: {**fields, **known}.get(found[1], _unknown)(), self._config.format)
             self._host.log(f"[INFO] {told}")
         return answer
+
+    def _origin(self, query: Query, answer: Answer) -> str:
+        """Who asked, as far as ``pods verified`` tells, and the objects that the answer was made of."""
+        asking = (handler for _, handler in self._site.plugins if hasattr(handler, "pod_at"))
+        pod = next((found for handler in asking if (found := handler.pod_at(query.client))), None)
+        namespace, name = pod.key if pod is not None else ("-", "-")
+        objects = ",".join(f"{o.kind}/{o.namespace}/{o.name}@{o.resource_version}" for o in answer.origins) or "-"
+        return f"namespace={namespace} pod={name} object={objects}"
 
     def _wanted(self, answer: Answer) -> bool:
         classes = self._config.classes

@@ -43,6 +43,7 @@ scheduling.k8s.io/v1 priorityclasses priorityclass pc - false
 batch/v1 cronjobs cronjob cj all true
 batch/v1 jobs job - all true
 discovery.k8s.io/v1 endpointslices endpointslice - - true
+certificates.k8s.io/v1 certificatesigningrequests certificatesigningrequest csr - false
 coordination.k8s.io/v1 leases lease - - true
 events.k8s.io/v1 events event ev - true
 authorization.k8s.io/v1 localsubjectaccessreviews localsubjectaccessreview - - true

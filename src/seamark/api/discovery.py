@@ -32,6 +32,7 @@ SUBRESOURCE_KINDS = {  # what a subresource takes or gives, where it is not the 
     "portforward": ("", "", "PodPortForwardOptions"),
 }
 SUBRESOURCE_VERBS = {
+    "approval": ("get", "patch", "update"),
     "status": ("get", "patch", "update"),
     "scale": ("get", "patch", "update"),
     "eviction": ("create",),

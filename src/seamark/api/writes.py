@@ -12,6 +12,7 @@ from typing import Any
 
 from seamark.api.addresses import claim_addresses, create_with_addresses, drop_addresses, release
 from seamark.api.authz.admission import admit_create, admit_update
+from seamark.api.certificates import fill_times, is_request, prepare_approval
 from seamark.api.core import Call, Core, Target
 from seamark.api.defaultclasses import give_default_class
 from seamark.api.limits import admit_limits, charge_quotas
@@ -245,12 +246,19 @@ def _prepare(core: Core, call: Call, new: Obj, old: Obj) -> list[Cause]:
             row.prepare_status(new, old)
         return causes + (row.validate_status(new, old) if row.validate_status else [])
     part = row.parts.get(subresource)
+        if is_request(call):
+            fill_times(core, new, old)
     if part is not None:
         own_fields(core, call, new, old)
         part.prepare(new, old)
         return part.validate(new, old)
     if subresource not in ("", "scale"):
         own_fields(core, call, new, old)
+    if subresource == "approval":
+        causes = prepare_approval(new, old)
+        own_fields(core, call, new, old)
+        fill_times(core, new, old)
+        return causes
         return []  # binding and finalize change one field by their own rules
     if "status" in row.subresources:
         _keep(new, old, "status")

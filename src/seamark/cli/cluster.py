@@ -239,6 +239,7 @@ class Cluster:
             kubernetes_ip=settings.kubernetes_ip,
             api_endpoint=endpoint if settings.nodes else None,
             ca_pem=pki.ca_pem,
+            ca_key_pem=pki.ca_key_pem,
         )
         manager = self._client("system:kube-controller-manager")
         self._run("controllers", run_controllers(manager, clock=self._clock, settings=control, rng=random.Random()))

@@ -45,6 +45,10 @@ class Pki:
     def ca_pem(self) -> str:
         return self.ca_cert.read_text()
 
+    @property
+    def ca_key_pem(self) -> bytes:
+        return self.ca_cert.with_suffix(".key").read_bytes()
+
 
 def ensure_pki(directory: Path, *, server_names: Sequence[str], now: datetime.datetime) -> Pki:
     """Makes what is missing. ``server_names`` are DNS names and IP addresses of the API server."""

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from seamark.client.client import Client, Obj, PatchType
 from seamark.client.index import Index
 from seamark.client.informer import Informer, RawObject
+from seamark.controllers.certificates.objects import Csr
 from seamark.controllers.clusterroleaggregation.plan import ClusterRole
 from seamark.controllers.disruption.objects import Budget
 from seamark.controllers.endpoints.objects import Endpoints
@@ -58,6 +59,7 @@ class Caches:
         self.namespaces = self._watch(g.NAMESPACES, Namespace)
         self.ipaddresses = self._watch(g.IPADDRESSES, IPAddress)
         self.servicecidrs = self._watch(g.SERVICECIDRS, ServiceCidr)
+        self.requests = self._watch(g.CERTIFICATESIGNINGREQUESTS, Csr)
         self.configmaps = self._watch(g.CONFIGMAPS, Object)
         self.secrets = self._watch(g.SECRETS, Object)
         self.serviceaccounts = self._watch(g.SERVICEACCOUNTS, Object)

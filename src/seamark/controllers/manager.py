@@ -14,6 +14,8 @@ from seamark.client.client import Client
 from seamark.client.events import EventRecorder
 from seamark.controllers.bootstrap.controller import BootstrapController
 from seamark.controllers.caches import Caches
+from seamark.controllers.certificates.controller import CertificateController
+from seamark.controllers.certificates.signer import Signer
 from seamark.controllers.clusterroleaggregation.controller import ClusterRoleAggregationController
 from seamark.controllers.cronjob.controller import CronJobController
 from seamark.controllers.daemonset.controller import DaemonSetController
@@ -67,11 +69,13 @@ async def run_controllers(client: Client, *, clock: Clock, settings: ControllerS
 
 def _build(caches: Caches, events: EventRecorder, settings: ControllerSettings) -> list[_Part]:
     service_pods = ServicePods(caches)
+    signer = Signer(settings.ca_pem.encode(), settings.ca_key_pem) if settings.ca_key_pem else None
     return [
         BootstrapController(caches, settings),
         NamespaceController(caches),
         ServiceAccountController(caches),
         RootCaController(caches, ca_pem=settings.ca_pem),
+        CertificateController(caches, signer),
         ClusterRoleAggregationController(caches),
         EndpointsController(caches, service_pods),
         EndpointSliceController(caches, service_pods),

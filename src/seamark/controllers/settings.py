@@ -17,5 +17,6 @@ class ControllerSettings:
     kubernetes_ip: str = "10.96.0.1"
     api_endpoint: tuple[str, int] | None = None
     ca_pem: str = ""
+    ca_key_pem: bytes = b""  # empty = certificate requests are not signed here
     dns_image: str = "seamark.local/seamark"
     dns_replicas: int = 2

@@ -6,7 +6,9 @@ in one place.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,9 @@ CERTIFICATESIGNINGREQUESTS = GVR(
 SELFSUBJECTACCESSREVIEWS = GVR(
     "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
 )
+SUBJECTACCESSREVIEWS = GVR(
+    "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
+)
 LEASES = GVR("coordination.k8s.io", "v1", "leases", "Lease")
 ENDPOINTSLICES = GVR("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 INGRESSCLASSES = GVR("networking.k8s.io", "v1", "ingressclasses", "IngressClass", namespaced=False)
@@ -88,3 +93,12 @@ CLUSTERROLEBINDINGS = GVR(
 CLUSTERROLES = GVR("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False)
 ROLEBINDINGS = GVR("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
 ROLES = GVR("rbac.authorization.k8s.io", "v1", "roles", "Role")
+
+
+def version_priority(name: str) -> tuple[Any, ...]:
+    """A key by which versions are preferred, the greatest first: v2, v1, v1beta2, v1alpha1, then words by alphabet."""
+    found = re.fullmatch(r"v(\d+)(?:(alpha|beta)(\d+))?", name)
+    if found is None:
+        return (0, *(-ord(char) for char in name))
+    stage = {"alpha": 1, "beta": 2, None: 3}[found[2]]
+    return (1, stage, int(found[1]), int(found[3] or 0))

@@ -15,6 +15,7 @@ from seamark.resources.authorization.selfsubjectrulesreview import SELFSUBJECTRU
 from seamark.resources.authorization.subjectaccessreview import SUBJECTACCESSREVIEW
 from seamark.resources.batch.cronjob import CRONJOB
 from seamark.resources.batch.job import JOB
+from seamark.resources.certificates.certificatesigningrequest import CERTIFICATESIGNINGREQUEST
 from seamark.resources.coordination.lease import LEASE
 from seamark.resources.core.binding import BINDING
 from seamark.resources.core.configmap import CONFIGMAP
@@ -69,6 +70,7 @@ ROWS: tuple[Resource, ...] = (
     DEPLOYMENT,
     REPLICASET,
     STATEFULSET,
+    CERTIFICATESIGNINGREQUEST,
     CRONJOB,
     JOB,
     ENDPOINTSLICE,

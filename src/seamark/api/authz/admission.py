@@ -5,6 +5,7 @@ from __future__ import annotations
 from seamark.api.authz.attributes import target_attributes
 from seamark.api.authz.escalation import check_escalation
 from seamark.api.authz.noderestriction import asking_node, check_node_create, check_node_removal, check_node_update
+from seamark.api.certificates import check_signer, is_request, note_requestor
 from seamark.api.core import Call, Core
 from seamark.api.objects import Obj, unpack_entry
 
@@ -17,11 +18,15 @@ async def admit_create(core: Core, call: Call, obj: Obj) -> None:
     if call.request.method in ("PUT", "PATCH"):
         asked = target_attributes(call.target, call.request)._replace(verb="create")
         await core.authorizer.check(call.identity, asked)
+    if is_request(call):
+        note_requestor(call, obj)
     check_node_create(call, obj)
     await check_escalation(core.authorizer, call, obj, None)
 
 
 async def admit_update(core: Core, call: Call, new: Obj, old: Obj) -> None:
+    if is_request(call):
+        await check_signer(core, call, new, old)
     check_node_update(call, new, old)
     await check_escalation(core.authorizer, call, new, old)
 

@@ -51,7 +51,9 @@ def _whole(compact: Obj) -> Obj:
 
 
 def _own() -> list[Obj]:
-    """What kubeadm or its like would add: the DNS, and one identity for all controllers, which run in one task."""
+    """What kubeadm or its like would add: the DNS, the way of a node from its token to its own certificates, and one
+    identity for all controllers, which run in one task.
+    """
     account = {"kind": "ServiceAccount", "name": "coredns", "namespace": "kube-system"}
     manager = {"kind": "User", "apiGroup": GROUP, "name": MANAGER_USER}
     return [
@@ -62,9 +64,25 @@ def _own() -> list[Obj]:
             **_binding("RoleBinding", "seamark:coredns-events", ("Role", "seamark:coredns-events"), account),
             "namespace": "kube-system",
         },
+        *(
+            _binding("ClusterRoleBinding", f"seamark:{name}", ("ClusterRole", role), _group(group))
+            for name, role, group in _NODE_BINDINGS
+        ),
         {"kind": "ClusterRole", "name": MANAGER_ROLE, "rules": _manager_rules()},
         _binding("ClusterRoleBinding", MANAGER_ROLE, ("ClusterRole", MANAGER_ROLE), manager),
     ]
+
+
+_CSR_ROLE = "system:certificates.k8s.io:certificatesigningrequests:"
+_NODE_BINDINGS = (
+    ("kubelet-bootstrap", "system:node-bootstrapper", "system:bootstrappers"),
+    ("node-autoapprove-bootstrap", f"{_CSR_ROLE}nodeclient", "system:bootstrappers"),
+    ("node-autoapprove-certificate-rotation", f"{_CSR_ROLE}selfnodeclient", "system:nodes"),
+)
+
+
+def _group(name: str) -> Obj:
+    return {"kind": "Group", "apiGroup": GROUP, "name": name}
 
 
 def _binding(kind: str, name: str, role: tuple[str, str], subject: Obj) -> Obj:

@@ -24,6 +24,9 @@ from seamark.machinery.wire import Response
 Serve = Callable[[Core, Call], Awaitable[Response]]
 
 SUBRESOURCES: Mapping[tuple[str, str], Serve] = {
+    ("approval", "GET"): get_status,
+    ("approval", "PATCH"): patch_status,
+    ("approval", "PUT"): update_status,
     ("attach", "GET"): refuse_plain_attach,
     ("attach", "POST"): refuse_plain_attach,
     ("binding", "POST"): binding,

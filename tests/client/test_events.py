@@ -83,3 +83,16 @@ async def test_refused_event_harms_nobody(recorder: EventRecorder, client: Clien
     recorder.record("x", PODS, as_kind(Pod, make_pod("a", namespace="nowhere")), "Lost", "no such namespace")
     recorder.record("x", PODS, POD, "Kept", "after it")
     assert [e["reason"] for e in await events(client)] == ["Kept"]
+
+
+async def test_what_several_tell_alike_is_one_event(client: Client, clock: FakeClock) -> None:
+    told = [EventRecorder(client, clock=clock, host=f"node{n}") for n in range(3)]
+    running = [asyncio.create_task(one.run()) for one in told]
+    for one in told:
+        one.record("kube-proxy", PODS, POD, "Same", "everywhere", shared=True)
+        one.record("kube-proxy", PODS, POD, "Own", "here")
+    found = await events(client)
+    assert sorted(event["reason"] for event in found) == ["Own", "Own", "Own", "Same"]
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)

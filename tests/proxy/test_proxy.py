@@ -12,7 +12,8 @@ import pytest
 from seamark.compile.ruleset import NodeConfig
 from seamark.linux import nft
 from seamark.linux.clock import SystemClock
-from seamark.machinery.gvr import ENDPOINTSLICES, SERVICES
+from seamark.machinery.gvr import ENDPOINTSLICES, EVENTS_V1, SERVICES
+from seamark.proxy import unserved
 from seamark.proxy.proxy import ServiceProxy
 from seamark.proxy.table import KernelTable
 from seamark.testing.networld import OUTSIDE, World
@@ -307,3 +308,35 @@ async def test_a_failure_is_retried_as_a_whole(world: World, cluster: Any, monke
     await cluster.endpoints(A)
     assert (await world.ask(B, VIP, 80)).server == f"{A}:8080"
     assert next(failures, None) is None, "nothing failed: the test says nothing"
+
+
+async def test_how_long_a_change_took_is_told_from_its_commit(world: World, cluster: Any) -> None:
+    await cluster.service()
+    await cluster.endpoints(A)
+    await cluster.endpoints(B)
+    await cluster.delete(SERVICES, "web")
+    told = cluster.proxy.monitor.metrics.render().decode()
+    for resource, change in (("services", "added"), ("services", "removed"), ("endpointslices", "changed")):
+        labels = f'change="{change}",commit_time="exact",resource="{resource}"'
+        assert f"seamark_proxy_propagation_seconds_count{{{labels}}} 1.0" in told
+    total = sum(
+        float(line.split()[-1])
+        for line in told.splitlines()
+        if line.startswith("seamark_proxy_propagation_seconds_sum")
+    )
+    assert total > 0
+
+
+async def test_a_service_without_ready_endpoints_makes_an_event(
+    world: World, start_proxy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unserved, "PATIENCE", 0.0)
+    async with start_proxy() as cluster:
+        await cluster.service(selector={"app": "x"})
+        await cluster.endpoints(A, B, C, ready=False)
+        async with asyncio.timeout(5):
+            while not (events := await cluster.client.list(EVENTS_V1)):  # noqa: ASYNC110 - looked for each second
+                await asyncio.sleep(0.02)
+    assert [(e["type"], e["reason"], e["message"]) for e in events] == [
+        ("Warning", "NoReadyEndpoints", "no ready endpoints: 0 of 3, selector app=x")
+    ]

@@ -1,8 +1,8 @@
 """When the change that a watch event tells of was committed, and how well that is known.
 
-Seamark's API server tells it exactly (``committed`` of the watch event). Any other API server tells it to the second, by
-the times of ``managedFields`` and ``creationTimestamp``: what is measured then is up to a second too long. When an object
-was deleted no other server tells.
+Seamark's API server tells it exactly (``committed`` of the watch event). Any other API server tells it to the second,
+by the times of ``managedFields`` and ``creationTimestamp``: what is measured then is up to a second too long. When an
+object was deleted no other server tells.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 ``record`` never waits and never fails its caller: events are written by one task in the background, the oldest are
 dropped when more than ``BACKLOG`` wait. The same event again within ``WINDOW`` seconds raises the count of the first
-one instead of making another (client-go tools/record aggregates the same way).
+one instead of making another (client-go tools/record aggregates the same way). What several programs tell alike
+(``shared``) is one Event, whoever is first.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import secrets
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import NamedTuple
+from zlib import crc32
 
 from seamark.client.base import TransportError
 from seamark.client.client import Client
@@ -35,6 +37,7 @@ class _Event(NamedTuple):
     reason: str
     message: str
     at: float
+    shared: bool = False
 
 
 class _Written(NamedTuple):
@@ -59,11 +62,19 @@ class EventRecorder:
         self._wake = asyncio.Event()
         self._written: OrderedDict[tuple[str, ...], _Written] = OrderedDict()
 
-    def record(
-        self, component: str, gvr: GVR, about: Object, reason: str, message: str, *, warning: bool = False
+    def record(  # noqa: PLR0913 - an event is these
+        self,
+        component: str,
+        gvr: GVR,
+        about: Object,
+        reason: str,
+        message: str,
+        *,
+        warning: bool = False,
+        shared: bool = False,
     ) -> None:
         type = "Warning" if warning else "Normal"
-        self._waiting.append((component, _Event(gvr, about, type, reason, message, self._clock.time())))
+        self._waiting.append((component, _Event(gvr, about, type, reason, message, self._clock.time(), shared)))
         self._wake.set()
 
     async def run(self) -> None:
@@ -86,6 +97,9 @@ class EventRecorder:
             return
         # The time first: kubectl shows the events of one second in the order of their names.
         name = f"{meta.name}.{int(event.at * 1_000_000):x}{self._random_bits(32):08x}"
+        if event.shared:  # the same for all who tell it within a while; the others' is refused as a conflict
+            said = f"{meta.uid} {event.reason} {event.message}"
+            name = f"{meta.name}.{int(event.at / WINDOW):x}{crc32(said.encode()):08x}"
         await self._client.create(EVENTS_V1, _render(component, event, name, self._host))
         self._remember(same, _Written(name, 1, event.at))
 

@@ -101,6 +101,9 @@ class ServiceIndex:
         """The ports of one Service as last taken."""
         return self._rules[family].get(service, ())
 
+    def slices_of(self, service: ObjectKey) -> tuple[EndpointSlice, ...]:
+        return tuple(self._slices.get(service, {}).values())
+
     def _compile(self, key: ObjectKey, family: Family) -> tuple[PortRules, ...]:
         service = self._services.get(key)
         if service is None:

@@ -1,7 +1,7 @@
 """The metrics of kube-proxy, by its names, on a registry of each proxy's own, so that its dashboards work unchanged.
 
-Only what is really measured is here. ``seamark_proxy_propagation_seconds`` is ours: from the moment a watch brought a
-change until the kernel had it.
+Only what is really measured is here. ``seamark_proxy_propagation_seconds`` is ours: from the commit of a change in the
+registry until the kernel had it; ``commit_time`` says how well the commit is known (``client/committed.py``).
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class ProxyMetrics:
         self.failures = self._counter(failures[mode], "Rounds the kernel refused.", family)
         self.propagation = Histogram(
             "seamark_proxy_propagation_seconds",
-            "From a change seen to the kernel.",
-            ["resource"],
+            "From the commit of a change to the kernel.",
+            ["resource", "change", "commit_time"],
             registry=self.registry,
             buckets=PROPAGATION,
         )

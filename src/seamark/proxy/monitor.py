@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from seamark.compile.ruleset import Family, PortKey, PortRules
 from seamark.machinery.clock import Clock, parse_time
@@ -18,12 +19,20 @@ from seamark.proxy.health import ProxyHealth
 from seamark.proxy.metrics import ProxyMetrics
 
 
+class Dated(NamedTuple):
+    """A change: added, changed or removed; when it was committed (0.0 = nobody tells) and how well that is known."""
+
+    change: str
+    committed: float
+    known: str
+
+
 @dataclass(slots=True)
 class Round:
-    """What changed since the last round: when it was seen, and for slices when their cause happened."""
+    """What changed since the last round: the first change of each object, and for slices when their cause happened."""
 
-    services: dict[ObjectKey, float] = field(default_factory=dict)
-    slices: dict[ObjectKey, float] = field(default_factory=dict)
+    services: dict[ObjectKey, Dated] = field(default_factory=dict)
+    slices: dict[ObjectKey, Dated] = field(default_factory=dict)
     triggers: dict[ObjectKey, tuple[Family, float]] = field(default_factory=dict)
 
 
@@ -45,14 +54,14 @@ class Monitor:
             (family, policy): set() for family in families for policy in ("internal", "external")
         }
 
-    def observe_service(self, key: ObjectKey, seen: float) -> None:
+    def observe_service(self, key: ObjectKey, dated: Dated) -> None:
         self.metrics.service_changes.inc()
-        self._changes.services.setdefault(key, seen)
+        self._changes.services.setdefault(key, dated)
         self._queue()
 
-    def observe_slice(self, piece: EndpointSlice, seen: float, *, gone: bool) -> None:
+    def observe_slice(self, piece: EndpointSlice, dated: Dated, *, gone: bool) -> None:
         self.metrics.endpoint_changes.inc()
-        self._changes.slices.setdefault(piece.key, seen)
+        self._changes.slices.setdefault(piece.key, dated)
         trigger = (piece.metadata.annotations or {}).get(LAST_CHANGE_TRIGGER_TIME, "")
         at = _time(trigger)
         if at >= self._begun and not gone and piece.address_type in self._families:
@@ -76,9 +85,11 @@ class Monitor:
         """A round is in force. The first load dates nothing: it is no change."""
         now, metrics = self._clock.time(), self.metrics
         if self._started:
-            for resource, seen in (("services", changes.services), ("endpointslices", changes.slices)):
-                for at in seen.values():
-                    metrics.propagation.labels(resource).observe(max(0.0, now - at))
+            for resource, found in (("services", changes.services), ("endpointslices", changes.slices)):
+                for dated in found.values():
+                    if dated.committed:
+                        labels = (resource, dated.change, dated.known)
+                        metrics.propagation.labels(*labels).observe(max(0.0, now - dated.committed))
             for family, at in changes.triggers.values():
                 metrics.programming.labels(family).observe(max(0.0, now - at))
         self._started = True

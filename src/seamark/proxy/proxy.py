@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from seamark.client.client import Client
+from seamark.client.committed import commit_time
 from seamark.client.events import EventRecorder
 from seamark.client.informer import Informer
 from seamark.compile.nft import CapacityError
@@ -37,8 +38,9 @@ from seamark.proxy.backend import RuleTable
 from seamark.proxy.flowcleaner import FlowCleaner
 from seamark.proxy.healthports import HealthCheckPorts, select_health_check
 from seamark.proxy.index import Pending, ServiceIndex
-from seamark.proxy.monitor import Monitor
+from seamark.proxy.monitor import Dated, Monitor
 from seamark.proxy.options import SERVICECIDRS, ProxyError, ProxyOptions, ServiceCIDR, families_of
+from seamark.proxy.unserved import REASON, UnservedServices, describe_unserved
 
 logger = logging.getLogger(__name__)
 
@@ -95,12 +97,22 @@ class ServiceProxy:
         self._checks = HealthCheckPorts(
             namespace=namespace_pin, healthy=lambda: self.monitor.health.is_healthy, failed=self._on_check_failed
         )
+        self._unserved = UnservedServices()
         self._cleaner = FlowCleaner(namespace_pin, clock, self.monitor.metrics)
         ours, headless = f"!{SERVICE_PROXY_NAME_LABEL}", f"!{HEADLESS_LABEL}"
         self._services = Informer(
-            client, SERVICES, Service, clock=clock, label_selector=ours, field_selector="spec.clusterIP!=None"
+            client,
+            SERVICES,
+            Service,
+            clock=clock,
+            label_selector=ours,
+            field_selector="spec.clusterIP!=None",
+            commit_times=True,
         )
-        self._slices = Informer(client, ENDPOINTSLICES, EndpointSlice, clock=clock, label_selector=f"{ours},{headless}")
+        selector = f"{ours},{headless}"
+        self._slices = Informer(
+            client, ENDPOINTSLICES, EndpointSlice, clock=clock, label_selector=selector, commit_times=True
+        )
         self._nodes = Informer(client, NODES, Node, clock=clock, field_selector=f"metadata.name={config.name}")
         self._ranges = Informer(client, SERVICECIDRS, ServiceCIDR, clock=clock)
 
@@ -208,6 +220,7 @@ class ServiceProxy:
         self.applied.extend(Applied(key, seen, now) for key, seen in self._waiting.items())
         self.monitor.applied(changes, pending.ports)
         await self._put_checks(self._waiting)
+        self._watch_unserved(self._waiting)
         self._waiting = {}
         self.ready.set()
 
@@ -221,6 +234,7 @@ class ServiceProxy:
                 await table.check()
         if self._due:
             await self._checks.retry()
+            self._tell_unserved()
         self._due = False
 
     async def _put_checks(self, services: Iterable[ObjectKey]) -> None:
@@ -229,6 +243,19 @@ class ServiceProxy:
             for family in self.families:
                 check = select_health_check(self._index.rules_of(family, service), self._index.node)
                 await self._checks.put(family, service, check)
+
+    def _watch_unserved(self, services: Iterable[ObjectKey]) -> None:
+        """Not those of the first load: they are no change."""
+        now = self._clock.monotonic()
+        for service in services if self.ready.is_set() else ():
+            self._unserved.observe(service, self._index.rules_of(self.families[0], service), now)
+
+    def _tell_unserved(self) -> None:
+        for key in self._unserved.take_due(self._clock.monotonic()):
+            service, rules = self._services.get(key), self._index.rules_of(self.families[0], key)
+            message = describe_unserved(service, self._index.slices_of(key), rules) if service is not None else ""
+            if service is not None and message:
+                self._recorder.record("kube-proxy", SERVICES, service, REASON, message, warning=True, shared=True)
 
     def _all_rules(self) -> Iterable[PortRules]:
         return (rules for family in self.families for rules in self._index.rules(family).values())
@@ -242,12 +269,12 @@ class ServiceProxy:
 
     def _on_service(self, old: Service | None, new: Service | None, seen: float) -> None:
         self._index.observe_service(old, new, seen)
-        self.monitor.observe_service(_either(old, new).key, seen)
+        self.monitor.observe_service(_either(old, new).key, _date(self._services, old, new))
         self._wake.set()
 
     def _on_slice(self, old: EndpointSlice | None, new: EndpointSlice | None, seen: float) -> None:
         self._index.observe_slice(old, new, seen)
-        self.monitor.observe_slice(_either(old, new), seen, gone=new is None)
+        self.monitor.observe_slice(_either(old, new), _date(self._slices, old, new), gone=new is None)
         self._wake.set()
 
     def _on_node(self, _old: Node | None, new: Node | None, seen: float) -> None:
@@ -291,6 +318,12 @@ def _either(old: T | None, new: T | None) -> T:
     found = new if new is not None else old
     assert found is not None
     return found
+
+
+def _date(informer: Informer[Any], old: object | None, new: object | None) -> Dated:
+    """A list dates nothing: what it brings may be old."""
+    change = "added" if old is None else "removed" if new is None else "changed"
+    return Dated(change, *(commit_time(informer.event) if informer.event is not None else (0.0, "")))
 
 
 def _present(pending: Pending) -> Iterable[PortRules]:

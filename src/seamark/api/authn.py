@@ -1,4 +1,4 @@
-"""Who asks: a client certificate's subject, a static token, or a service account's signed token.
+"""Who asks: a client certificate's subject, a static or a bootstrap token, or a service account's signed token.
 
 An identity comes only out of something verified: the certificate by TLS against the cluster's CA, a token by
 signature, issuer, audience, expiry and the existence of what it is bound to. A token that is shown and is not good is
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from seamark.api.bootstraptokens import identify_bootstrap
 from seamark.api.core import Core
 from seamark.api.objects import unpack_entry
 from seamark.api.tokens import Claims, StaleTokenError, TokenError, verify_token
@@ -100,6 +101,9 @@ async def identify_token(core: Core, token: str, *, audiences: Sequence[str] = (
     if known is not None:
         return Verified(_identity(known.user, known.groups, uid=known.uid), tuple(audiences or config.audiences))
     asked = audiences or config.audiences
+    bootstrapper = await identify_bootstrap(core, token)
+    if bootstrapper is not None:
+        return Verified(_identity(bootstrapper.user, bootstrapper.groups), tuple(asked))
     claims = verify_token(
         token, key=config.service_account_key, issuer=config.issuer, audiences=asked, now=core.clock.time()
     )

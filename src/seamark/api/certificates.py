@@ -12,7 +12,7 @@ from seamark.api.objects import Obj, same
 from seamark.machinery.authorize import Attributes
 from seamark.machinery.clock import format_time
 from seamark.machinery.gvr import CERTIFICATESIGNINGREQUESTS
-from seamark.machinery.signing import KUBE_CLIENT, decode_pem, parse_request
+from seamark.machinery.signing import KUBE_CLIENT, decode_bytes, parse_request
 from seamark.machinery.status import Cause, StatusError, forbidden
 from seamark.machinery.wire import ADMIN_GROUP
 from seamark.resources.access import entries, section, text
@@ -34,7 +34,7 @@ def note_requestor(call: Call, obj: Obj) -> None:
     if text(spec, "signerName") != KUBE_CLIENT:
         return
     try:
-        groups = parse_request(decode_pem(spec.get("request"))).organizations
+        groups = parse_request(decode_bytes(spec.get("request"))).organizations
     except ValueError as error:
         raise _refused(obj, f"failed to parse CSR: {error}") from error
     if ADMIN_GROUP in groups:

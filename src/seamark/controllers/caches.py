@@ -28,6 +28,7 @@ from seamark.controllers.workloads import (
     ReplicaSet,
     ReplicationController,
     StatefulSet,
+    TypedSecret,
     WorkloadPod,
 )
 from seamark.machinery import gvr as g
@@ -61,7 +62,7 @@ class Caches:
         self.servicecidrs = self._watch(g.SERVICECIDRS, ServiceCidr)
         self.requests = self._watch(g.CERTIFICATESIGNINGREQUESTS, Csr)
         self.configmaps = self._watch(g.CONFIGMAPS, Object)
-        self.secrets = self._watch(g.SECRETS, Object)
+        self.secrets = self._watch(g.SECRETS, TypedSecret)
         self.serviceaccounts = self._watch(g.SERVICEACCOUNTS, Object)
         self.claims = self._watch(g.PERSISTENTVOLUMECLAIMS, PersistentVolumeClaim)
         self.volumes = self._watch(g.PERSISTENTVOLUMES, PersistentVolume)

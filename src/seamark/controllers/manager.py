@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from seamark.client.client import Client
 from seamark.client.events import EventRecorder
 from seamark.controllers.bootstrap.controller import BootstrapController
+from seamark.controllers.bootstraptokens.controller import BootstrapTokenController
 from seamark.controllers.caches import Caches
 from seamark.controllers.certificates.controller import CertificateController
 from seamark.controllers.certificates.signer import Signer
@@ -76,6 +77,7 @@ def _build(caches: Caches, events: EventRecorder, settings: ControllerSettings) 
         ServiceAccountController(caches),
         RootCaController(caches, ca_pem=settings.ca_pem),
         CertificateController(caches, signer),
+        BootstrapTokenController(caches),
         ClusterRoleAggregationController(caches),
         EndpointsController(caches, service_pods),
         EndpointSliceController(caches, service_pods),

@@ -62,6 +62,12 @@ class WorkloadPod(Pod, frozen=True):
     status: WorkloadPodStatus = WorkloadPodStatus()
 
 
+class TypedSecret(Object, frozen=True):
+    """A Secret by its type; what it holds is not kept."""
+
+    type: str = ""
+
+
 class RollingUpdate(Projection, frozen=True):
     """Deployment has surge and unavailable, StatefulSet partition, DaemonSet unavailable and surge."""
 

@@ -35,7 +35,7 @@ class CertificateRequest:
     uris: tuple[str, ...] = ()
 
 
-def decode_pem(value: Any) -> bytes:
+def decode_bytes(value: Any) -> bytes:
     """A bytes field of the API: base64 in JSON. Empty for what is none."""
     try:
         return base64.b64decode(value or "", validate=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from cryptography import x509
 
 from seamark.machinery import gvr, names
-from seamark.machinery.signing import LEGACY, decode_pem, parse_request
+from seamark.machinery.signing import LEGACY, decode_bytes, parse_request
 from seamark.resources import field
 from seamark.resources.access import ensure, entries, keep, section, text
 from seamark.resources.columns import NONE, human_duration
@@ -47,7 +47,7 @@ def prepare_update(new: Obj, old: Obj) -> None:
 def validate(obj: Obj) -> Causes:
     spec, causes = section(obj, "spec"), Causes()
     try:
-        parse_request(decode_pem(spec.get("request")))
+        parse_request(decode_bytes(spec.get("request")))
     except ValueError as error:
         causes.append(field.invalid("spec.request", spec.get("request"), str(error)))
     causes += _validate_usages("spec.usages", entries(spec, "usages"))
@@ -127,7 +127,7 @@ def validate_status(new: Obj, old: Obj) -> Causes:
     if certificate and before and certificate != before:
         detail = "updates may not modify existing certificate content"
         causes.append(field.forbidden("status.certificate", detail))
-    return causes + _validate_certificate(decode_pem(certificate))
+    return causes + _validate_certificate(decode_bytes(certificate))
 
 
 def _validate_removals(new: Obj, old: Obj) -> Causes:

@@ -1,0 +1,1 @@
+"""Bootstrap tokens: cluster-info is signed with them, and they go when they expire."""

@@ -42,6 +42,7 @@ from seamark.api.verbs.update import update
 from seamark.api.verbs.watch import watch
 from seamark.machinery.clock import Clock
 from seamark.machinery.status import StatusError, internal
+from seamark.machinery.gvr import CUSTOMRESOURCEDEFINITIONS
 from seamark.machinery.wire import ANONYMOUS, UNAUTHENTICATED, Identity, Request, Response
 from seamark.resources.core.allocators import ServicePools
 from seamark.resources.registry import Registry
@@ -157,6 +158,7 @@ class Api:
             return work.result()
         self._late.add(work)
         work.add_done_callback(self._forget)
+        await self.core.customs.follow()
         why = "Timeout: request did not complete within requested timeout - context deadline exceeded"
         raise StatusError(504, "Timeout", why, details={})
 
@@ -165,6 +167,8 @@ class Api:
         if not work.cancelled() and (error := work.exception()) is not None and not isinstance(error, StatusError):
             _log.error("request failed after its deadline", exc_info=error)
 
+        if call.target.gvr == CUSTOMRESOURCEDEFINITIONS:
+            await self.core.customs.follow()
     async def _document(self, request: Request) -> Response:
         """What is no resource: health and version, discovery, OpenAPI."""
         found = await health(self.core, request) or self._discovery.respond(request)

@@ -19,12 +19,13 @@ from seamark.api.objects import Obj
 from seamark.api.options import validation_policy
 from seamark.api.yamltext import decode_yaml, explain, find_repeated_keys
 from seamark.machinery import protobuf, schema
-from seamark.machinery.duplicates import find_misfits, has_duplicates
+from seamark.machinery.duplicates import find_duplicates, find_misfits, has_duplicates
 from seamark.machinery.jsonvalue import json_kind
 from seamark.machinery.schema import Message
 from seamark.machinery.status import StatusError, bad_request
 from seamark.machinery.strict import cannot_be_handled, conform_object
 from seamark.machinery.wire import Request
+from seamark.resources.registry import ConformError, Resource
 
 _SHOWN = 30  # bytes of a body that a refusal repeats
 _NO_KIND = "couldn't get version/kind; json parse error: "
@@ -95,15 +96,21 @@ def decode_as(call: Call, api_version: str, kind: str, *, former: str = "") -> O
     if former and body.get("apiVersion") == former:
         body["apiVersion"] = api_version
     obj = check_kind(body, api_version, kind)
-    found, unknown = conform(obj)
-    message = schema.message(api_version, kind)
-    findings = _find_repeated(call.request, unknown, message) if message is not None else Findings(unknown)
+    found, unknown = conform(call.target.row, obj)
+    message = schema.message(api_version, kind) or _unknown_message(api_version, kind)
+    findings = _find_repeated(call.request, unknown, message)
     policy = validation_policy(call.request)
-    if findings and message is not None and policy == "Strict":
+    if findings and policy == "Strict":
         raise cannot_be_handled(message, str(findings))
     if policy == "Warn":
         call.warnings.extend((*findings.lines, *findings.fields))
     return found
+
+
+def _unknown_message(api_version: str, kind: str) -> Message:
+    """Of a custom kind: its name, for errors."""
+    group, _, version = api_version.rpartition("/")
+    return Message("", (), {}, group=group, version=version, kind=kind)
 
 
 def _find_repeated(request: Request, unknown: tuple[str, ...], message: Message) -> Findings:
@@ -115,14 +122,24 @@ def _find_repeated(request: Request, unknown: tuple[str, ...], message: Message)
         if media_type == YAML:
             return Findings(unknown, find_repeated_keys(request.body))
         if media_type == JSON and request.body and has_duplicates(request.body):
+            if not message.name:
+                return Findings((*find_duplicates(request.body), *unknown))
             return Findings(find_misfits(request.body, message))
     except RecursionError:
         raise _unrecognized(message.kind, "nested too deeply", request.body) from None
     return Findings(unknown)
 
 
-def conform(obj: Obj) -> tuple[Obj, tuple[str, ...]]:
-    """The object without what its kind does not have, which is told. Raises 400 for wrong types."""
+def conform(row: Resource, obj: Obj) -> tuple[Obj, tuple[str, ...]]:
+    """The object without what its kind does not have, which is told. Raises 400 for wrong types.
+
+    ``row`` is the one asked for; the object may be of another kind (a Scale).
+    """
+    if row.custom is not None and (obj["apiVersion"], obj["kind"]) == (row.gvr.api_version, row.gvr.kind):
+        try:
+            return row.custom.conform(obj)
+        except ConformError as error:
+            raise cannot_be_handled(_unknown_message(obj["apiVersion"], obj["kind"]), str(error)) from None
     message = schema.message(obj["apiVersion"], obj["kind"])
     if message is None:
         return obj, ()

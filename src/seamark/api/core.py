@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from seamark.api.authz.authorizer import Authorizer
 from seamark.api.config import ApiConfig
+from seamark.api.customs import CustomKinds
 from seamark.api.ranges import AddressFollower
 from seamark.machinery.clock import Clock
 from seamark.machinery.gvr import GVR
@@ -33,6 +34,7 @@ class Core:
     pools: ServicePools
     addresses: AddressFollower
     authorizer: Authorizer
+    customs: CustomKinds
     nodes: NodeLookup = no_nodes
     random: random.Random = field(default_factory=random.SystemRandom)
 

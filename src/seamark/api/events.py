@@ -12,7 +12,7 @@ import msgspec
 
 from seamark.api.core import Call, Core
 from seamark.api.negotiation import JSON, PROTOBUF, Representation
-from seamark.api.objects import Obj, encode, unpack
+from seamark.api.objects import Obj, encode, unpack_as
 from seamark.api.respond import columns_of, rows_of, served, served_bytes
 from seamark.api.table import render_partial, render_table
 from seamark.machinery import protobuf
@@ -40,9 +40,9 @@ class EventWriter:
         if self._wanted.media_type == PROTOBUF and not self._wanted.transform:
             return protobuf.encode_event(kind, _to_protobuf(served_bytes(self._call, value, revision)))
         if self._wanted.media_type == PROTOBUF:
-            return self._of(kind, self._transformed(served(self._call, unpack(value, revision))))
+            return self._of(kind, self._transformed(value, revision))
         if self._wanted.transform:
-            shown = encode(self._transformed(served(self._call, unpack(value, revision))))
+            shown = encode(self._transformed(value, revision))
         else:
             shown = served_bytes(self._call, value, revision)
         if committed and self._tells_commits:
@@ -70,7 +70,8 @@ class EventWriter:
             return protobuf.encode_event(kind, protobuf.encode_body(obj))
         return b'{"type":"%s","object":%s}\n' % (kind.encode(), encode(obj))
 
-    def _transformed(self, obj: Obj) -> Obj:
+    def _transformed(self, value: bytes, revision: int) -> Obj:
+        obj = served(self._call, unpack_as(self._call.target.row, value, revision))
         if self._wanted.transform != "Table":
             return render_partial(obj, self._wanted.version)
         meta = {"resourceVersion": obj["metadata"]["resourceVersion"]}

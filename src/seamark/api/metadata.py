@@ -14,6 +14,7 @@ from seamark.api.objects import Obj
 from seamark.machinery import schema
 from seamark.machinery.clock import format_time
 from seamark.machinery.fielderrors import forbidden, invalid, quote, required
+from seamark.machinery.gvr import CUSTOMRESOURCEDEFINITIONS
 from seamark.machinery.names import (
     generate_name,
     name_suffix,
@@ -105,7 +106,10 @@ def bump_generation(row: Resource, obj: Obj, old: Obj) -> None:
     """For a write of the object itself; one of its status never moves the generation."""
     if not row.has_generation:
         return
-    moved = obj.get("spec") != old.get("spec")
+    if row.custom is not None:
+        moved = any(obj.get(name) != old.get(name) for name in (obj.keys() | old.keys()) - {"metadata"})
+    else:
+        moved = obj.get("spec") != old.get("spec")
     if row.annotations_move_generation:
         moved |= (obj["metadata"].get("annotations") or {}) != (old["metadata"].get("annotations") or {})
     if moved:
@@ -133,7 +137,8 @@ def validate_metadata(row: Resource, obj: Obj) -> list[Cause]:
     else:
         causes.append(required("metadata.name", "name or generateName is required"))
     causes += validate_map(meta, "labels") + validate_map(meta, "annotations")
-    causes += _validate_finalizers(meta.get("finalizers"))
+    is_custom = row.custom is not None or row.gvr == CUSTOMRESOURCEDEFINITIONS
+    causes += _validate_finalizers(meta.get("finalizers"), is_custom=is_custom)
     return causes + _validate_owners(meta.get("ownerReferences"))
 
 
@@ -164,7 +169,8 @@ def validate_map(meta: dict[str, Any], field: str) -> list[Cause]:
     return causes
 
 
-def _validate_finalizers(found: Any) -> list[Cause]:
+def _validate_finalizers(found: Any, *, is_custom: bool) -> list[Cause]:
+    """A custom kind may have finalizers with any name; it is warned of odd ones."""
     if found is None:
         return []
     if not isinstance(found, list) or not all(isinstance(f, str) for f in found):
@@ -173,6 +179,8 @@ def _validate_finalizers(found: Any) -> list[Cause]:
     if "orphan" in found and "foregroundDeletion" in found:
         detail = "finalizer orphan and foregroundDeletion cannot be both set"
         causes.append(invalid("metadata.finalizers", found, detail))
+    if is_custom:
+        return causes
     unknown = "name is neither a standard finalizer name nor is it fully qualified"
     return causes + [
         invalid(f"metadata.finalizers[{i}]", f, unknown)

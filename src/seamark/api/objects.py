@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from seamark.resources.registry import Resource
 from seamark.store.base import Entry
 
 Obj = dict[str, Any]
@@ -39,6 +40,20 @@ def unpack(value: bytes, revision: int) -> Obj:
 
 def unpack_entry(entry: Entry) -> Obj:
     return unpack(entry.value, entry.revision)
+
+
+def pack_as(row: Resource, obj: Obj) -> bytes:
+    """The bytes to store of an object as the row serves it: a custom kind has one version for all of them."""
+    return pack(obj if row.custom is None else {**obj, "apiVersion": row.custom.stored_version})
+
+
+def shown_bytes(row: Resource, value: bytes, revision: int) -> bytes:
+    """Stored bytes as the row serves them, without their revision."""
+    return value if row.custom is None else row.custom.read(value, revision)
+
+
+def unpack_as(row: Resource, value: bytes, revision: int) -> Obj:
+    return unpack(shown_bytes(row, value, revision), revision)
 
 
 def same(left: Any, right: Any) -> bool:

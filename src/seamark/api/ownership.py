@@ -35,10 +35,13 @@ def views_of(row: Resource, api_version: str, subresource: str) -> Views:
     def convert(obj: Obj, wanted: str) -> Obj | None:
         if obj.get("apiVersion") == wanted:
             return obj
+        if row.custom is not None:
+            return {**obj, "apiVersion": wanted} if row.custom.shape(wanted) is not None else None
         gvr = next((one for one in (row.gvr, *row.served_as) if one.api_version == wanted), None)
         return row.convert(obj, gvr) if gvr is not None and row.convert is not None else None
 
-    return Views(row.gvr.kind, api_version, convert, _ignored(row, subresource))
+    shapes = row.custom.shape if row.custom is not None else None
+    return Views(row.gvr.kind, api_version, convert, _ignored(row, subresource), shapes)
 
 
 def _ignored(row: Resource, subresource: str) -> FieldSet:

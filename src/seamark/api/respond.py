@@ -7,7 +7,7 @@ from typing import Any
 
 from seamark.api.core import Call, Core
 from seamark.api.negotiation import JSON, MEDIA_TYPES, PROTOBUF, YAML, Representation, select_representation
-from seamark.api.objects import Obj, encode, splice, unpack
+from seamark.api.objects import Obj, encode, shown_bytes, splice, unpack, unpack_as
 from seamark.api.table import list_kind, parse_include, render_columns, render_partial, render_rows, render_table
 from seamark.api.yamltext import render_yaml
 from seamark.machinery import protobuf, schema
@@ -80,7 +80,7 @@ def served_bytes(call: Call, value: bytes, revision: int) -> bytes:
     """The same on bytes; what needs no other shape is never decoded."""
     row, gvr = call.target.row, call.target.gvr
     if gvr == row.gvr or row.convert is None:
-        return splice(value, revision)
+        return splice(shown_bytes(row, value, revision), revision)
     return encode(row.convert(unpack(value, revision), gvr))
 
 
@@ -90,7 +90,7 @@ def respond_entry(core: Core, call: Call, value: bytes, revision: int, *, status
     if wanted.media_type == JSON and not wanted.transform:
         body = served_bytes(call, value, revision)
         return Response(status, body, {"content-type": JSON, "cache-control": _NO_CACHE})
-    return respond_object(core, call, served(call, unpack(value, revision)), status=status)
+    return respond_object(core, call, served(call, unpack_as(call.target.row, value, revision)), status=status)
 
 
 def respond_object(core: Core, call: Call, obj: Obj, *, status: int = 200) -> Response:
@@ -121,11 +121,11 @@ def rows_of(core: Core, call: Call, objects: Iterable[Obj], wanted: Representati
 def respond_list(core: Core, call: Call, entries: Sequence[tuple[bytes, int]], meta: dict[str, Any]) -> Response:
     """A list of stored objects, each with its revision."""
     wanted = representation(call)
-    gvr = call.target.gvr
-    shell: Obj = {"kind": list_kind(gvr), "apiVersion": gvr.api_version, "metadata": meta, "items": []}
+    row, gvr = call.target.row, call.target.gvr
+    shell: Obj = {"kind": list_kind(row, gvr), "apiVersion": gvr.api_version, "metadata": meta, "items": []}
     if wanted.media_type == JSON and not wanted.transform:
         return _respond_items(shell, _served_items(call, entries))
-    items: Iterator[Any] = (served(call, unpack(value, revision)) for value, revision in entries)
+    items: Iterator[Any] = (served(call, unpack_as(row, value, revision)) for value, revision in entries)
     if wanted.transform == "Table":
         items = rows_of(core, call, items, wanted)
         shell = render_table([], columns=columns_of(call), version=wanted.version, metadata=meta)
@@ -153,7 +153,7 @@ def _respond_items(shell: Obj, items: list[bytes]) -> Response:
 
 def _served_items(call: Call, entries: Sequence[tuple[bytes, int]]) -> list[bytes]:
     row, gvr = call.target.row, call.target.gvr
-    if gvr == row.gvr or row.convert is None:
+    if row.custom is None and (gvr == row.gvr or row.convert is None):
         return [splice(value, revision) for value, revision in entries]
     return [served_bytes(call, value, revision) for value, revision in entries]
 
@@ -161,7 +161,7 @@ def _served_items(call: Call, entries: Sequence[tuple[bytes, int]]) -> list[byte
 def unfit_transform(call: Call, wanted: Representation, *, is_list: bool) -> StatusError:
     """``as=PartialObjectMetadata`` on a list, or the reverse. Kubernetes names its own Go type."""
     gvr = call.target.row.gvr
-    go_type = f"*{gvr.group.split('.')[0] or 'core'}.{list_kind(gvr) if is_list else gvr.kind}"
+    go_type = f"*{gvr.group.split('.')[0] or 'core'}.{list_kind(call.target.row, gvr) if is_list else gvr.kind}"
     found = f"a list ({go_type})" if is_list else f"not a list ({go_type})"
     return StatusError(406, "NotAcceptable", f"you requested {wanted.transform}, but the requested object is {found}")
 

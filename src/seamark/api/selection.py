@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seamark.api.core import Target
-from seamark.api.objects import labels_of, unpack
+from seamark.api.objects import labels_of, unpack_as
 from seamark.machinery.selectors import (
     EVERYTHING,
     FieldTerm,
@@ -45,7 +45,7 @@ class Selection:
         return name if field == "metadata.name" else namespace
 
     def _fields_match(self, value: bytes) -> bool:
-        obj = unpack(value, 0)
+        obj = unpack_as(self.row, value, 0)
         return all(_holds(term, self.row.field_selectors[term.field](obj)) for term in self.fields)
 
 

@@ -74,5 +74,5 @@ def render_partial(obj: Obj, version: str) -> dict[str, Any]:
     return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": obj["metadata"]}
 
 
-def list_kind(gvr: GVR) -> str:
-    return f"{gvr.kind}List"
+def list_kind(row: Resource, gvr: GVR) -> str:
+    return row.custom.list_kind if row.custom is not None else f"{gvr.kind}List"

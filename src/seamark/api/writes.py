@@ -27,7 +27,7 @@ from seamark.api.metadata import (
     validate_metadata,
     validate_metadata_update,
 )
-from seamark.api.objects import Obj, pack, unpack_entry
+from seamark.api.objects import Obj, pack_as, unpack_as, unpack_entry
 from seamark.api.ownership import changes_nothing, entries_of, own_fields, set_entries, without_entries
 from seamark.machinery.fielderrors import invalid as invalid_cause
 from seamark.machinery.jsonvalue import copy_json
@@ -73,6 +73,8 @@ def refuse(row: Resource, obj: Obj, causes: list[Cause]) -> None:
 async def create_object(core: Core, call: Call, obj: Obj) -> Written:
     """Raises Invalid, AlreadyExists, NotFound or Forbidden for the namespace, StoreWriteError."""
     row = call.target.row
+    if row.custom is not None and row.custom.refuses_new:
+        raise forbidden(row.gvr.resource, call.target.name, row.custom.refuses_new, group=row.gvr.group)
     check_place(call, obj)
     begin_create(core, call, obj)
     generated = give_name(core, obj)
@@ -121,7 +123,7 @@ async def _insert(core: Core, call: Call, obj: Obj, warnings: tuple[str, ...]) -
     with core.pools.reserve(None) as reservation:
         if row.allocate:
             refuse(row, obj, row.allocate(obj, None, reservation))
-        value = pack(obj)
+        value = pack_as(row, obj)
         if call.dry_run:
             if await core.store.get(key=key):
                 raise already_exists(row.gvr.resource, name, group=row.gvr.group)
@@ -167,8 +169,8 @@ async def update_object(core: Core, call: Call, change: Change, *, retry: bool) 
         entry = await core.store.get(key=target.key)
         if entry is None:
             raise missing(target)
-        old = unpack_entry(entry)
-        new = change(unpack_entry(entry))
+        old = unpack_as(target.row, entry.value, entry.revision)
+        new = change(unpack_as(target.row, entry.value, entry.revision))
         conditional = _check_preconditions(target, new, old, entry)
         written = await _replace(core, call, new, old, entry)
         if written is not None:
@@ -212,7 +214,7 @@ async def _replace(core: Core, call: Call, new: Obj, old: Obj, entry: Entry) -> 
         new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
         if changes_nothing(new, old):
             return Written(entry.value, entry.revision, warnings=warnings)
-        value = pack(new)
+        value = pack_as(row, new)
         if call.dry_run:
             return Written(value, entry.revision, warnings=warnings)
         await claim_addresses(core, new, reservation)
@@ -240,25 +242,25 @@ def _prepare(core: Core, call: Call, new: Obj, old: Obj) -> list[Cause]:
         for field in (new.keys() | old.keys()) - {"status"}:
             _keep(new, kept, field)
         set_entries(new, entries_of({"metadata": sent}))
-        causes = _keep_status_annotations(new, sent.get("annotations"))
+        causes = [] if row.custom else _keep_status_annotations(new, sent.get("annotations"))
         own_fields(core, call, new, old)
         if row.prepare_status:
             row.prepare_status(new, old)
-        return causes + (row.validate_status(new, old) if row.validate_status else [])
-    part = row.parts.get(subresource)
         if is_request(call):
             fill_times(core, new, old)
+        return causes + (row.validate_status(new, old) if row.validate_status else [])
+    part = row.parts.get(subresource)
     if part is not None:
         own_fields(core, call, new, old)
         part.prepare(new, old)
         return part.validate(new, old)
-    if subresource not in ("", "scale"):
-        own_fields(core, call, new, old)
     if subresource == "approval":
         causes = prepare_approval(new, old)
         own_fields(core, call, new, old)
         fill_times(core, new, old)
         return causes
+    if subresource not in ("", "scale"):
+        own_fields(core, call, new, old)
         return []  # binding and finalize change one field by their own rules
     if "status" in row.subresources:
         _keep(new, old, "status")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from seamark.machinery.apply.shape import Shape
 from seamark.machinery.gvr import GVR
 from seamark.machinery.status import Cause
 
@@ -80,6 +81,47 @@ NAME = Column("Name", format="name")
 AGE = Column("Age")
 
 
+class ScalePaths(NamedTuple):
+    """Where an object keeps what its Scale shows; an empty selector: nowhere."""
+
+    spec: tuple[str, ...]
+    status: tuple[str, ...]
+    selector: tuple[str, ...] = ()
+
+
+class ConformError(ValueError):
+    """A body that its custom kind cannot hold; says which field and why."""
+
+
+class CustomKind(Protocol):
+    """What the kind of a CustomResourceDefinition does where other kinds follow the schema table.
+
+    There is a row for each served version; they share their key prefix, and ``read`` gives what is stored there
+    (in ``stored_version``) as this version shows it.
+    """
+
+    list_kind: str
+    stored_version: str
+    refuses_new: str  # why nothing may be created any more; empty while it may
+
+    @property
+    def scale(self) -> ScalePaths | None: ...
+
+    def conform(self, obj: Obj) -> tuple[Obj, tuple[str, ...]]:
+        """A body as this version has it, with its defaults, and findings about it. Raises ConformError."""
+        ...
+
+    def read(self, value: bytes, revision: int) -> bytes: ...
+
+    def shape(self, api_version: str) -> Shape | None:
+        """Who owns which field in a version of the kind."""
+        ...
+
+    def published(self, refer: Callable[[str], Obj], *, v2: bool) -> Obj:
+        """The schema for OpenAPI; ``refer`` makes a reference to a message of the schema table."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A subresource that writes one part of the object; both get ``(new, old)``."""
@@ -117,6 +159,9 @@ class Resource:
     prepare_create: Callable[[Obj], None] | None = None  # drop what a client may not set
     references: Callable[[Obj], Sequence[Reference]] | None = None  # what ``admit`` must see
     admit: Callable[[Obj, Sequence[Obj | None]], None] | None = None  # on create, with those found; raises StatusError
+    begin_deletion: Callable[[Obj, str], None] | None = (
+        None  # what the first DELETE writes into it besides, at this time
+    )
     prepare_update: Callable[[Obj, Obj], None] | None = None  # (new, old): keep immutable and allocated fields
     validate: Callable[[Obj], Causes] | None = None
     validate_create: Callable[[Obj], Causes] | None = None  # runs besides validate
@@ -128,6 +173,8 @@ class Resource:
     warnings: Callable[[Obj], Sequence[str]] | None = None
     validate_name: Callable[[str], Sequence[str]] | None = None  # messages; default: DNS-1123 subdomain
 
+    custom: CustomKind | None = None  # the kind is that of a CustomResourceDefinition
+
     @property
     def key_prefix(self) -> str:
         """Where objects live in the store: ``/registry/<group or core>/<resource>/``."""
@@ -135,7 +182,7 @@ class Resource:
 
     def unknown_field_selector(self, label: str) -> str:
         """What 400 says for a field selector that is neither ``metadata.*`` nor in ``field_selectors``."""
-        if self.field_selectors:
+        if self.field_selectors or self.custom:
             return f"field label not supported: {label}"
         return f'"{label}" is not a known field selector: only "metadata.name", "metadata.namespace"'
 
@@ -144,14 +191,47 @@ class Resource:
 
 
 class Registry:
-    """Rows by group, version and resource. Built once, at the composition root, from the tuple in ``table.py``."""
+    """Rows by group, version and resource: those of ``table.py`` for ever, and those of custom kinds while they last.
+
+    ``serve`` is the one way in and out for the latter (docs/adr/0006): whoever derives something from rows compares
+    ``serial``, or for one group ``group_serial``, with what it has derived it from.
+    """
 
     def __init__(self, rows: Sequence[Resource]) -> None:
-        self.rows = tuple(rows)
+        self.builtin = tuple(rows)
+        self.rows = self.builtin
+        self.custom: dict[str, tuple[Resource, ...]] = {}
+        self.serial = 0
+        self._group_serials: dict[str, int] = {}
         self._by_gvr: dict[tuple[str, str, str], tuple[Resource, GVR]] = {}
-        for row in rows:
-            for gvr in (row.gvr, *row.served_as):
-                self._by_gvr[gvr.group, gvr.version, gvr.resource] = (row, gvr)
+        self._versions: tuple[tuple[str, str], ...] = ()
+        self._index()
+
+    def serve(self, source: str, rows: Sequence[Resource]) -> None:
+        """Puts ``rows`` in the place of those that ``source`` (a definition's name) has now; none takes them away."""
+        before = self.custom.pop(source, ())
+        if rows:
+            self.custom[source] = tuple(rows)
+        if not (before or rows):
+            return
+        self.serial += 1
+        for row in (*before, *rows):
+            self._group_serials[row.gvr.group] = self.serial
+        self._index()
+
+    def _index(self) -> None:
+        """A built-in kind cannot be put aside by a custom one."""
+        self.rows = (*self.builtin, *(row for rows in self.custom.values() for row in rows))
+        self._by_gvr = {
+            (gvr.group, gvr.version, gvr.resource): (row, gvr)
+            for row in reversed(self.rows)
+            for gvr in (row.gvr, *row.served_as)
+        }
+        self._versions = tuple(sorted({(group, version) for group, version, _ in self._by_gvr}))
+
+    def group_serial(self, group: str) -> int:
+        """Changes with the custom kinds of the group."""
+        return self._group_serials.get(group, 0)
 
     def find(self, group: str, version: str, resource: str) -> tuple[Resource, GVR] | None:
         return self._by_gvr.get((group, version, resource))
@@ -161,5 +241,4 @@ class Registry:
 
     def group_versions(self) -> tuple[tuple[str, str], ...]:
         """Every (group, version) served, core first, the rest by name."""
-        found = {(g, v) for g, v, _ in self._by_gvr}
-        return tuple(sorted(found))
+        return self._versions

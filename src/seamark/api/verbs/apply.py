@@ -74,7 +74,7 @@ def _apply_to(core: Core, call: Call, current: Obj, config: Obj) -> Obj:
         live = row.convert(live, gvr)
     views = views_of(row, gvr.api_version, call.target.subresource)
     applied = run_apply(core, call, live, entries_of(current), config=config, views=views)
-    found, _ = conform(applied.obj)
+    found, _ = conform(row, applied.obj)
     if not live:
         _check_new(call, found)
     check_place(call, found)

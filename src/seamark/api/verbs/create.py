@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seamark.api.body import decode_object
 from seamark.api.core import Call, Core
-from seamark.api.objects import unpack
+from seamark.api.objects import unpack_as
 from seamark.api.options import check_write_options
 from seamark.api.respond import respond_entry, respond_object, served
 from seamark.api.writes import Written, create_object
@@ -24,7 +24,7 @@ def respond_written(core: Core, call: Call, written: Written) -> Response:
     if written.revision:
         response = respond_entry(core, call, written.value, written.revision, status=status)
     else:
-        obj = unpack(written.value, 0)
+        obj = unpack_as(call.target.row, written.value, 0)
         del obj["metadata"]["resourceVersion"]
         response = respond_object(core, call, served(call, obj), status=status)
     response.warnings = written.warnings

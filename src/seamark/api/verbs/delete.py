@@ -10,7 +10,7 @@ from seamark.api.authz.admission import admit_removal
 from seamark.api.body import decode_body
 from seamark.api.core import Call, Core, Target
 from seamark.api.deletion import DeleteOptions, check_preconditions, parse_delete_options, plan_deletion
-from seamark.api.objects import Obj, pack, same, unpack_entry
+from seamark.api.objects import Obj, pack_as, same, unpack_as
 from seamark.api.respond import respond_object, respond_success, served
 from seamark.api.writes import missing
 from seamark.machinery import schema
@@ -74,14 +74,14 @@ async def delete_object(core: Core, target: Target, options: DeleteOptions) -> D
 
 async def _delete_entry(core: Core, target: Target, options: DeleteOptions, entry: Entry) -> Deleted:
     row = target.row
-    obj = unpack_entry(entry)
+    obj = unpack_as(row, entry.value, entry.revision)
     check_preconditions(row, obj, options)
     plan = plan_deletion(row, obj, options, now=core.clock.time())
     if plan.marked is not None:
         if options.dry_run or same(plan.marked, obj):
             return Deleted(plan.marked, gone=False)
-        stored = await core.store.update(key=target.key, value=pack(plan.marked), expected=entry.revision)
-        return Deleted(unpack_entry(stored), gone=False)
+        stored = await core.store.update(key=target.key, value=pack_as(row, plan.marked), expected=entry.revision)
+        return Deleted(unpack_as(row, stored.value, stored.revision), gone=False)
     if not options.dry_run:
         await core.store.delete(key=target.key, expected=entry.revision)
         if row.allocate:

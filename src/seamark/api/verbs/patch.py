@@ -16,7 +16,7 @@ from seamark.api.core import Call, Core
 from seamark.api.metadata import check_kind, check_place
 from seamark.api.objects import Obj, encode
 from seamark.api.options import check_write_options, refused, validation_policy
-from seamark.api.ownership import is_apply
+from seamark.api.ownership import APPLY_PATCH, is_apply
 from seamark.api.verbs.apply import apply
 from seamark.api.verbs.create import respond_written
 from seamark.api.writes import update_object
@@ -81,6 +81,10 @@ def select_patch(call: Call, api_version: str, kind: str) -> Callable[[Obj], Obj
         apply_patch = apply_merge_patch
     elif media_type == STRATEGIC_PATCH and (message := schema.message(api_version, kind)) is not None:
         apply_patch = partial(apply_strategic_merge, kind=message)
+    elif call.target.row.custom is not None:
+        listed = f"{JSON_PATCH}, {MERGE_PATCH}, {APPLY_PATCH}"
+        why = f"the body of the request was in an unknown format - accepted media types include: {listed}"
+        raise StatusError(415, "UnsupportedMediaType", why)
     else:
         raise StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={})
     body = _decode_patch(request.body)
@@ -91,7 +95,7 @@ def select_patch(call: Call, api_version: str, kind: str) -> Callable[[Obj], Obj
 
     def change(current: Obj) -> Obj:
         patched = check_kind(apply_patch(current, body), api_version, kind)
-        found, unknown = conform(patched)
+        found, unknown = conform(call.target.row, patched)
         findings = Findings((*repeated, *sorted(unknown)))
         if findings and policy == "Strict":
             raise _misfit(findings, print_json(body) if media_type == STRATEGIC_PATCH else encode(patched).decode())

@@ -124,12 +124,13 @@ class WatchStream:
             yield self._events.error(expired(str(error)))
             return
         try:
-            if self._initial:
-                yield b"".join(self._initial)
-                self._initial = []
-            async with aclosing(self._follow(source)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
+            with self._core.customs.ending_with(self._call.target.row, source):
+                if self._initial:
+                    yield b"".join(self._initial)
+                    self._initial = []
+                async with aclosing(self._follow(source)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
         finally:
             source.close()
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from seamark.machinery.apply.compare import Changes, compare, compare_written
-from seamark.machinery.apply.shape import Shape, shape_of_kind
+from seamark.machinery.apply.shape import ANY_SHAPE, Shape, shape_of_kind
 from seamark.machinery.fieldset import (
     FieldSet,
     FieldSetError,
@@ -97,8 +97,11 @@ class Views:
     api_version: str
     convert: Callable[[Obj, str], Obj | None] = _only_version
     ignored: FieldSet = field(default_factory=dict)
+    shapes: Callable[[str], Shape | None] | None = None  # of a kind that the schema table does not know
 
     def shape(self, api_version: str) -> Shape:
+        if self.shapes is not None:
+            return self.shapes(api_version) or ANY_SHAPE
         return shape_of_kind(api_version, self.kind)
 
     def at(self, obj: Obj, api_version: str) -> Obj | None:

@@ -44,7 +44,7 @@ _OMITTED_WHEN_ZERO = frozenset({"creationTimestamp"})  # the one field with omit
 
 
 class Shape:
-    """One type. ``leaf``: owned whole; ``item`` is the shape of a map's or list's members."""
+    """One type. ``leaf``: owned whole; ``item`` is the shape of a map's or list's members, or a struct's other ones."""
 
     __slots__ = ("_fields", "item", "keys", "kind", "leaf", "message", "scalar")
 
@@ -66,6 +66,14 @@ class Shape:
         self.message = message
         self._fields: Fields | None = None
 
+    @classmethod
+    def of_fields(cls, shapes: dict[str, Shape], *, leaf: bool, others: Shape | None) -> Shape:
+        """A struct whose fields no message declares; it is written as it stands."""
+        found = cls(STRUCT, leaf=leaf, item=others)
+        found._fields = Fields(None)
+        found._fields.shapes = shapes
+        return found
+
     @property
     def fields(self) -> Fields:
         """The fields of a struct; made at the first use, since types hold one another (JSONSchemaProps itself)."""
@@ -76,7 +84,7 @@ class Shape:
     def below(self, name: str) -> Shape | None:
         """The shape of a member of an object; None for a field that the kind does not have."""
         if self.kind == STRUCT:
-            return self.fields.shapes.get(name)
+            return self.fields.shapes.get(name, self.item)
         return ANY_SHAPE if self.kind == ANY else self.item
 
 

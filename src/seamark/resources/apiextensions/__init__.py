@@ -1,0 +1,1 @@
+"""apiextensions.k8s.io, and the kinds that its objects define."""

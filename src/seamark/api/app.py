@@ -41,8 +41,8 @@ from seamark.api.verbs.patch import patch
 from seamark.api.verbs.update import update
 from seamark.api.verbs.watch import watch
 from seamark.machinery.clock import Clock
-from seamark.machinery.status import StatusError, internal
 from seamark.machinery.gvr import CUSTOMRESOURCEDEFINITIONS
+from seamark.machinery.status import StatusError, internal
 from seamark.machinery.wire import ANONYMOUS, UNAUTHENTICATED, Identity, Request, Response
 from seamark.resources.core.allocators import ServicePools
 from seamark.resources.registry import Registry
@@ -135,6 +135,7 @@ class Api:
 
     async def _dispatch(self, request: Request) -> Response:
         who = await self._who(request)
+        await self.core.customs.follow()
         if not is_resource_path(request.path):
             await self.core.authorizer.check(who, path_attributes(request))
             return await self._document(request)
@@ -143,6 +144,8 @@ class Api:
             response = await self._answer(call)
         except Exception as error:  # what was warned of is told with the failure too
             response = _respond_failure(request, error)
+        if call.target.gvr == CUSTOMRESOURCEDEFINITIONS:
+            await self.core.customs.follow()
         response.warnings = limit_warnings((call.target.row.deprecated, *call.warnings, *response.warnings))
         return response
 
@@ -158,7 +161,6 @@ class Api:
             return work.result()
         self._late.add(work)
         work.add_done_callback(self._forget)
-        await self.core.customs.follow()
         why = "Timeout: request did not complete within requested timeout - context deadline exceeded"
         raise StatusError(504, "Timeout", why, details={})
 
@@ -167,8 +169,6 @@ class Api:
         if not work.cancelled() and (error := work.exception()) is not None and not isinstance(error, StatusError):
             _log.error("request failed after its deadline", exc_info=error)
 
-        if call.target.gvr == CUSTOMRESOURCEDEFINITIONS:
-            await self.core.customs.follow()
     async def _document(self, request: Request) -> Response:
         """What is no resource: health and version, discovery, OpenAPI."""
         found = await health(self.core, request) or self._discovery.respond(request)

@@ -11,7 +11,7 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,7 +119,7 @@ async def attach(api: Api, client: Client, tmp_path: Path) -> AsyncIterator[Atta
     authority.issue_cert("127.0.0.1").configure_cert(tls)
     authority.configure_trust(tls)
     tls.verify_mode = ssl.CERT_OPTIONAL
-    with make_world(tmp_path / "netns", node=NODE, pods=(A, B)) as world:
+    with make_world(tmp_path / "netns", node=NODE, pods=(A, B, "10.244.1.4")) as world:
         listener = netns.open_socket(world.node_pin, socket.AF_INET, socket.SOCK_STREAM)
         listener.bind(("127.0.0.1", 0))
         listener.setblocking(False)
@@ -287,6 +287,45 @@ async def test_remembered_clients_are_listed_and_forgotten(attach: Attach, clien
         with pytest.raises(subprocess.CalledProcessError) as refused:
             await affinity("list", "default/none")
         assert "affinity: default/none: no such Service" in refused.value.stderr
+        await is_pinned(node, affinity)
+
+
+async def is_pinned(node: Attached, affinity: Callable[..., Awaitable[str]]) -> None:
+    """A named endpoint it is from the next connection on, and the memory goes with the endpoint."""
+    second = "10.244.1.4"
+    await node.world.serve(second, 8080)
+
+    async def endpoints(*addresses: str) -> None:
+        patch = {"endpoints": [{"addresses": [ip], "nodeName": "node1"} for ip in addresses]}
+        await node.client.patch(ENDPOINTSLICES, "web-x", patch, namespace="default")
+
+    async def leads_to(server: str) -> None:
+        async with asyncio.timeout(5):
+            while (await node.world.ask(A, VIP, 80)).server != f"{server}:8080":  # noqa: ASYNC110 - the kernel
+                await asyncio.sleep(0.02)
+
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        await affinity("pin", "default/web", "--client", A, "--endpoint", second)
+    assert f"default/web: no ready endpoint {second}" in refused.value.stderr
+    await endpoints(B, second)
+    for pinned in (B, second):
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    assert (
+                        await affinity("pin", "default/web", "--client", A, "--endpoint", pinned) == "pinned on: here\n"
+                    )
+                    break
+                except subprocess.CalledProcessError:  # the proxy has not heard of the endpoint yet
+                    await asyncio.sleep(0.05)
+        assert {(await node.world.ask(A, VIP, 80)).server for _ in range(5)} == {f"{pinned}:8080"}
+    (row,) = json.loads(await affinity("list", "default/web", "--client", A, "-o", "json"))
+    assert (row["endpoint"], row["expires"]) == (f"{second}:8080", "pinned")
+    await endpoints(B)
+    await leads_to(B)
+    await endpoints(B, second)
+    await asyncio.sleep(0.2)
+    assert {(await node.world.ask(A, VIP, 80)).server for _ in range(10)} == {f"{B}:8080"}
 
 
 @pytest.mark.net

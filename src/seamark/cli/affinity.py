@@ -1,15 +1,18 @@
-"""``seamark affinity list|clear``: which client of an affinity Service goes where, read from the kernel as it is now.
+"""``seamark affinity list|clear|pin``: which client of an affinity Service goes where, as the kernel has it now.
 
 The memory is the kernel's, on each node its own; Services are named by asking the API server. ``clear`` makes the
-kernel forget clients: their next connection is chosen anew, open ones go on.
+kernel forget clients: their next connection is chosen anew, open ones go on. ``pin`` makes it remember one that we
+name, until that is cleared or its endpoint goes.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -20,10 +23,10 @@ from seamark.cli.errors import UserError
 from seamark.client.base import TransportError
 from seamark.client.client import Client
 from seamark.client.kubeconfig import KubeconfigError, load_kubeconfig
-from seamark.compile.affinity import SETS_READ, Remembered, name_frontends, read_affinity
+from seamark.compile.affinity import SETS_READ, Remembered, name_frontends, plan_pin, read_affinity
 from seamark.compile.nftlayout import Layout
 from seamark.linux import netns
-from seamark.linux.nfnetlink import ElementBatch, GenerationError, Nfnetlink
+from seamark.linux.nfnetlink import ElementBatch, GenerationError, Nfnetlink, NfnetlinkError
 from seamark.machinery.gvr import SERVICES
 from seamark.machinery.status import StatusError
 from seamark.model import codec
@@ -76,10 +79,7 @@ def list_clients(
     if output not in ("text", "json"):
         raise UserError(f"affinity: --output {output}: text or json")
     found = list(_find(_Where(data_dir, kubeconfig, node), service, client))
-    rows = [
-        (f.node, f.service, f.entry.client, f.entry.endpoint or "gone: chosen anew", f"{f.entry.expires:.0f}s")
-        for f in found
-    ]
+    rows = [(f.node, f.service, f.entry.client, f.entry.endpoint or "gone: chosen anew", _left(f)) for f in found]
     heads = ("node", "service", "client", "endpoint", "expires")
     if output == "json":
         print(json.dumps([dict(zip(heads, row, strict=True)) for row in rows], indent=2))
@@ -88,6 +88,67 @@ def list_clients(
     widths = [max(len(row[column]) for row in table) for column in range(len(heads))]
     for row in table:
         print("   ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _left(found: Found) -> str:
+    return f"{found.entry.expires:.0f}s" if found.entry.expires else "pinned"
+
+
+@app.command()
+def pin(
+    service: Annotated[str, typer.Argument(help="NAMESPACE/NAME of a Service with sessionAffinity: ClientIP.")],
+    client: Annotated[str, typer.Option("--client", help="The client's address.")],
+    endpoint: Annotated[str, typer.Option("--endpoint", help="Address of one of its endpoints.")],
+    node: NodeOption = None,
+    data_dir: DataOption = None,
+    kubeconfig: HereOption = None,
+) -> None:
+    """Send a client to one endpoint from its next connection on, until that is cleared or the endpoint goes.
+
+    \b
+    Examples:
+      seamark affinity pin default/web --client 10.244.1.5 --endpoint 10.244.2.7
+    """
+    where = _Where(data_dir, kubeconfig, node)
+    address = _address(client)
+    names = _names_of(where, service)
+    pinned = []
+    for name, namespace in where.namespaces().items():
+        layout = Layout("IPv6" if ":" in address else "IPv4")
+        if _pin(namespace, layout, names, (address, endpoint)):
+            pinned.append(name)
+    if not pinned:
+        raise UserError(f"affinity: {service}: no ready endpoint {endpoint} of a port with sessionAffinity here")
+    print(f"pinned on: {', '.join(pinned)}")
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise UserError(f"affinity: --client {text}: not an address") from None
+
+
+def _pin(namespace: Path | None, layout: Layout, names: Collection[str], who: tuple[str, str]) -> bool:
+    """Whether the endpoint is in a pool of these frontends here."""
+    table = describe_table(layout)
+    with Nfnetlink(namespace) as netlink:
+        if not netlink.has_table(table.family, table.name):
+            return False
+        for _ in range(TRIES):
+            generation = netlink.generation()
+            sets = {name: netlink.dump(table, name) for name in SETS_READ}
+            wanted = plan_pin(sets, layout, names, client=who[0], endpoint=who[1])
+            there = [key for key in wanted if netlink.get(table, "aff", key) is not None]
+            batch = ElementBatch(deletes={"aff": there} if there else {}, adds={"aff": list(wanted.items())})
+            try:
+                if wanted:
+                    netlink.apply(table, batch, generation=generation)
+                return bool(wanted)
+            except NfnetlinkError as error:
+                if not isinstance(error, GenerationError) and error.errno not in (errno.ENOENT, errno.EEXIST):
+                    raise
+    raise UserError(f"affinity: table {table.name}: changed without a pause; try again")
 
 
 @app.command()
@@ -143,6 +204,14 @@ class _Where:
 
     def _data(self) -> DataDir:
         return DataDir((self.data_dir or default_directory()).absolute())
+
+
+def _names_of(where: _Where, service: str) -> set[str]:
+    """The frontends of a Service."""
+    found = {shown for shown, name in asyncio.run(_names(where.access())).items() if name.partition(":")[0] == service}
+    if not found:
+        raise UserError(f"affinity: {service}: no such Service with an address (write NAMESPACE/NAME)")
+    return found
 
 
 def _find(where: _Where, service: str | None, client: str | None) -> Iterator[Found]:

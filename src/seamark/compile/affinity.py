@@ -5,7 +5,7 @@ A serial names a pool of a Service; the frontends that lead to it say which Serv
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ SETS_READ = ("kinds", "slots", *FRONTENDS)
 
 class Remembered(NamedTuple):
     """One client of one pool. ``endpoint`` empty = it has gone, so the client is chosen anew; ``expires`` in seconds,
-    counted from the client's last new connection.
+    counted from the client's last new connection; 0 = never, the client was pinned.
     """
 
     frontends: tuple[str, ...]
@@ -42,6 +42,28 @@ def read_affinity(
         shown = _place(*endpoint) if endpoint else ""
         found.append(Remembered(reached.get(serial, ()), str(ip_address(key[4:])), shown, left, key))
     return sorted(found, key=lambda r: (r.frontends, ip_address(r.client)))
+
+
+def plan_pin(
+    sets: Mapping[str, Mapping[bytes, bytes]],
+    layout: Layout,
+    frontends: Container[str],
+    *,
+    client: str,
+    endpoint: str,
+) -> dict[bytes, bytes]:
+    """The elements of ``aff`` that lead the client to the endpoint (an address, or with its port) in every pool behind
+    the frontends; none where no pool has it. They have no timeout, so they last.
+    """
+    found = {}
+    for serial, shown in _frontends_by_serial(sets, layout).items():
+        if not any(one in frontends for one in shown):
+            continue
+        for pick, place in sets["slots"].items():
+            ip, port = render_value(layout, SETS["slots"].data, place).split(" . ")
+            if class_numbers(pick)[1] == serial and endpoint in (ip, _place(ip, port)):
+                found[class_bytes(0, serial) + ip_address(client).packed] = pick
+    return found
 
 
 def name_frontends(services: Iterable[Service]) -> dict[str, str]:

@@ -1,8 +1,8 @@
-"""UDP flows of the connection tracker: listed by original destination, deleted one by one, over netlink.
+"""Flows of the connection tracker: listed by original destination, UDP ones deleted one by one, over netlink.
 
-Only UDP needs this: a flow keeps its NAT mapping as long as packets come, so a client that talks to a dead endpoint
+Only UDP needs deletes: a flow keeps its NAT mapping as long as packets come, so a client that talks to a dead endpoint
 would talk to it for ever. The kernel filters (CTA_FILTER), so a listing costs in proportion to the flows of one
-Service. Refuses TCP: established connections live through everything a proxy does.
+Service. Refuses to delete TCP: established connections live through everything a proxy does.
 """
 
 from __future__ import annotations
@@ -32,13 +32,17 @@ UDP = 17
 
 
 class Flow(NamedTuple):
-    """One UDP flow: where the client sent to, and who answers. ``tuple`` is the kernel's name for it."""
+    """One flow: where the client sent to, and who answers, to which address. ``tuple`` is the kernel's name for it."""
 
     destination: str
     port: int
     server: str
     server_port: int
     tuple: bytes
+    client: str = ""
+    client_port: int = 0
+    seen_as: str = ""
+    """The address the server answers to: another than the client's where it is masqueraded."""
 
 
 class Conntrack:
@@ -64,13 +68,17 @@ class Conntrack:
 
     def udp_flows(self, family: int, *, destination: str = "", port: int = 0) -> list[Flow]:
         """The UDP flows of a family, of one original destination or port where given. ``family``: socket.AF_*."""
+        return self.flows(family, UDP, destination=destination, port=port)
+
+    def flows(self, family: int, protocol: int, *, destination: str = "", port: int = 0) -> list[Flow]:
+        """The same for any protocol, by its number."""
         flags = FILTER_PROTO | (FILTER_DST if destination else 0) | (FILTER_DST_PORT if port else 0)
         address = _address(family, destination) if destination else b""
-        transport = attribute(1, bytes([UDP])) + (attribute(3, struct.pack(">H", port)) if port else b"")
+        transport = attribute(1, bytes([protocol])) + (attribute(3, struct.pack(">H", port)) if port else b"")
         wanted = (attribute(NESTED | 1, address) if address else b"") + attribute(NESTED | 2, transport)
         which = attribute(ORIG_FLAGS, struct.pack("=I", flags)) + attribute(REPLY_FLAGS, struct.pack("=I", 0))
         body = attribute(NESTED | TUPLE_ORIG, wanted) + attribute(NESTED | FILTER, which)
-        found = (_flow(attributes(reply)) for reply in self._ask(GET, family, body, REQUEST | DUMP))
+        found = (_flow(attributes(reply), protocol) for reply in self._ask(GET, family, body, REQUEST | DUMP))
         return [flow for flow in found if flow is not None]
 
     def delete(self, family: int, flow: Flow) -> bool:
@@ -105,10 +113,10 @@ def _address(family: int, destination: str) -> bytes:
     return attribute(2 if family == socket.AF_INET else 4, ip_address(destination).packed)
 
 
-def _flow(parts: dict[int, bytes]) -> Flow | None:
+def _flow(parts: dict[int, bytes], protocol: int) -> Flow | None:
     original, reply = attributes(parts[TUPLE_ORIG]), attributes(parts[TUPLE_REPLY])
     transport, answer = attributes(original[2]), attributes(reply[2])
-    if transport.get(1, b"\0")[0] != UDP:
+    if transport.get(1, b"\0")[0] != protocol:
         return None
     to, by = attributes(original[1]), attributes(reply[1])
     return Flow(
@@ -117,4 +125,7 @@ def _flow(parts: dict[int, bytes]) -> Flow | None:
         server=str(ip_address(by[1] if 1 in by else by[3])),
         server_port=int.from_bytes(answer[2], "big"),
         tuple=parts[TUPLE_ORIG],
+        client=str(ip_address(to[1] if 1 in to else to[3])),
+        client_port=int.from_bytes(transport.get(2, b""), "big"),
+        seen_as=str(ip_address(by[2] if 2 in by else by[4])),
     )

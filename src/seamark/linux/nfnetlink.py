@@ -132,11 +132,17 @@ class Nfnetlink:
         """(key, data, seconds until it expires; 0 = never) of every element, as ``dump``."""
         asked = text(1, table.name) + text(2, name)
         for reply in self._ask(GETSETELEM, FAMILIES[table.family], asked, dump=True):
-            for _, element in each(attributes(reply).get(3, b"")):
-                parts = attributes(element)
-                data = attributes(parts[2]) if 2 in parts else {}
-                shown = data[1] if 1 in data else _chain_of(data[2]) if 2 in data else b""
-                yield attributes(parts[1])[1], shown, int.from_bytes(parts.get(5, b""), "big") / 1000
+            yield from _elements_of(reply)
+
+    def get(self, table: Table, name: str, key: bytes) -> tuple[bytes, float] | None:
+        """(data, seconds until it expires) of one element of a set without ranges; None where it is not there."""
+        wanted = attribute(NESTED | 3, _element(attribute(NESTED | 1, attribute(1, key))))
+        asked = text(1, table.name) + text(2, name) + wanted
+        try:
+            (reply,) = self._ask(GETSETELEM, FAMILIES[table.family], asked, dump=False)
+        except FileNotFoundError:
+            return None
+        return next(((data, left) for _, data, left in _elements_of(reply)), None)
 
     def fingerprint(self, family: str, name: str) -> dict[str, str] | None:
         """A digest of each chain (its hook, policy and rules) and, under the empty name, of the table's flags; None
@@ -275,6 +281,14 @@ def _chunks(table: Table, name: str, kind: int, label: str, elements: Sequence[b
     for at in range(0, len(elements), step):
         body = head + attribute(NESTED | 3, b"".join(elements[at : at + step]))
         yield label, kind, FAMILIES[table.family], flags, body
+
+
+def _elements_of(reply: bytes) -> Iterator[tuple[bytes, bytes, float]]:
+    for _, element in each(attributes(reply).get(3, b"")):
+        parts = attributes(element)
+        data = attributes(parts[2]) if 2 in parts else {}
+        shown = data[1] if 1 in data else _chain_of(data[2]) if 2 in data else b""
+        yield attributes(parts[1])[1], shown, int.from_bytes(parts.get(5, b""), "big") / 1000
 
 
 def _chain_of(verdict: bytes) -> bytes:

@@ -1,15 +1,13 @@
-"""``nft -f -``: the structure of a table as text, one atomic transaction a call.
+"""``nft -f -``: the structure of a table as text, one atomic transaction a call; and what nft lists, for people.
 
 Elements go over netlink (``nfnetlink.py``), 200 times cheaper than a process a change; this is for chains and rules.
 """
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
 from pathlib import Path
 
-from seamark.linux import netns
+from seamark.linux import netns, process
 
 
 class NftError(Exception):
@@ -18,24 +16,24 @@ class NftError(Exception):
 
 async def apply_nft(text: str, namespace: Path | None) -> None:
     """Runs ``text`` inside the namespace (None = this process's own)."""
-    argv: tuple[str, ...] = ("nft", "-f", "-")
-    if namespace is not None:
-        argv = netns.command(namespace, *argv)
+    done = await _nft(namespace, "-f", "-", stdin=text)
+    if done.code:
+        raise NftError(f"nft: {done.stderr.strip()[:2000]}")
+
+
+async def list_nft(namespace: Path | None, *what: str) -> str:
+    """What ``nft list`` prints: ``("chain", "ip", "seamark", "dispatch")``; empty where it is not there."""
+    done = await _nft(namespace, "list", *what)
+    return "" if done.code else done.stdout
+
+
+async def _nft(namespace: Path | None, *argv: str, stdin: str = "") -> process.Result:
+    command = ("nft", *argv) if namespace is None else netns.command(namespace, "nft", *argv)
+    missing = "nft: program not found: install the package nftables"
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        done = await process.run(*command, stdin=stdin)
     except FileNotFoundError as error:
-        raise NftError(f"{argv[0]}: program not found: install the package nftables (and util-linux)") from error
-    try:
-        _, errors = await process.communicate(text.encode())
-    except asyncio.CancelledError:
-        with suppress(ProcessLookupError):  # ended already; the error would swallow the cancel
-            process.kill()
-        await process.wait()
-        raise
-    if process.returncode:
-        raise NftError(f"nft: {errors.decode(errors='replace').strip()[:2000]}")
+        raise NftError(missing if command[0] == "nft" else f"{command[0]}: program not found") from error
+    if done.code == 127 or "failed to execute" in done.stderr:
+        raise NftError(missing)
+    return done

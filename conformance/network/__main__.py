@@ -5,9 +5,9 @@
     .venv/bin/python -m conformance.network --only-failed --focus 'session affinity' --jobs 1
 
 Programs and packages are built and fetched on first use, into a cache outside of the repository (needs Go and apt). The
-cluster is one of its own, in namespaces; ``--data-dir`` uses one that runs. Results are kept beside the programs, so a
-run can be broken off: ``--only-failed`` runs what failed or was never run. The status is 1 if any test of the set, as
-far as is known, failed or was not run.
+cluster is one of its own, in namespaces, of two nodes (three for all); ``--data-dir`` uses one that runs. Results are
+kept beside the programs, so a run can be broken off: ``--only-failed`` runs what failed or was never run. The status is
+1 if any test of the set, as far as is known, failed or was not run.
 """
 
 from __future__ import annotations
@@ -55,11 +55,12 @@ def main() -> int:
         chosen = [test for test in chosen if results.is_failed(test)]
     print(f"{len(chosen)} tests to run of {len(wanted)}")
     sources = Sources(cache, peers, module_folder(ROOT / "tools" / "peers"))
+    nodes = "3" if options.set == "all" else "2"  # health check node ports are looked at on three
     if chosen:
         with (
             nullcontext(find_running(options.data_dir))
             if options.data_dir
-            else running_cluster("--nodes", "2") as cluster
+            else running_cluster("--nodes", nodes) as cluster
         ):
             load_images(cluster, sources, [name for name in list_images(program) if has_recipe(name)])
             run_all(make_suite(cluster, program, cache / "logs", options), chosen, results, jobs=options.jobs)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from conformance.network.userland import LayerWriter, build_userland, extract_busybox, fetch_packages, list_applets
+from conformance.network.userland import LayerWriter, build_userland
 from seamark.agent.images.archive import own_architecture, write_oci_archive
 
 MODULE = "k8s.io/kubernetes"
@@ -45,14 +45,14 @@ class Recipe:
 
 RECIPES = {
     "agnhost": Recipe(("userland", "agnhost"), {"Entrypoint": ["/agnhost"], "Cmd": ["pause"]}),
-    "busybox": Recipe(("busybox",), {"Cmd": ["sh"]}),
+    "busybox": Recipe(("userland",), {"Cmd": ["sh"]}),
     "glibc-dns-testing": Recipe(("userland",), {"Cmd": ["sh"]}),
     "kitten": Recipe(("userland", "agnhost", "kitten"), {"Entrypoint": ["/agnhost"], "Cmd": ["test-webserver"]}),
     "nautilus": Recipe(("userland", "agnhost", "nautilus"), {"Entrypoint": ["/agnhost"], "Cmd": ["test-webserver"]}),
-    "nginx": Recipe(("busybox", "nginx"), {"Cmd": ["httpd", "-f", "-p", "80", "-h", "/usr/share/nginx/html"]}),
+    "nginx": Recipe(("userland", "nginx"), {"Cmd": ["httpd", "-f", "-p", "80", "-h", "/usr/share/nginx/html"]}),
     "nonewprivs": Recipe(("userland", "nnp"), {"Cmd": ["/usr/local/bin/nnp", "nonewprivs"]}),
     "nonroot": Recipe(("userland",), {"Cmd": ["sh"], "User": "1234"}),
-    "pause": Recipe(("busybox", "pause"), {"Entrypoint": ["/pause"]}),
+    "pause": Recipe(("userland", "pause"), {"Entrypoint": ["/pause"]}),
 }
 
 
@@ -64,7 +64,8 @@ def module_folder(go_mod: Path) -> Path:
 
 
 def has_recipe(name: str) -> bool:
-    return _repository(name) in RECIPES
+    """Not those of other registries: the suite has them to see a pull refused."""
+    return name.startswith("registry.k8s.io/") and _repository(name) in RECIPES
 
 
 def _repository(name: str) -> str:
@@ -97,17 +98,6 @@ class ImageFactory:
         with tarfile.open(path, "w") as target:
             FILLERS[name](LayerWriter(target), sources)
         return path
-
-
-def _fill_busybox(layer: LayerWriter, sources: Sources) -> None:
-    program = extract_busybox(fetch_packages(sources.cache))
-    for name in ("bin", "dev", "etc", "proc", "root", "run", "sys", "usr/bin", "var"):
-        layer.directory(name)
-    layer.directory("tmp", mode=0o1777)
-    for name, content in USERS.items():
-        layer.file(name, content.encode())
-    layer.file("bin/busybox", program.read_bytes(), mode=0o755)
-    layer.link_applets(list_applets(program), program="/bin/busybox")
 
 
 def _fill_agnhost(layer: LayerWriter, sources: Sources) -> None:
@@ -143,7 +133,6 @@ def _fill_pause(layer: LayerWriter, sources: Sources) -> None:
 
 FILLERS: dict[str, Callable[[LayerWriter, Sources], None]] = {
     "agnhost": _fill_agnhost,
-    "busybox": _fill_busybox,
     "kitten": _fill_pets("kitten"),
     "nautilus": _fill_pets("nautilus"),
     "nginx": _fill_nginx,

@@ -2,8 +2,8 @@
 
 The suite's own images stand on Alpine and Debian. Here are the tools that its scripts were written for: dash as ``sh``
 (busybox' own runs its applets before anything on PATH), OpenBSD's netcat (busybox' knows neither UDP nor ``-t``), a
-real dig; busybox fills in what is left. Packages are downloaded by apt, with what they depend on, into a cache folder,
-and never installed; no maintainer script runs.
+wget and a dig that look up names (a static busybox crashes); busybox fills in what is left. Packages are downloaded by
+apt, with what they depend on, into a cache folder, and never installed; no maintainer script runs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 PACKAGES = (
     *("bash", "dash", "busybox-static", "libc-bin"),
-    *("bind9-dnsutils", "curl", "iproute2", "iputils-ping", "netcat-openbsd"),
+    *("bind9-dnsutils", "curl", "iproute2", "iputils-ping", "netcat-openbsd", "wget"),
 )
 MERGED = ("bin", "lib", "lib64", "sbin")
 """Directories that are links into /usr on a Debian of today, where some packages still put files."""
@@ -76,7 +76,7 @@ def build_userland(cache: Path) -> Path:
             writer.file(name, content.encode())
         for name, to in LINKS.items():
             writer.link(name, to)
-        writer.link_applets(list_applets(extract_busybox(packages)), program="/usr/bin/busybox")
+        writer.link_applets(list_applets(extract_busybox(packages)))
     stamp.write_text(wanted)
     return layer
 
@@ -137,11 +137,11 @@ class LayerWriter:
     def link(self, name: str, to: str) -> None:
         self._add(name, tarfile.SYMTYPE, mode=0o777, link=to)
 
-    def link_applets(self, applets: list[str], *, program: str) -> None:
+    def link_applets(self, applets: list[str]) -> None:
         """For every name that no real program has."""
         for applet in applets:
-            if not {f"usr/bin/{applet}", f"usr/sbin/{applet}", f"bin/{applet}"} & self._there:
-                self.link(f"{Path(program).parent}/{applet}".lstrip("/"), program)
+            if not {f"usr/bin/{applet}", f"usr/sbin/{applet}"} & self._there:
+                self.link(f"usr/bin/{applet}", "busybox")
 
     def _add(self, name: str, kind: bytes, *, mode: int, data: bytes = b"", link: str = "") -> None:
         if name in self._there:

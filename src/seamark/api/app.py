@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 
 from seamark.api.addresses import adopt_services, write_default_range
+from seamark.api.audit.auditor import Audit, Auditor
 from seamark.api.authz.attributes import is_resource_path, path_attributes, target_attributes, unserved_attributes
 from seamark.api.authz.authorizer import Authorizer
 from seamark.api.authz.bootstrap import write_defaults
@@ -77,6 +78,7 @@ class Api:
         clock: Clock,
         config: ApiConfig | None = None,
         nodes: NodeLookup = no_nodes,
+        audit: Audit | None = None,
     ) -> None:
         config = config or ApiConfig()
         choose = random.SystemRandom().randrange
@@ -89,6 +91,7 @@ class Api:
         self.core = Core(store, registry, clock, config, pools, addresses, authorizer, customs, nodes)
         self._discovery = Discovery(registry, config)
         self._late: set[asyncio.Future[Response]] = set()
+        self._auditor = Auditor(audit, clock, authorizer) if audit is not None else None
 
     async def start(self) -> list[str]:
         """Writes the default objects. Answers what is wrong with what stored Services hold (taken twice, foreign)."""
@@ -103,22 +106,42 @@ class Api:
 
     async def handle(self, request: Request) -> Response:
         """A ``machinery.wire.Handler``; never raises."""
+        if self._auditor is not None:
+            return await self._auditor.handle(request, request.identity or _NOBODY, self._respond)
+        return await self._respond(request)
+
+    async def connect(self, request: Request) -> Switch:
+        """The same for a request with an upgrade: what it becomes, or the answer that refuses it."""
+        if self._auditor is not None:
+            return await self._auditor.handle(request, request.identity or _NOBODY, self._switch)
+        return await self._switch(request)
+
+    async def refuse(self, request: Request, error: StatusError) -> Response:
+        """The answer to one whose credentials are no good, which is told too."""
+
+        async def refused(_: Request) -> Response:
+            return respond_status(error, request.headers.get("accept", ""))
+
+        if self._auditor is not None:
+            return await self._auditor.handle(request, None, refused)
+        return await refused(request)
+
+    async def _respond(self, request: Request) -> Response:
         try:
             response = await self._dispatch(request)
         except Exception as error:
             response = _respond_failure(request, error)
-        response.headers.setdefault("audit-id", str(uuid.uuid4()))
+        response.headers.setdefault("audit-id", request.headers.get("audit-id", "")[:64] or str(uuid.uuid4()))
         return response
 
-    async def connect(self, request: Request) -> Switch:
-        """The same for a request with an upgrade: what it becomes, or the answer that refuses it."""
+    async def _switch(self, request: Request) -> Switch:
         try:
             found = await self._upgrade(request)
             if found is not None:
                 return found
         except Exception as error:
             return _respond_failure(request, error)
-        return await self.handle(request)
+        return await self._respond(request)
 
     async def _upgrade(self, request: Request) -> Switch | None:
         if not is_resource_path(request.path):
@@ -219,4 +242,6 @@ def _respond_failure(request: Request, error: Exception) -> Response:
         _log.error("write refused path=%s reason=%s", request.path, error)
         return respond_status(internal(f"the store refuses writes: {error}"))
     _log.error("request failed method=%s path=%s", request.method, request.path, exc_info=error)
-    return respond_status(internal(f"{type(error).__name__}: {error}"))
+    response = respond_status(internal(f"{type(error).__name__}: {error}"))
+    response.fault = True
+    return response

@@ -56,6 +56,7 @@ class HttpProtocol(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._certificate: bytes | None = None
+        self._source = ""
         self._waiting: deque[tuple[Request, bool]] = deque()  # and whether it may be answered in chunks
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -82,6 +83,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._source = str((transport.get_extra_info("peername") or ("",))[0])
         ssl_object = transport.get_extra_info("ssl_object")
         if ssl_object is not None:
             self._certificate = ssl_object.getpeercert(binary_form=True)
@@ -173,7 +175,9 @@ class HttpProtocol(asyncio.Protocol):
         if not self._parser.should_keep_alive() or self._parser.get_http_version() == "1.0":
             self._headers["connection"] = self._headers.get("connection", "close")
         method = self._parser.get_method().decode("latin-1")
-        request = Request(method, path, tuple(query), self._headers, b"".join(self._body), raw_query=raw_query)
+        request = Request(
+            method, path, tuple(query), self._headers, b"".join(self._body), raw_query=raw_query, source=self._source
+        )
         self._waiting.append((request, self._parser.get_http_version() != "1.0"))
         if self._parser.should_upgrade():
             return  # HttpParserUpgrade follows

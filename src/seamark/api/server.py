@@ -18,7 +18,6 @@ from seamark.api.app import Api
 from seamark.api.authn import Credentials
 from seamark.api.http1 import HttpProtocol, Limits
 from seamark.api.inflight import Inflight
-from seamark.api.respond import respond_status
 from seamark.api.streaming.channel import RawUpgrade
 from seamark.api.websocket import Upgrade, wants_upgrade
 from seamark.machinery.status import StatusError
@@ -89,7 +88,7 @@ async def answer(
     try:
         identity = await authenticate(Credentials(certificate, request.headers.get("authorization", "")))
     except StatusError as refused:
-        return respond_status(refused)
+        return await api.refuse(request, refused)
     request = replace(request, identity=identity)
     if wants_upgrade(request):
         return await api.connect(request)

@@ -37,6 +37,7 @@ class Request:
     body: bytes = b""
     identity: Identity | None = None
     raw_query: str = ""  # as it stood behind the "?", for what passes it on
+    source: str = ""  # the client's address; empty in process
 
     def param(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""
@@ -61,6 +62,7 @@ class Response:
     stream: AsyncIterator[bytes] | None = None
     warnings: tuple[str, ...] = ()
     cookies: tuple[str, ...] = ()  # set-cookie, which cannot be joined to one header
+    fault: bool = False  # it tells of an exception that nobody foresaw
     patient: bool = False  # who reads the stream may pause for as long as they like (a log in a pager)
 
     @property

@@ -46,7 +46,7 @@ class Node:
         self.eviction_hard: tuple[Threshold, ...] = ()
         self.may_leave = asyncio.Event()
         self.may_leave.set()
-        self.images = FakeImages()
+        self.images = FakeImages(clock)
         self.images.add("web:1", "serve")
         self.agent = self._make()
         self._task: asyncio.Task[None] | None = None

@@ -11,7 +11,16 @@ import pytest
 from seamark.agent.images.pull import Progress
 from seamark.cli.datadir import DataDir
 from seamark.cli.errors import UserError
-from seamark.cli.image import PASSWORD, PullMeter, PullOptions, run_pull, run_rm
+from seamark.cli.image import (
+    PASSWORD,
+    PullMeter,
+    PullOptions,
+    run_build,
+    run_load,
+    run_pull,
+    run_rm,
+    run_save,
+)
 from seamark.cli.settings import Given, Settings, merge_settings
 
 
@@ -73,3 +82,28 @@ def test_registries_are_asked_only_when_the_cluster_was_told_so() -> None:
     assert not merge_settings(Given(pull=False), told, free_port=1).pull
     with pytest.raises(UserError, match="--insecure-registry a/b"):
         merge_settings(Given(insecure_registries=("a/b",)), told, free_port=1)
+
+
+def test_built_from_a_folder_saved_and_loaded_again(
+    data: DataDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "rootfs"
+    folder.mkdir()
+    (folder / "hello").write_text("#!/bin/sh\n")
+    changes = {"Entrypoint": ["/hello"], "Cmd": None, "Env": None, "WorkingDir": "", "User": ""}
+    run_build(data, "hello:1", folder, base="", changes=changes)
+    run_save(data, "hello:1", tmp_path / "hello.tar")
+    run_rm(data, ["hello:1"])
+    run_load(data, tmp_path / "hello.tar")
+    assert capsys.readouterr().out.splitlines()[-1] == "docker.io/library/hello:1"
+
+
+def test_what_cannot_be_built_or_saved_is_named(data: DataDir, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such folder"):
+        run_build(data, "hello:1", tmp_path / "nosuch", base="", changes={"Env": None})
+    with pytest.raises(UserError, match="--from nosuch:1: not here"):
+        run_build(data, "hello:1", tmp_path, base="nosuch:1", changes={"Env": None})
+    with pytest.raises(UserError, match="not NAME=VALUE"):
+        run_build(data, "hello:1", tmp_path, base="", changes={"Env": ["A"]})
+    with pytest.raises(UserError, match="nosuch:1: not here"):
+        run_save(data, "nosuch:1", tmp_path / "x.tar")

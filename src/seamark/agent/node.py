@@ -41,6 +41,8 @@ from seamark.model.service import Service
 
 logger = logging.getLogger(__name__)
 
+IMAGE_GARBAGE_PERIOD = 300.0
+
 
 class NodeAgent:
     """``run`` until cancelled or shut down. It is a NodeStreams for the API server."""
@@ -59,6 +61,7 @@ class NodeAgent:
         machine = replace(read_machine(config.state_dir), runtime=runtime.version)
         self._config = config
         self._runtime = runtime
+        self._images = images
         self._workers: dict[str, PodWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}  # of workers, by pod uid
         self._running: list[asyncio.Task[None]] = []
@@ -107,6 +110,16 @@ class NodeAgent:
 
     async def _reclaim(self) -> None:
         """Disk that no pod needs."""
+        await self._images.collect_garbage(self._config.node, self._named_images(), everything=True)
+
+    async def _run_image_garbage(self) -> None:
+        while True:
+            await self._context.clock.sleep(IMAGE_GARBAGE_PERIOD)
+            await self._images.collect_garbage(self._config.node, self._named_images())
+
+    def _named_images(self) -> frozenset[str]:
+        pods = [worker.pod for worker in self._workers.values()]
+        return frozenset(container.image for pod in pods for container in pod.spec.all_containers)
 
     async def run(self) -> None:
         """Pods keep running when this ends."""
@@ -119,6 +132,7 @@ class NodeAgent:
             asyncio.create_task(self._run_pods(changes), name="pod workers"),
             asyncio.create_task(self._run_static(), name="static pods"),
             asyncio.create_task(self._evictor.run(), name="eviction"),
+            asyncio.create_task(self._run_image_garbage(), name="image garbage"),
         ]
         try:
             await asyncio.gather(*self._running)

@@ -158,6 +158,16 @@ def format_wait(seconds: float) -> str:
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"
 
 
+def format_seconds(seconds: float) -> str:
+    """The same with milliseconds: ``12ms``, ``1.204s``, ``1m2.5s``."""
+    millis = int(seconds * 1000)
+    minutes, rest = divmod(millis, 60_000)
+    if not minutes and rest < 1000:
+        return f"{rest}ms"
+    text = f"{rest / 1000:.3f}".rstrip("0").rstrip(".")
+    return f"{minutes}m{text}s" if minutes else f"{text}s"
+
+
 def _plan_sandbox(look: Look) -> Plan:
     if "" in look.busy:
         return Plan()

@@ -135,11 +135,11 @@ class PodSetup:
             raise SetupError("CreateContainerConfigError", f"{error.filename}: {error.strerror}") from error
         return Configured(config, environment.skipped)
 
-    async def resolve(self, pod: Pod, container: Container) -> Image:
+    async def resolve(self, pod: Pod, container: Container, *, pulling: Callable[[], None]) -> Image:
         try:
             logins = select_logins(pod, await self._configs(pod)) if pod.spec.image_pull_secrets else ()
             policy = cast("PullPolicy", container.pull_policy)
-            return await self._context.images.resolve(container.image, policy=policy, logins=logins)
+            return await self._context.images.resolve(container.image, policy=policy, logins=logins, pulling=pulling)
         except RuntimeFault as fault:
             raise SetupError(fault.reason, fault.message) from fault
 

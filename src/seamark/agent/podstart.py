@@ -8,12 +8,12 @@ from seamark.agent.context import NodeContext
 from seamark.agent.ipam import RangeExhaustedError
 from seamark.agent.look import Failure
 from seamark.agent.podevents import PodEvents
-from seamark.agent.podplan import plan_failure
+from seamark.agent.podplan import format_seconds, plan_failure
 from seamark.agent.podsetup import PodSetup, SetupError
 from seamark.agent.podspec import Container, Handler, Pod
 from seamark.agent.prober import Asker
 from seamark.agent.timers import within
-from seamark.linux.runtime import RuntimeFault
+from seamark.linux.runtime import Image, RuntimeFault
 
 FIRST_RETRY = 1.0
 MAX_RETRY = 60.0
@@ -49,22 +49,38 @@ class PodStart:
 
     async def start_container(self, container: Container, *, attempt: int, ip: str) -> str:
         """The digest of its image."""
-        image = await self._setup.resolve(self._pod, container)
-        text = f'Container image "{container.image}" already present on machine'
-        self._events.normal("Pulled", text, container)
+        image = await self._resolve(container)
         configured = await self._setup.configure(self._pod, container, image, attempt=attempt, ip=ip)
         if configured.skipped:
             listed = ", ".join(configured.skipped)
             text = f"Keys [{listed}] were skipped since they are considered invalid environment variable names"
             self._events.warning("InvalidEnvironmentVariableNames", text, container)
-        self._events.normal("Created", f"Created container: {container.name}", container)
+        self._events.normal("Created", "Container created", container)
         try:
             await self._context.runtime.start_container(configured.config)
         except RuntimeFault as fault:
             raise SetupError(fault.reason, fault.message) from fault
-        self._events.normal("Started", f"Started container {container.name}", container)
+        self._events.normal("Started", "Container started", container)
         await self._run_post_start(container, ip)
         return image.digest
+
+    async def _resolve(self, container: Container) -> Image:
+        """With the Events of a pull, where there is one."""
+        began: list[float] = []
+
+        def pulling() -> None:
+            began.append(self._context.clock.time())
+            self._events.normal("Pulling", f'Pulling image "{container.image}"', container)
+
+        image = await self._setup.resolve(self._pod, container, pulling=pulling)
+        if began:
+            took = format_seconds(self._context.clock.time() - began[0])
+            text = f'Successfully pulled image "{container.image}" in {took} ({took} including waiting). '
+            text += f"Image size: {image.size} bytes."
+        else:
+            text = f'Container image "{container.image}" already present on machine and can be accessed by the pod'
+        self._events.normal("Pulled", text, container)
+        return image
 
     def failed(self, before: Failure | None, error: SetupError, container: Container | None) -> Failure:
         """Tells of it; the answer says when to try again."""

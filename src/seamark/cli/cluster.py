@@ -16,17 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from seamark.agent.config import CONTROL_PLANE_ROLE, AgentConfig
+from seamark.agent.eviction import parse_thresholds
+from seamark.agent.images.collecting import GarbagePolicy
 from seamark.agent.images.registry import Registries
 from seamark.agent.images.store import ImageStore
 from seamark.agent.node import NodeAgent
 from seamark.api.app import Api
 from seamark.api.authn import Authenticator
 from seamark.api.config import ApiConfig
+from seamark.api.inflight import Inflight
 from seamark.api.server import ApiServer, serve_api
+from seamark.cli.apiserver import open_audit
 from seamark.cli.datadir import DataDir, write_private
 from seamark.cli.errors import UserError
 from seamark.cli.pki import Pki, ensure_pki, render_kubeconfig, server_context
-from seamark.cli.settings import FABRIC_CIDR, Settings
+from seamark.cli.settings import FABRIC_CIDR, Settings, parse_mirror
 from seamark.cli.stages import Stages
 from seamark.client.client import Client
 from seamark.client.inprocess import InProcessTransport
@@ -93,8 +97,10 @@ class Cluster:
         self._settings = settings
         self._sockets = [listener]
         self._clock = SystemClock()
-        registries = Registries(frozenset(settings.insecure_registries)) if settings.pull else None
-        self._images = ImageStore(data.images, self._clock, registries=registries)
+        mirrors = tuple(parse_mirror(mirror) for mirror in settings.registry_mirrors)
+        registries = Registries(frozenset(settings.insecure_registries), mirrors) if settings.pull else None
+        garbage = GarbagePolicy(*settings.image_gc)
+        self._images = ImageStore(data.images, self._clock, registries=registries, garbage=garbage)
         self._tasks: list[asyncio.Task[None]] = []
         self._agents: dict[str, NodeAgent] = {}
         self._runtimes: list[PodRuntime] = []
@@ -211,7 +217,12 @@ class Cluster:
             tokens={pki.admin_token: Identity("kubernetes-admin", (ADMIN_GROUP,))},
         )
         self._api = Api(
-            store=self._store, registry=build_registry(), clock=self._clock, config=config, nodes=self._streams
+            store=self._store,
+            registry=build_registry(),
+            clock=self._clock,
+            config=config,
+            nodes=self._streams,
+            audit=open_audit(settings, self._clock),
         )
         for problem in await self._api.start():
             log.warning("stored object: %s", problem)
@@ -220,6 +231,7 @@ class Cluster:
             sockets=self._sockets,
             tls=server_context(pki),
             authenticate=Authenticator(self._api.core),
+            inflight=Inflight(reading=settings.max_requests_inflight, mutating=settings.max_mutating_requests_inflight),
         )
 
     def _streams(self, node: str) -> NodeStreams | None:
@@ -264,6 +276,9 @@ class Cluster:
                 netns=pin,
                 roles=(CONTROL_PLANE_ROLE,) if index == 0 else (),
                 seccomp_profiles=self._data.root / "seccomp",
+                static_pods=self._static_pods(index, name),
+                images=self._data.images,
+                eviction_hard=parse_thresholds(settings.eviction_hard),
                 unrouted=self._wait_unrouted,
             ),
             client=self._client(f"system:node:{name}", "system:nodes"),
@@ -288,6 +303,13 @@ class Cluster:
         """Node ports on loopback as well. Settings of the kernel are a namespace's own; a machine's are not ours."""
         sysctls = {} if self._settings.host else compile_sysctls(Conntrack(max_per_core=0), cpus=1)
         return ProxyOptions(backend=WithLoopbackPorts(NftablesBackend()), sysctls=sysctls)
+
+    def _static_pods(self, index: int, node: str) -> Path | None:
+        """The folder's own files are the first node's, those in a folder of a node's name are that one's."""
+        if not self._settings.static_pods:
+            return None
+        folder = Path(self._settings.static_pods)
+        return folder if index == 0 else folder / node
 
     async def _wait_unrouted(self, ip: str) -> None:
         """No proxy of the cluster sends new connections to the pod any more: it may be told to end."""

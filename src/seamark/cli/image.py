@@ -7,7 +7,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import msgspec
 
@@ -22,7 +22,7 @@ from seamark.agent.images.registry import Registries, RegistryError
 from seamark.agent.images.store import ImageStore
 from seamark.cli.datadir import DataDir
 from seamark.cli.errors import UserError
-from seamark.cli.settings import check_registry
+from seamark.cli.settings import check_registry, parse_mirror
 from seamark.linux.clock import SystemClock
 
 PASSWORD = "SEAMARK_REGISTRY_PASSWORD"
@@ -39,7 +39,7 @@ def run_build_pod_test(data: DataDir, name: str) -> None:
 
 
 def run_load(data: DataDir, file: Path) -> None:
-    if not file.is_file():
+    if not file.exists():
         raise UserError(f"image load {file}: no such file")
     print(f"loading {file} …", flush=True)
     try:
@@ -50,17 +50,47 @@ def run_load(data: DataDir, file: Path) -> None:
         print(name)
 
 
+def run_save(data: DataDir, name: str, file: Path) -> None:
+    try:
+        _store(data).save(parse_image_name(name), file.absolute())
+    except LookupError:
+        raise UserError(
+            f"image save {name}: not here; `seamark image list` shows what is (built-in ones stay)"
+        ) from None
+    except (InvalidNameError, OSError) as error:
+        raise UserError(f"image save {name}: {error}") from None
+    print(f"{file} {file.stat().st_size / 1e6:.1f} MB")
+
+
+def run_build(data: DataDir, name: str, folder: Path, *, base: str, changes: dict[str, Any]) -> None:
+    if not folder.is_dir():
+        raise UserError(f"image build {name}: --folder {folder}: no such folder")
+    for variable in changes["Env"] or ():
+        if "=" not in variable:
+            raise UserError(f"image build {name}: --env {variable}: not NAME=VALUE")
+    try:
+        parsed, below = parse_image_name(name), parse_image_name(base) if base else None
+        digest = _store(data).build(parsed, folder.absolute(), base=below, changes=changes)
+    except LookupError:
+        raise UserError(f"image build {name}: --from {base}: not here; load or pull it first") from None
+    except (InvalidNameError, LayerError, ArchiveError, OSError) as error:
+        raise UserError(f"image build {name}: {error}") from None
+    print(f"{parsed} {digest}")
+
+
 @dataclass(frozen=True, slots=True)
 class PullOptions:
     insecure: tuple[str, ...]
     username: str
+    mirrors: tuple[str, ...] = ()
 
 
 def run_pull(data: DataDir, names: list[str], options: PullOptions) -> None:
-    """The registries the cluster itself may ask in plain HTTP are those of its settings, and those said here."""
+    """Plain registries and mirrors are those of the cluster's settings, and those said here."""
     kept = data.read_settings()
     insecure = {check_registry(registry) for registry in options.insecure}
     insecure |= set(kept.insecure_registries) if kept else set()
+    mirrors = tuple(parse_mirror(mirror) for mirror in (*options.mirrors, *(kept.registry_mirrors if kept else ())))
     credentials = None
     if options.username:
         password = os.environ.get(PASSWORD)
@@ -68,7 +98,7 @@ def run_pull(data: DataDir, names: list[str], options: PullOptions) -> None:
             raise UserError(f"image pull: --username {options.username}: set {PASSWORD} in the environment")
         credentials = Credentials(options.username, password)
     data.make()
-    store = ImageStore(data.images, SystemClock(), registries=Registries(frozenset(insecure)))
+    store = ImageStore(data.images, SystemClock(), registries=Registries(frozenset(insecure), mirrors))
     asyncio.run(_pull(store, names, credentials))
 
 

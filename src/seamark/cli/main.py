@@ -14,11 +14,13 @@ from typing import Annotated
 import typer
 
 import seamark
+from seamark.cli import apiserver
 from seamark.cli.affinity import app as affinity_app
 from seamark.cli.compile import app as compile_app
 from seamark.cli.corefile import app as corefile_app
 from seamark.cli.datadir import DataDir, default_directory
 from seamark.cli.errors import UserError, medium_error
+from seamark.cli.explain import app as explain_app
 from seamark.cli.settings import Given
 
 app = typer.Typer(name="seamark", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -27,6 +29,7 @@ app.add_typer(image_app, name="image")
 app.add_typer(compile_app, name="compile")
 app.add_typer(corefile_app, name="corefile")
 app.add_typer(affinity_app, name="affinity")
+app.add_typer(explain_app, name="explain")
 
 DataDirOption = Annotated[
     Path | None,
@@ -39,6 +42,20 @@ InsecureOption = Annotated[
     list[str] | None,
     typer.Option("--insecure-registry", metavar="HOST[:PORT]", help="A registry that speaks plain HTTP; repeatable."),
 ]
+
+
+MirrorOption = Annotated[
+    list[str] | None,
+    typer.Option("--registry-mirror", metavar="HOST=URL", help="Asked before the registry HOST; repeatable."),
+]
+
+
+def parse_percents(text: str) -> tuple[int, int]:
+    try:
+        high, low = (int(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"--image-gc {text}: not HIGH,LOW, such as 85,80") from None
+    return high, low
 
 
 def _data(path: Path | None) -> DataDir:
@@ -78,6 +95,23 @@ def up(
         typer.Option("--pull/--no-pull", help="Pull images from registries, over the machine's network (no)."),
     ] = None,
     insecure_registry: InsecureOption = None,
+    registry_mirror: MirrorOption = None,
+    static_pods: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Run the pods of the manifests in this folder; those of node1 in DIR/node1."),
+    ] = None,
+    eviction_hard: Annotated[
+        str | None, typer.Option(metavar="THRESHOLDS", help="As kubelet's: memory.available<100Mi,…; empty for none.")
+    ] = None,
+    image_gc: Annotated[
+        str | None, typer.Option(metavar="HIGH,LOW", help="Percent of the disk at which pulled images go (85,80).")
+    ] = None,
+    max_requests_inflight: apiserver.MaxRequests = None,
+    max_mutating_requests_inflight: apiserver.MaxMutating = None,
+    audit_log_path: apiserver.AuditLogPath = None,
+    audit_policy_file: apiserver.AuditPolicyFile = None,
+    audit_log_maxsize: apiserver.AuditLogMaxsize = None,
+    audit_log_maxbackup: apiserver.AuditLogMaxbackup = None,
 ) -> None:
     """Bring a cluster up: in the foreground until Ctrl-C, or detached.
 
@@ -107,6 +141,16 @@ def up(
         cluster_dns=cluster_dns,
         pull=pull,
         insecure_registries=tuple(insecure_registry) if insecure_registry else None,
+        max_requests_inflight=max_requests_inflight,
+        max_mutating_requests_inflight=max_mutating_requests_inflight,
+        audit_log_path=str(audit_log_path.absolute()) if audit_log_path else None,
+        audit_policy_file=str(audit_policy_file.absolute()) if audit_policy_file else None,
+        audit_log_maxsize=audit_log_maxsize,
+        audit_log_maxbackup=audit_log_maxbackup,
+        registry_mirrors=tuple(registry_mirror) if registry_mirror else None,
+        static_pods=str(static_pods.absolute()) if static_pods else None,
+        eviction_hard=eviction_hard,
+        image_gc=parse_percents(image_gc) if image_gc else None,
     )
     run_up(UpOptions(data, (kubeconfig or data.kubeconfig).absolute(), given))
 
@@ -194,6 +238,7 @@ def image_pull(
     names: Annotated[list[str], typer.Argument(metavar="NAME…", help="As in a pod's image field.")],
     data_dir: DataDirOption = None,
     insecure_registry: InsecureOption = None,
+    registry_mirror: MirrorOption = None,
     username: Annotated[
         str, typer.Option(help="For the registry; the password is read from SEAMARK_REGISTRY_PASSWORD.")
     ] = "",
@@ -207,7 +252,47 @@ def image_pull(
     """
     from seamark.cli.image import PullOptions, run_pull
 
-    run_pull(_data(data_dir), names, PullOptions(tuple(insecure_registry or ()), username))
+    options = PullOptions(tuple(insecure_registry or ()), username, tuple(registry_mirror or ()))
+    run_pull(_data(data_dir), names, options)
+
+
+@image_app.command("save")
+def image_save(
+    name: Annotated[str, typer.Argument(help="As `seamark image list` shows it.")],
+    file: Annotated[Path, typer.Argument(help="The archive to write.")],
+    data_dir: DataDirOption = None,
+) -> None:
+    """Write an image to an archive that `seamark image load`, docker and other tools read."""
+    from seamark.cli.image import run_save
+
+    run_save(_data(data_dir), name, file)
+
+
+@image_app.command("build")
+def image_build(
+    name: Annotated[str, typer.Argument(help="The name of the image to make.")],
+    folder: Annotated[
+        Path, typer.Option("--folder", "-f", metavar="DIR", help="Its root filesystem, or its top layer.")
+    ],
+    base: Annotated[str, typer.Option("--from", metavar="IMAGE", help="An image that lies below the folder.")] = "",
+    entrypoint: Annotated[list[str] | None, typer.Option(help="A word of the entrypoint; repeatable.")] = None,
+    cmd: Annotated[list[str] | None, typer.Option(help="A word of the command; repeatable.")] = None,
+    env: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Repeatable.")] = None,
+    workdir: Annotated[str, typer.Option(help="Where the program starts.")] = "",
+    user: Annotated[str, typer.Option(metavar="USER[:GROUP]", help="Who it runs as.")] = "",
+    data_dir: DataDirOption = None,
+) -> None:
+    """Make an image of a folder.
+
+    \b
+    Examples:
+      seamark image build hello:1 -f ./rootfs --entrypoint /hello
+      seamark image build site:2 -f ./html --from docker.io/library/nginx:1.27
+    """
+    from seamark.cli.image import run_build
+
+    changes = {"Entrypoint": entrypoint, "Cmd": cmd, "Env": env, "WorkingDir": workdir, "User": user}
+    run_build(_data(data_dir), name, folder, base=base, changes=changes)
 
 
 @image_app.command("rm")

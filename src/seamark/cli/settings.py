@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from urllib.parse import urlsplit
 
 import msgspec
 
+from seamark.agent.eviction import ThresholdError, parse_thresholds
 from seamark.cli.errors import UserError
 
 FORMAT = 1
@@ -22,12 +24,21 @@ NODE_PREFIX = 24
 
 DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 REGISTRY = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?")
+EVICTION_HARD = "memory.available<100Mi,nodefs.available<5%,imagefs.available<5%,nodefs.inodesFree<5%"
+"""Less wary of the disk than kubelet's: the machine is somebody's, and its disk may be nearly full for years."""
 Network = ipaddress.IPv4Network
+_COUNTS = ("max_requests_inflight", "max_mutating_requests_inflight", "audit_log_maxsize", "audit_log_maxbackup")
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line said; None = not said."""
 
+    max_requests_inflight: int | None = None
+    max_mutating_requests_inflight: int | None = None
+    audit_log_path: str | None = None
+    audit_policy_file: str | None = None
+    audit_log_maxsize: int | None = None
+    audit_log_maxbackup: int | None = None
     nodes: int | None = None
     host: bool | None = None
     port: int | None = None
@@ -37,6 +48,10 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     cluster_dns: str | None = None
     pull: bool | None = None
     insecure_registries: tuple[str, ...] | None = None
+    registry_mirrors: tuple[str, ...] | None = None
+    static_pods: str | None = None
+    eviction_hard: str | None = None
+    image_gc: tuple[int, int] | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +60,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     format: int = FORMAT
+    max_requests_inflight: int = 400
+    max_mutating_requests_inflight: int = 200
+    audit_log_path: str = ""
+    audit_policy_file: str = ""
+    audit_log_maxsize: int = 0
+    audit_log_maxbackup: int = 0
     nodes: int = 1
     host: bool = False
     port: int = API_PORT
@@ -55,6 +76,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     node_ports: tuple[int, int] = (30000, 32767)
     pull: bool = False
     insecure_registries: tuple[str, ...] = ()
+    registry_mirrors: tuple[str, ...] = ()  # HOST=URL
+    static_pods: str = ""
+    eviction_hard: str = EVICTION_HARD
+    image_gc: tuple[int, int] = (85, 80)
 
     @property
     def kubernetes_ip(self) -> str:
@@ -107,15 +132,41 @@ def check_settings(settings: Settings) -> Settings:
     if settings.host and settings.nodes > 1:
         raise UserError(f"--host makes this machine the one node; --nodes {settings.nodes} needs --isolated")
     _check_names(settings, service)
+    _check_api(settings)
     for registry in settings.insecure_registries:
         check_registry(registry)
+    for mirror in settings.registry_mirrors:
+        parse_mirror(mirror)
+    try:
+        parse_thresholds(settings.eviction_hard)
+    except ThresholdError as error:
+        raise UserError(f"--eviction-hard {error}") from None
+    low, high = sorted(settings.image_gc)
+    if not 0 <= low < high <= 100 or settings.image_gc != (high, low):
+        raise UserError(f"--image-gc {high},{low}: HIGH,LOW percent of the disk, HIGH above LOW, 100 = never")
     return settings
+
+
+def _check_api(settings: Settings) -> None:
+    for name in _COUNTS:
+        if getattr(settings, name) < 0:
+            raise UserError(f"--{name.replace('_', '-')} {getattr(settings, name)}: cannot be a negative number")
+    if bool(settings.audit_log_path) != bool(settings.audit_policy_file):
+        raise UserError("--audit-log-path and --audit-policy-file need each other: the policy says what is told")
 
 
 def check_registry(text: str) -> str:
     if not REGISTRY.fullmatch(text):
         raise UserError(f"--insecure-registry {text}: not HOST or HOST:PORT, without http:// and path")
     return text
+
+
+def parse_mirror(text: str) -> tuple[str, str]:
+    host, _, url = text.partition("=")
+    parts = urlsplit(url)
+    if not REGISTRY.fullmatch(host) or parts.scheme not in ("http", "https") or not parts.netloc or parts.query:
+        raise UserError(f"--registry-mirror {text}: not HOST=URL, such as docker.io=https://mirror.lan:5000")
+    return host, url
 
 
 def _check_names(settings: Settings, service: Network) -> None:

@@ -14,7 +14,7 @@ imitates it in memory. Rules:
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -45,15 +45,29 @@ class Image:
     env: tuple[tuple[str, str], ...] = ()
     working_dir: str = "/"
     user: str = ""
+    size: int = 0  # bytes that were pulled; 0 where it came another way
 
 
 class Images(Protocol):
     async def resolve(
-        self, name: str, *, policy: Literal["Always", "IfNotPresent", "Never"], logins: tuple[bytes, ...] = ()
+        self,
+        name: str,
+        *,
+        policy: Literal["Always", "IfNotPresent", "Never"],
+        logins: tuple[bytes, ...] = (),
+        pulling: Callable[[], None] = lambda: None,
     ) -> Image:
-        """``logins``: Docker configurations (JSON) with credentials for registries.
+        """``logins``: Docker configurations (JSON) with credentials for registries. ``pulling`` is called before a
+        registry is asked.
 
         Raises RuntimeFault with reason ErrImagePull, ErrImageNeverPull or InvalidImageName.
+        """
+        ...
+
+    async def collect_garbage(self, node: str, named: frozenset[str], *, everything: bool = False) -> None:
+        """Removes images that no pod of any node names, once the disk is too full, or ``everything`` of the kind.
+
+        ``named``: by the pods of ``node``.
         """
         ...
 

@@ -235,10 +235,15 @@ def _write_output(config: ContainerConfig, behaviour: Behaviour, now: float) -> 
 
 
 class FakeImages:
-    """Knows the images of ``known``; anything else is ErrImagePull, as from a registry that lacks it."""
+    """Knows the images of ``known``; anything else is ErrImagePull, as from a registry that lacks it. Those of
+    ``pulled`` take so many seconds of the clock to come.
+    """
 
-    def __init__(self, known: Mapping[str, Image] | None = None) -> None:
+    def __init__(self, clock: Clock, known: Mapping[str, Image] | None = None) -> None:
+        self.clock = clock
         self.known: dict[str, Image] = dict(known or {})
+        self.pulled: dict[str, float] = {}
+        self.collected: list[tuple[frozenset[str], bool]] = []
         self.asked: list[tuple[str, str]] = []
 
     def add(self, name: str, *command: str) -> Image:
@@ -247,10 +252,21 @@ class FakeImages:
         return image
 
     async def resolve(
-        self, name: str, *, policy: Literal["Always", "IfNotPresent", "Never"], logins: tuple[bytes, ...] = ()
+        self,
+        name: str,
+        *,
+        policy: Literal["Always", "IfNotPresent", "Never"],
+        logins: tuple[bytes, ...] = (),
+        pulling: Callable[[], None] = lambda: None,
     ) -> Image:
         self.logins = logins
+        if name in self.pulled:
+            pulling()
+            await self.clock.sleep(self.pulled[name])
         self.asked.append((name, policy))
         if name not in self.known:
             raise RuntimeFault("ErrImagePull", f"{name}: not found")
         return self.known[name]
+
+    async def collect_garbage(self, node: str, named: frozenset[str], *, everything: bool = False) -> None:
+        self.collected.append((named, everything))

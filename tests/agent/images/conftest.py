@@ -181,7 +181,7 @@ class FakeRegistry:
         if self.token and headers.get("authorization") != f"Bearer {self.token}":
             realm = f'Bearer realm="http://{self.host}/token",service="fake",scope="repository:web:pull"'
             return render(401, b"{}", f"WWW-Authenticate: {realm}")
-        reference = path.rpartition("/")[2]
+        reference = path.partition("?")[0].rpartition("/")[2]
         if "/manifests/" in path and reference in self.manifests:
             media_type, body = self.manifests[reference]
             told = f"Content-Type: {media_type}\r\nDocker-Content-Digest: {digest_of(body)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import platform
@@ -12,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from backports import zstd
 
 from seamark.agent.images.archive import ARCHITECTURES
-from seamark.agent.images.distribution import Credentials, ManifestError
+from seamark.agent.images.distribution import Credentials
 from seamark.agent.images.names import parse_image_name
 from seamark.agent.images.pull import Progress
 from seamark.agent.images.registry import Registries, RegistryError, UnreachableError
@@ -292,12 +294,46 @@ async def test_redirects_carry_no_credentials_elsewhere(store: ImageStore, regis
         await store.pull(parse_image_name(f"{registry.host}/web:3"))
 
 
-async def test_zstd_is_refused_by_name(store: ImageStore, registry: Any, layer: Layer) -> None:
-    manifest = registry.push("1", layer({"name": "a"}))
-    manifest["layers"][0]["mediaType"] = "application/vnd.oci.image.layer.v1.tar+zstd"
+async def test_layers_compressed_with_zstd(store: ImageStore, registry: Any, layer: Layer) -> None:
+    plain = layer({"name": "a", "data": b"text" * 1000})
+    manifest = registry.push("1", plain)
+    data = zstd.compress(plain)
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    kind = "application/vnd.oci.image.layer.v1.tar+zstd"
+    manifest["layers"] = [{"mediaType": kind, "digest": digest, "size": len(data)}]
+    registry.blobs[digest] = data
     registry.push_manifest("1", "application/vnd.oci.image.manifest.v1+json", manifest)
-    with pytest.raises(ManifestError, match="zstd, which is not supported"):
+    image = await store.resolve(f"{registry.host}/web:1", policy="Always")
+    assert (Path(image.rootfs[0]) / "a").read_bytes() == b"text" * 1000
+
+
+class TestMirrors:
+    @pytest.fixture
+    def mirrored(self, tmp_path: Path, clock: Hurried, registry: Any) -> ImageStore:
+        mirrors = (("registry.invalid", "http://127.0.0.1:1"), ("registry.invalid", f"http://{registry.host}/"))
+        return ImageStore(tmp_path / "images", clock, registries=Registries(mirrors=mirrors, connect=2.0, read=0.3))
+
+    async def test_the_first_that_has_the_image(self, mirrored: ImageStore, registry: Any, layer: Layer) -> None:
+        registry.push("1", layer({"name": "a"}))
+        image = await mirrored.resolve("registry.invalid/team/web:1", policy="Always")
+        assert os.listdir(image.rootfs[0]) == ["a"]
+        assert registry.paths("/v2/team/web/manifests/1?ns=registry.invalid")
+        assert image.size > 0
+
+    async def test_credentials_are_the_registrys_own(self, mirrored: ImageStore, registry: Any, layer: Layer) -> None:
+        registry.push("1", layer({"name": "a"}))
+        await mirrored.pull(parse_image_name("registry.invalid/web:1"), credentials=Credentials("u", "p"))
+        assert {headers.get("authorization") for _, _, headers in registry.asked} == {None}
+
+    async def test_the_registry_itself_comes_last(
+        self, tmp_path: Path, clock: Hurried, registry: Any, layer: Layer
+    ) -> None:
+        registry.push("1", layer({"name": "a"}))
+        mirrors = ((registry.host, "http://127.0.0.1:1"),)
+        store = ImageStore(tmp_path / "images", clock, registries=Registries(mirrors=mirrors))
         await store.pull(parse_image_name(f"{registry.host}/web:1"))
+        with pytest.raises(RegistryError, match="MANIFEST_UNKNOWN"):
+            await store.pull(parse_image_name(f"{registry.host}/web:2"))
 
 
 async def test_a_layer_that_is_no_archive_leaves_nothing(store: ImageStore, registry: Any) -> None:

@@ -108,7 +108,7 @@ def rewrite(path: Path, change: Callable[[str, bytes], bytes]) -> None:
 @pytest.mark.parametrize(
     ("member", "data", "message"),
     [
-        ("0/layer.tar", b"\x28\xb5\x2f\xfdxx", "compressed with zstd"),
+        ("0/layer.tar", b"\x28\xb5\x2f\xfdxx", "layer 0/layer.tar: Compressed file ended"),
         ("0/layer.tar", b"garbage" * 200, "layer 0/layer.tar"),
         ("config.json", b"{}", "no rootfs.diff_ids"),
         ("config.json", b'{"rootfs":{"diff_ids":[]}}', "0 diff_ids for 1 layers"),

@@ -1,12 +1,13 @@
 """Image archives: a docker-archive (``docker save``) or an OCI image layout, as one tar file. Reading and writing.
 
-Layers are tar files, plain or gzip. Zstandard layers, encrypted layers and schema 1 are refused by name.
+Layers are tar files, plain or compressed with gzip or zstd. Encrypted layers and schema 1 are refused by name.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import importlib
 import io
 import json
 import platform
@@ -148,24 +149,43 @@ def open_layer(archive: tarfile.TarFile, name: str, diff_id: str) -> Iterator[ta
 @contextmanager
 def read_layer(raw: IO[bytes], name: str, diff_id: str) -> Iterator[tarfile.TarFile]:
     """The same of a file that holds nothing but the layer."""
-    magic = raw.read(4)
-    raw.seek(0)
-    if magic == ZSTD:
-        raise ArchiveError(f"layer {name}: compressed with zstd; save the image with gzip or no compression")
-    plain: IO[bytes] = gzip.GzipFile(fileobj=raw) if magic.startswith(GZIP) else raw  # type: ignore[assignment]
+    plain, damaged = _decompressed(raw)
     hashed = _Hashed(plain)
     buffered = io.BufferedReader(hashed, 1 << 20)
-    with tarfile.open(fileobj=buffered, mode="r|") as layer:
-        yield layer
-    while buffered.read(1 << 20):
-        pass
+    try:
+        with tarfile.open(fileobj=buffered, mode="r|") as layer:
+            yield layer
+        while buffered.read(1 << 20):
+            pass
+    except damaged as error:
+        raise ArchiveError(f"layer {name}: {error}") from None
     found = "sha256:" + hashed.hash.hexdigest()
     if found != diff_id:
         raise ArchiveError(f"layer {name}: its content is {found}, the image says {diff_id}")
 
 
+def _decompressed(raw: IO[bytes]) -> tuple[IO[bytes], tuple[type[Exception], ...]]:
+    """And what reading raises, beyond what the caller knows, where the content is damaged."""
+    magic = raw.read(4)
+    raw.seek(0)
+    if magic == ZSTD:
+        zstd = _zstd()
+        return zstd.ZstdFile(raw), (zstd.ZstdError,)
+    return (gzip.GzipFile(fileobj=raw) if magic.startswith(GZIP) else raw), ()  # type: ignore[return-value]
+
+
+def _zstd() -> Any:
+    """Few images need it, and every node would carry it."""
+    try:
+        return importlib.import_module("compression.zstd")
+    except ImportError:  # before Python 3.14
+        return importlib.import_module("backports.zstd")
+
+
 def write_oci_archive(path: Path, *, name: str, config: dict[str, Any], layers: Sequence[Path]) -> None:
-    """An OCI image layout of plain tar ``layers``; ``config`` is completed with their digests."""
+    """An OCI image layout of plain tar ``layers``, which is a docker-archive, too; ``config`` is completed with their
+    digests.
+    """
     digests = [_file_digest(layer) for layer in layers]
     config = config | {"rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]}}
     with tarfile.open(path, "w") as archive:
@@ -174,7 +194,7 @@ def write_oci_archive(path: Path, *, name: str, config: dict[str, Any], layers: 
         for layer, digest in zip(layers, digests, strict=True):
             archive.add(layer, f"blobs/sha256/{digest}")
             described.append(_descriptor("layer.v1.tar", digest, layer.stat().st_size))
-        manifest = {
+        manifest: dict[str, Any] = {
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": _add_blob(archive, "config.v1+json", config),
@@ -183,6 +203,10 @@ def write_oci_archive(path: Path, *, name: str, config: dict[str, Any], layers: 
         entry = _add_blob(archive, "manifest.v1+json", manifest)
         entry["annotations"] = {"org.opencontainers.image.ref.name": name}
         _add(archive, "index.json", json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode())
+        blobs = [f"blobs/sha256/{digest}" for digest in digests]
+        config_blob = "blobs/" + manifest["config"]["digest"].replace(":", "/")
+        saved = [{"Config": config_blob, "RepoTags": [name], "Layers": blobs}]
+        _add(archive, "manifest.json", json.dumps(saved).encode())
 
 
 def _add_blob(archive: tarfile.TarFile, kind: str, value: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What the distribution protocol's texts mean: manifests, challenges, errors, endpoints. Pure; ``registry.py`` talks.
 
 Image manifests are Docker's version 2 schema 2 and OCI's; of a list the entry for linux on this architecture is
-taken. Schema 1, layers compressed with zstd and layers to be fetched from elsewhere (``urls``) are refused.
+taken. Schema 1 and layers to be fetched from elsewhere (``urls``) are refused.
 """
 
 from __future__ import annotations
@@ -125,8 +125,6 @@ def _select_platform(entries: list[dict[str, Any]], architecture: str) -> Descri
 
 def _layer(entry: dict[str, Any]) -> Descriptor:
     kind = str(entry.get("mediaType", ""))
-    if kind.endswith("zstd"):
-        raise ManifestError(f"layer {entry['digest']}: compressed with zstd, which is not supported; push it as gzip")
     if "encrypted" in kind or "foreign" in kind:
         raise ManifestError(f"layer {entry['digest']}: media type {kind} is not supported")
     return _descriptor(entry)

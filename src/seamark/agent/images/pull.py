@@ -45,6 +45,7 @@ class Pulled:
     digest: str
     layers: tuple[str, ...]
     digests: tuple[str, ...]
+    size: int = 0  # of the compressed layers
 
 
 Tell = Callable[[Progress], None]
@@ -76,7 +77,8 @@ class Pull:
                     group.create_task(self._fetch(diff_id, layer))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
-        return Pulled(config, manifest.config.digest, diff_ids, digests)
+        size = sum(layer.size for layer in manifest.layers)
+        return Pulled(config, manifest.config.digest, diff_ids, digests, size)
 
     async def _manifest(self, reference: str) -> tuple[Manifest, tuple[str, ...]]:
         digests: tuple[str, ...] = ()

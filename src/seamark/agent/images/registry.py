@@ -60,21 +60,31 @@ class BusyError(RegistryError):
 
 @dataclass(frozen=True, slots=True)
 class Registries:
-    """May be asked, and how. ``insecure``: HOST[:PORT] that speak plain HTTP. Seconds for a connection and a read."""
+    """May be asked, and how. ``insecure``: HOST[:PORT] that speak plain HTTP. ``mirrors``: a registry's host and the
+    address of one that is asked before it; the first that answers counts. Seconds for a connection and a read.
+    """
 
     insecure: frozenset[str] = frozenset()
+    mirrors: tuple[tuple[str, str], ...] = ()
     connect: float = 10.0
     read: float = 30.0
 
 
 class Registry:
-    """``credentials`` None = as anybody."""
+    """``credentials`` None = as anybody. ``mirror``: the address to ask in place of the registry's own."""
 
     def __init__(
-        self, name: ImageName, *, registries: Registries, clock: Clock, credentials: Credentials | None = None
+        self,
+        name: ImageName,
+        *,
+        registries: Registries,
+        clock: Clock,
+        credentials: Credentials | None = None,
+        mirror: str = "",
     ) -> None:
         self.host, self._path = registry_host(name.repository)
-        self._base = select_endpoint(self.host, registries.insecure)
+        self._base = mirror.rstrip("/") or select_endpoint(self.host, registries.insecure)
+        self._query = f"?ns={quote(self.host)}" if mirror else ""  # which registry a mirror of several is asked about
         self._registries = registries
         self._clock = clock
         self._credentials = credentials
@@ -140,7 +150,7 @@ class Registry:
         self, path: str, *, method: str, headers: dict[str, str]
     ) -> AsyncIterator[tuple[Head, AsyncIterator[bytes]]]:
         """The answer after challenges and redirects."""
-        url, challenged = f"{self._base}/v2/{self._path}/{path}", False
+        url, challenged = f"{self._base}/v2/{self._path}/{path}{self._query}", False
         for _ in range(MAX_STEPS):
             own = url.startswith(self._base + "/")
             sent = headers | ({"authorization": self._authorization} if own and self._authorization else {})

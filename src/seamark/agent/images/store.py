@@ -13,26 +13,38 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import os
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from seamark.agent.images.archive import ArchivedImage, ArchiveError, open_layer, read_images
+from seamark.agent.images.archive import (
+    ArchivedImage,
+    ArchiveError,
+    open_layer,
+    own_architecture,
+    read_images,
+    read_layer,
+)
 from seamark.agent.images.builtin import HOST, SEAMARK, builtin_image
-from seamark.agent.images.distribution import Credentials, ManifestError
+from seamark.agent.images.collecting import DEFAULT_POLICY, Collector, GarbagePolicy, Held
+from seamark.agent.images.distribution import Credentials, ManifestError, registry_host
 from seamark.agent.images.layers import LayerError
 from seamark.agent.images.layerstore import DAMAGED, LayerStore, parse_diff_ids
 from seamark.agent.images.logins import select_credentials
 from seamark.agent.images.names import ImageName, InvalidNameError, parse_image_name
 from seamark.agent.images.pull import Progress, Pull
 from seamark.agent.images.registry import Registries, Registry, RegistryError, UnreachableError
+from seamark.agent.images.saving import pack_layer, render_config, save_image
 from seamark.linux.runtime import Image, RuntimeFault
 from seamark.machinery.clock import Clock
+
+logger = logging.getLogger(__name__)
 
 YOUNG = 600.0
 """Seconds for which a layer that no image has is not collected."""
@@ -62,16 +74,29 @@ class _Running:
 class ImageStore:
     """``directory`` is DATA/images; made when the first image is stored."""
 
-    def __init__(self, directory: Path, clock: Clock, *, registries: Registries | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        clock: Clock,
+        *,
+        registries: Registries | None = None,
+        garbage: GarbagePolicy = DEFAULT_POLICY,
+    ) -> None:
         self.directory = directory.absolute()
         self._manifests = self.directory / "manifests"
         self._layers = LayerStore(self.directory / "layers")
         self._clock = clock
         self._registries = registries
+        self._collector = Collector(self, garbage, clock)
         self._pulls: dict[tuple[str, Credentials | None], _Running] = {}
 
     async def resolve(
-        self, name: str, *, policy: Literal["Always", "IfNotPresent", "Never"], logins: tuple[bytes, ...] = ()
+        self,
+        name: str,
+        *,
+        policy: Literal["Always", "IfNotPresent", "Never"],
+        logins: tuple[bytes, ...] = (),
+        pulling: Callable[[], None] = lambda: None,
     ) -> Image:
         """``Always`` asks the registry, where registries may be asked. An image that never came from one (loaded or
         built here) serves, too, when its registry cannot be reached.
@@ -83,12 +108,15 @@ class ImageStore:
         image = builtin_image(parsed.repository, name, data=self.directory.parent)
         if image:
             return image
+        self._collector.used[str(parsed)] = self._clock.time()
         image = self._find(parsed, name)
         if image and (policy != "Always" or self._registries is None):
             return image
         if policy == "Never":
             message = f'container image "{name}" is not present with pull policy of Never'
             raise RuntimeFault("ErrImageNeverPull", message)
+        if self._registries is not None:
+            pulling()
         credentials = select_credentials(logins, parsed.repository)
         return await self._resolve_at_registry(parsed, name, image, credentials)
 
@@ -131,8 +159,8 @@ class ImageStore:
         key = (str(name), credentials)
         running = self._pulls.get(key)
         if running is None:
-            registry = Registry(name, registries=self._registries, clock=self._clock, credentials=credentials)
-            running = _Running(asyncio.create_task(self._pull(name, registry, tell), name=f"pull of {name}"))
+            work = self._pull_from_any(name, self._registries, credentials, tell)
+            running = _Running(asyncio.create_task(work, name=f"pull of {name}"))
             self._pulls[key] = running
         running.waiting += 1
         try:
@@ -145,6 +173,20 @@ class ImageStore:
                     del self._pulls[key]
         running.task.result()
 
+    async def _pull_from_any(
+        self, name: ImageName, registries: Registries, credentials: Credentials | None, tell: Callable[[Progress], None]
+    ) -> None:
+        """The mirrors first, as anybody: credentials are the registry's own. Whatever one lacks, the next may have."""
+        host, _ = registry_host(name.repository)
+        for mirror in (url for of, url in registries.mirrors if of == host):
+            try:
+                registry = Registry(name, registries=registries, clock=self._clock, mirror=mirror)
+                return await self._pull(name, registry, tell)
+            except (RegistryError, ManifestError) as error:
+                logger.warning("mirror of %s did not give image=%s error=%s", host, name, error)
+        registry = Registry(name, registries=registries, clock=self._clock, credentials=credentials)
+        return await self._pull(name, registry, tell)
+
     async def _pull(self, name: ImageName, registry: Registry, tell: Callable[[Progress], None]) -> None:
         reference = name.digest or name.tag
         known = self._read_manifest(name)
@@ -155,7 +197,7 @@ class ImageStore:
         pulled = await Pull(registry, self._layers, self.directory / "downloads", tell=tell).run(reference)
         image = ArchivedImage((), pulled.config, pulled.layers)
         source = f"{PULLED}{registry.host}"
-        self._write_manifest(name, image, pulled.layers, source=source, digests=pulled.digests)
+        self._write_manifest(name, image, pulled.layers, source=source, digests=pulled.digests, size=pulled.size)
 
     def _is_whole(self, manifest: dict[str, Any]) -> bool:
         return all(self._layers.has(layer) for layer in manifest["layers"])
@@ -174,7 +216,52 @@ class ImageStore:
             env=tuple(_split_variable(variable) for variable in config.get("Env") or ()),
             working_dir=config.get("WorkingDir") or "/",
             user=config.get("User") or "",
+            size=int(manifest.get("size", 0)),
         )
+
+    async def collect_garbage(self, node: str, named: frozenset[str], *, everything: bool = False) -> None:
+        self._collector.named[node] = named
+        if self.directory.is_dir():
+            await asyncio.to_thread(self._collector.collect, everything=everything)
+
+    def held(self) -> Iterator[Held]:
+        """What ``collect_garbage`` judges; built-in images are nobody's to remove."""
+        for path in self._manifests.glob("*.json"):
+            manifest = json.loads(path.read_text())
+            layers = frozenset(self._layers.path(layer).name for layer in manifest["layers"])
+            yield Held(manifest["name"], manifest["created"], layers, str(manifest["source"]).startswith(PULLED))
+
+    def save(self, name: ImageName, path: Path) -> None:
+        """An archive of the image. Raises LookupError where it is not here, OSError."""
+        manifest = self._read_manifest(name)
+        if manifest is None or not self._is_whole(manifest):
+            raise LookupError(str(name))
+        layers = [self._layers.path(layer) for layer in manifest["layers"]]
+        save_image(path, name=str(name), config=manifest["config"], layers=layers)
+
+    def build(self, name: ImageName, folder: Path, *, base: ImageName | None, changes: dict[str, Any]) -> str:
+        """An image whose uppermost layer holds what is in ``folder``, as root's; its digest. ``base`` gives the layers
+        below and the config that ``changes`` are made to. Raises LookupError for a base that is not here, OSError.
+        """
+        found = self._read_manifest(base) if base is not None else None
+        if base is not None and (found is None or not self._is_whole(found)):
+            raise LookupError(str(base))
+        self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="building-", dir=self.directory) as directory:
+            layer = Path(directory, "layer.tar")
+            pack_layer(folder, layer, owner=(0, 0))
+            with layer.open("rb") as file:
+                diff_id = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+                file.seek(0)
+                if not self._layers.has(diff_id):
+                    self._layers.add(diff_id, read_layer(file, "built", diff_id), name="built")
+        layers = (*(found["layers"] if found else ()), diff_id)
+        own = {"architecture": own_architecture(), "os": "linux"}
+        config = render_config(found["config"] if found else own, **changes)
+        config["rootfs"] = {"type": "layers", "diff_ids": list(layers)}
+        image = ArchivedImage((), json.dumps(config, sort_keys=True).encode(), layers)
+        self._write_manifest(name, image, layers, source=f"folder {folder}")
+        return image.digest
 
     def remove(self, name: ImageName) -> bool:
         """Forgets the image under this very name; whether it was known. Its layers stay for ``collect_layers``."""
@@ -215,8 +302,14 @@ class ImageStore:
     def load_archive(self, path: Path, *, name: str = "", source: str = "") -> tuple[str, ...]:
         """Stores every image of the archive under the names it gives them (or ``name``, for a single image).
 
-        Raises ArchiveError, LayerError, InvalidNameError or OSError; then nothing of the failing image is stored.
+        A folder is taken as an OCI image layout. Raises ArchiveError, LayerError, InvalidNameError or OSError; then
+        nothing of the failing image is stored.
         """
+        if path.is_dir():
+            with tempfile.TemporaryDirectory() as temporary:
+                with tarfile.open(Path(temporary, path.name), "w") as archive:
+                    archive.add(path, ".")
+                return self.load_archive(Path(temporary, path.name), name=name, source=source)
         try:
             archive = tarfile.open(path, "r:*")  # noqa: SIM115  closed below
         except tarfile.TarError:
@@ -255,6 +348,7 @@ class ImageStore:
         *,
         source: str,
         digests: tuple[str, ...] = (),
+        size: int = 0,
     ) -> None:
         manifest = {
             "name": str(name),
@@ -264,6 +358,7 @@ class ImageStore:
             "created": self._clock.time(),
             "source": source,
             "digests": digests,
+            "size": size,
         }
         self._manifests.mkdir(mode=0o755, parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=self._manifests, prefix="new-", delete=False) as file:

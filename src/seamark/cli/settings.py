@@ -141,8 +141,8 @@ def check_settings(settings: Settings) -> Settings:
         parse_thresholds(settings.eviction_hard)
     except ThresholdError as error:
         raise UserError(f"--eviction-hard {error}") from None
-    low, high = sorted(settings.image_gc)
-    if not 0 <= low < high <= 100 or settings.image_gc != (high, low):
+    high, low = settings.image_gc
+    if not 0 <= low < high <= 100:
         raise UserError(f"--image-gc {high},{low}: HIGH,LOW percent of the disk, HIGH above LOW, 100 = never")
     return settings
 

@@ -72,3 +72,16 @@ def test_settings_survive_their_file() -> None:
 def test_a_file_that_cannot_be_read(data: bytes, message: str) -> None:
     with pytest.raises(UserError, match=message):
         parse_settings(data, "seamark.json")
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (Given(max_requests_inflight=-1), "--max-requests-inflight -1: cannot be a negative number"),
+        (Given(audit_log_path="/a"), "--audit-log-path and --audit-policy-file need each other"),
+        (Given(audit_policy_file="/a"), "--audit-log-path and --audit-policy-file need each other"),
+    ],
+)
+def test_flags_of_the_api_server_are_checked(given: Given, text: str) -> None:
+    with pytest.raises(UserError, match=text):
+        merge_settings(given, None, free_port=1)

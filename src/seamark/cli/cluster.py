@@ -26,7 +26,7 @@ from seamark.api.authn import Authenticator
 from seamark.api.config import ApiConfig
 from seamark.api.inflight import Inflight
 from seamark.api.server import ApiServer, serve_api
-from seamark.cli.apiserver import open_audit
+from seamark.cli.auditing import open_audit
 from seamark.cli.datadir import DataDir, write_private
 from seamark.cli.errors import UserError
 from seamark.cli.pki import Pki, ensure_pki, render_kubeconfig, server_context

@@ -220,6 +220,8 @@ class NodeAgent:
             logger.warning("sandbox not removed pod=%s error=%s", where, error)
 
     def _pod_changed(self, old: Pod | None, new: Pod | None, seen: float) -> None:
+        if any(pod is not None and MIRROR in pod.annotations for pod in (old, new)):
+            self._static.wake()
         if new is None:
             if old is not None and not self._static.view(old).static_uid:
                 self._forget(old)
@@ -258,6 +260,8 @@ class NodeAgent:
         if task.cancelled():
             return
         self._workers.pop(pod.uid, None)
+        if pod.static_uid:
+            self._static.wake()
         error = task.exception()
         if error is not None:
             logger.error("worker broke pod=%s", pod.key, exc_info=error)

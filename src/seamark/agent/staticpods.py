@@ -20,6 +20,7 @@ import msgspec
 import yaml
 
 from seamark.agent.podspec import Pod
+from seamark.agent.timers import Alarm
 from seamark.client.base import TransportError
 from seamark.client.client import Client
 from seamark.machinery.clock import Clock, format_micro_time
@@ -125,6 +126,7 @@ class StaticPods:
         self._running = running
         self._files: dict[Path, tuple[tuple[int, int, int], StaticPod | None]] = {}
         self._told: set[str] = set()
+        self._alarm = Alarm(clock)
 
     def view(self, pod: Pod) -> Pod:
         """A mirror of a known pod as that pod; any other as it is."""
@@ -142,7 +144,12 @@ class StaticPods:
                 await self._safely(str(mirror.key), self._delete(mirror))
             for pod in plan.create:
                 await self._safely(str(pod.key), self._create(pod))
-            await self._clock.sleep(PERIOD if self._folder is not None else IDLE_PERIOD)
+            period = PERIOD if self._folder is not None else IDLE_PERIOD
+            await self._alarm.wait(self._clock.time() + period)
+
+    def wake(self) -> None:
+        """A mirror changed, or a static pod ended."""
+        self._alarm.ring()
 
     def scan(self) -> None:
         """Reads the files that changed since the last time. A folder that is not there is an empty one."""

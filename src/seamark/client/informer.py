@@ -118,7 +118,7 @@ class Informer(Generic[T]):
         streaming: bool = False,
         commit_times: bool = False,
     ) -> None:
-        """``page``: how many objects to ask for at once, 0 = all; ``commit_times``: ask for ``WatchEvent.committed``."""
+        """``page``: how many objects to ask for at once, 0 = all; ``commit_times``: ask for those of events."""
         self.gvr = gvr
         self.kind = kind
         self.malformed = 0

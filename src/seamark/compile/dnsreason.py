@@ -50,7 +50,7 @@ def _service(table: DnsTable, key: ObjectKey, left: tuple[str, ...], rdtype: str
         return f"{name} is an alias to {service.spec.external_name}" + (" and has no names below it" if left else "")
     matches = list(table.endpoints_of(key))
     if not matches and (service.is_headless or left[1:] == ()) and (service.is_headless or left):
-        return f"{name} has no ready endpoints"
+        return f"{name} has no ready endpoints (0 of {table.endpoint_count(key)})"
     if len(left) == 1:
         hosts = sorted({match.host for match in matches})
         return f"{name} has no endpoint named {left[0]}; it has: {_listed(hosts)}"

@@ -81,6 +81,7 @@ class DnsTable:
         self._services: dict[ObjectKey, tuple[Service, Provenance]] = {}
         self._slices: dict[ObjectKey, dict[ObjectKey, tuple[Match, ...]]] = {}
         self._slice_service: dict[ObjectKey, ObjectKey] = {}
+        self._slice_endpoints: dict[ObjectKey, int] = {}
         self._names: dict[ObjectKey, ServiceNames] = {}
         self._cluster_ips: dict[str, dict[ObjectKey, Provenance]] = {}
         self._endpoint_ips: dict[str, dict[ObjectKey, tuple[Match, ...]]] = {}
@@ -158,6 +159,10 @@ class DnsTable:
         """The ready matches of a Service's slices, by slice name."""
         for _, matches in sorted(self._slices.get(service, {}).items()):
             yield from matches
+
+    def endpoint_count(self, service: ObjectKey) -> int:
+        """How many endpoints the Service's slices hold, ready or not."""
+        return sum(self._slice_endpoints[key] for key in self._slices.get(service, ()))
 
     def records(self) -> Iterator[Record]:
         """Every record a listing shows: exposed Services in order, then reverse names, then verified pods."""
@@ -254,6 +259,7 @@ class DnsTable:
             return
         matches = tuple(slice_matches(item, item.provenance(committed), self.options.naming))
         self._slice_service[key] = service
+        self._slice_endpoints[key] = len(item.endpoints or [])
         self._slices.setdefault(service, {})[key] = matches
         by_address: dict[str, dict[str, Match]] = {}
         for match in matches:
@@ -265,6 +271,7 @@ class DnsTable:
         service = self._slice_service.pop(key, None)
         if service is None:
             return
+        del self._slice_endpoints[key]
         matches = self._slices[service].pop(key)
         if not self._slices[service]:
             del self._slices[service]

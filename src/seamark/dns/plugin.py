@@ -80,7 +80,7 @@ class Answer:
     dropped: bool = False
     """No reply at all."""
     origins: tuple[Provenance, ...] = ()
-    """The objects behind the records, where a plugin knows them."""
+    """The object behind each record of the answer section, in their order, where a plugin knows them."""
 
 
 Next = Callable[[Query], Awaitable[Answer]]

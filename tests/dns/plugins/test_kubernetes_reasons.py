@@ -32,6 +32,9 @@ def registry(fake_api: Any) -> Any:
     ports = [{"name": "sql", "port": 5432, "protocol": "TCP"}]
     ends = [{"addresses": ["10.244.1.5"], "hostname": "db-0"}]
     fake_api.put("endpointslices", {"metadata": meta, "endpoints": ends, "ports": ports, "addressType": "IPv4"})
+    unready = [{"addresses": [f"10.244.1.{n}"], "conditions": {"ready": False}} for n in (6, 7, 8)]
+    meta = {"name": "idle-1", "namespace": "default", "labels": {"kubernetes.io/service-name": "idle"}}
+    fake_api.put("endpointslices", {"metadata": meta, "endpoints": unready, "ports": ports, "addressType": "IPv4"})
     return fake_api
 
 
@@ -44,8 +47,8 @@ def registry(fake_api: Any) -> Any:
             "Service default/web has no port named http over tcp; it has: web/tcp 80",
         ),
         ("web.default.svc", "AAAA", "Service default/web has no AAAA record here; it has: A, SRV"),
-        ("idle.default.svc", "A", "Service default/idle has no ready endpoints"),
-        ("x.web.default.svc", "A", "Service default/web has no ready endpoints"),
+        ("idle.default.svc", "A", "Service default/idle has no ready endpoints (0 of 3)"),
+        ("x.web.default.svc", "A", "Service default/web has no ready endpoints (0 of 0)"),
         ("db-1.db.default.svc", "A", "Service default/db has no endpoint named db-1; it has: db-0"),
         ("_web._tcp.db.default.svc", "SRV", "Service default/db has no port named web over tcp; it has: sql/tcp 5432"),
         ("a.b.c.web.default.svc", "A", "Service default/web has no names that long"),

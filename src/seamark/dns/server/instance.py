@@ -7,7 +7,7 @@ line, column and word. ``Instance`` then makes handlers and chains; starting and
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
@@ -120,8 +120,12 @@ class Running:
 class Instance:
     """``serve`` is the server core without sockets: dispatch by longest zone, per port."""
 
-    def __init__(self, blocks: Sequence[ParsedBlock], host: Host) -> None:
+    def __init__(
+        self, blocks: Sequence[ParsedBlock], host: Host, *, wrap: Callable[[Plugin], Plugin] | None = None
+    ) -> None:
+        """``wrap`` puts something around each plugin that sees queries (explain)."""
         self.host = host
+        self._wrap = wrap or _as_it_is
         self.sites: list[Site] = []
         self._zones: dict[Listener, dict[str, Running]] = {}
         self._all_classes: set[Listener] = set()
@@ -136,7 +140,7 @@ class Instance:
         for name, config in block.plugins:
             handler = import_module(f"seamark.dns.plugins.{name}.handler").make(config, site)
             site.plugins.append((name, handler))
-        serve = chain([handler for _, handler in site.plugins if hasattr(handler, "serve")])
+        serve = chain([self._wrap(handler) for _, handler in site.plugins if hasattr(handler, "serve")])
         for at in site.listeners:
             zones = self._zones.setdefault(at, {})
             for key in block.keys:
@@ -236,6 +240,10 @@ class Instance:
         for _, handler in self.plugins():
             if hasattr(handler, "stop"):
                 await handler.stop()
+
+
+def _as_it_is(plugin: Plugin) -> Plugin:
+    return plugin
 
 
 def other_files(instance: Instance) -> tuple[str, ...]:

@@ -95,8 +95,7 @@ class Forward:
         )
 
     async def serve(self, query: Query, following: Next) -> Answer:
-        name = query.text
-        if match_zone((self._config.zone,), name) is None or self._is_excepted(name):
+        if not self.takes(query):
             return await following(query)
         limit = self._config.max_concurrent
         if limit and self._running >= limit:
@@ -107,6 +106,10 @@ class Forward:
             return await self._ask(query, following)
         finally:
             self._running -= 1
+
+    def takes(self, query: Query) -> bool:
+        """Whether the question is for this one's upstreams."""
+        return match_zone((self._config.zone,), query.text) is not None and not self._is_excepted(query.text)
 
     def metadata(self, query: Query) -> dict[str, Callable[[], str]]:
         """Known once there is a reply."""

@@ -87,6 +87,7 @@ class Kubernetes:
     def __init__(self, config: Config, site: Site, client: Client) -> None:
         self.table = DnsTable(config.options)
         self.client = client
+        self.zones = config.zones
         self._config = config
         self._site = site
         self._host = site.host

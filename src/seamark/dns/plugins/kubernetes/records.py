@@ -53,8 +53,8 @@ def rdata_of(record: Record, zone: dns.name.Name) -> dns.rdata.Rdata:
 
 
 def origins_of(records: Iterable[Record]) -> tuple[Provenance, ...]:
-    """The objects behind records, each once."""
-    return tuple(dict.fromkeys(record.origin for record in records))
+    """The object behind each record, in their order."""
+    return tuple(record.origin for record in records)
 
 
 def rrset_at(owner: dns.name.Name, ttl: int, records: Iterable[Record], zone: dns.name.Name) -> list[dns.rrset.RRset]:

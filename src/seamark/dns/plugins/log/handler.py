@@ -39,7 +39,8 @@ class Log:
         asking = (handler for _, handler in self._site.plugins if hasattr(handler, "pod_at"))
         pod = next((found for handler in asking if (found := handler.pod_at(query.client))), None)
         namespace, name = pod.key if pod is not None else ("-", "-")
-        objects = ",".join(f"{o.kind}/{o.namespace}/{o.name}@{o.resource_version}" for o in answer.origins) or "-"
+        known = dict.fromkeys(answer.origins)
+        objects = ",".join(f"{o.kind}/{o.namespace}/{o.name}@{o.resource_version}" for o in known) or "-"
         return f"namespace={namespace} pod={name} object={objects}"
 
     def _wanted(self, answer: Answer) -> bool:

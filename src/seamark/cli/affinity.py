@@ -18,14 +18,13 @@ from typing import Annotated
 
 import typer
 
-from seamark.cli.datadir import DataDir, default_directory
 from seamark.cli.errors import UserError
+from seamark.cli.where import DataOption, HereOption, NodeOption, Where
 from seamark.client.base import TransportError
 from seamark.client.client import Client
 from seamark.client.kubeconfig import KubeconfigError, load_kubeconfig
 from seamark.compile.affinity import SETS_READ, Remembered, name_frontends, plan_pin, read_affinity
 from seamark.compile.nftlayout import Layout
-from seamark.linux import netns
 from seamark.linux.nfnetlink import ElementBatch, GenerationError, Nfnetlink, NfnetlinkError
 from seamark.machinery.gvr import SERVICES
 from seamark.machinery.status import StatusError
@@ -36,16 +35,9 @@ from seamark.proxy.table import describe_table
 
 app = typer.Typer(no_args_is_help=True, help="Where clients of Services with sessionAffinity: ClientIP go.")
 
-NETWORK = "fabric"
-"""The namespace that joins the nodes: no node itself."""
 TRIES = 5
 
 ServiceArgument = Annotated[str | None, typer.Argument(help="NAMESPACE/NAME of a Service; all when absent.")]
-NodeOption = Annotated[str | None, typer.Option(help="One node alone.")]
-DataOption = Annotated[Path | None, typer.Option("--data-dir", help="Where the cluster lives.")]
-HereOption = Annotated[
-    Path | None, typer.Option("--kubeconfig", help="Another cluster's: this machine is the node, by `seamark proxy`.")
-]
 ClientOption = Annotated[str | None, typer.Option("--client", help="One client address alone.")]
 
 
@@ -78,7 +70,7 @@ def list_clients(
     """
     if output not in ("text", "json"):
         raise UserError(f"affinity: --output {output}: text or json")
-    found = list(_find(_Where(data_dir, kubeconfig, node), service, client))
+    found = list(_find(Where(data_dir, kubeconfig, node), service, client))
     rows = [(f.node, f.service, f.entry.client, f.entry.endpoint or "gone: chosen anew", _left(f)) for f in found]
     heads = ("node", "service", "client", "endpoint", "expires")
     if output == "json":
@@ -109,7 +101,7 @@ def pin(
     Examples:
       seamark affinity pin default/web --client 10.244.1.5 --endpoint 10.244.2.7
     """
-    where = _Where(data_dir, kubeconfig, node)
+    where = Where(data_dir, kubeconfig, node)
     address = _address(client)
     names = _names_of(where, service)
     pinned = []
@@ -169,44 +161,14 @@ def clear(
     if service is None and client is None:
         raise UserError("affinity: clear: name a Service or a --client")
     tables: dict[tuple[Path | None, Layout], list[bytes]] = {}
-    for found in _find(_Where(data_dir, kubeconfig, node), service, client):
+    for found in _find(Where(data_dir, kubeconfig, node), service, client):
         tables.setdefault((found.namespace, found.layout), []).append(found.entry.key)
     for (namespace, layout), keys in tables.items():
         _forget(namespace, layout, keys)
     print(f"forgotten: {sum(map(len, tables.values()))}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Where:
-    data_dir: Path | None
-    kubeconfig: Path | None
-    node: str | None
-
-    def namespaces(self) -> dict[str, Path | None]:
-        """The nodes whose kernels are asked."""
-        if self.kubeconfig is not None:
-            return {"here": None}
-        data = self._data()
-        settings = data.read_settings()
-        if settings is None:
-            raise UserError(f"--data-dir {data.root}: no cluster was made there; `seamark up` makes one")
-        if settings.host:
-            found: dict[str, Path | None] = dict.fromkeys(settings.node_names)
-        else:
-            pins = sorted(data.namespaces.iterdir()) if data.namespaces.is_dir() else []
-            found = {pin.name: pin for pin in pins if pin.name != NETWORK and netns.exists(pin)}
-        if self.node is not None and self.node not in found:
-            raise UserError(f"affinity: no node {self.node} runs here; there are: {', '.join(found) or 'none'}")
-        return {name: pin for name, pin in found.items() if self.node in (None, name)}
-
-    def access(self) -> Path:
-        return self.kubeconfig or self._data().kubeconfig
-
-    def _data(self) -> DataDir:
-        return DataDir((self.data_dir or default_directory()).absolute())
-
-
-def _names_of(where: _Where, service: str) -> set[str]:
+def _names_of(where: Where, service: str) -> set[str]:
     """The frontends of a Service."""
     found = {shown for shown, name in asyncio.run(_names(where.access())).items() if name.partition(":")[0] == service}
     if not found:
@@ -214,7 +176,7 @@ def _names_of(where: _Where, service: str) -> set[str]:
     return found
 
 
-def _find(where: _Where, service: str | None, client: str | None) -> Iterator[Found]:
+def _find(where: Where, service: str | None, client: str | None) -> Iterator[Found]:
     namespaces = where.namespaces()
     names = asyncio.run(_names(where.access()))
     if service is not None and service not in {name.partition(":")[0] for name in names.values()}:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import typer
 
 from seamark.cli.explainconn import conn
+from seamark.cli.explaindns import dns
 
 app = typer.Typer(no_args_is_help=True, help="Why it is so: asked of the objects, the tables and the kernel.")
 app.command("conn")(conn)
+app.command("dns")(dns)
 
 
 @app.callback()
@@ -17,4 +19,5 @@ def root() -> None:
     \b
     Examples:
       seamark explain conn default/client web:http
+      seamark explain dns web --from shop/client
     """

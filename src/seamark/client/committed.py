@@ -47,14 +47,6 @@ def commit_time(event: WatchEvent) -> tuple[float, str]:
         return 0.0, TO_THE_SECOND
 
 
-def last_written(obj: Mapping[str, object]) -> float:
-    """When an object was last written, to the second; 0.0 where it does not tell."""
-    try:
-        return _last_time(msgspec.convert(obj, _Dated).metadata)
-    except (msgspec.MsgspecError, ValueError):
-        return 0.0
-
-
 def _last_time(meta: _Meta) -> float:
     times = [meta.creation_timestamp, *(entry.time for entry in meta.managed_fields or [])]
     return max((parse_time(text) for text in times if text), default=0.0)
@@ -62,9 +54,10 @@ def _last_time(meta: _Meta) -> float:
 
 def written_at(item: Mapping[str, Any]) -> float:
     """When the object says it was last written, to the second; 0.0 where it does not."""
-    meta = item.get("metadata", {})
-    times = [meta.get("creationTimestamp"), *(entry.get("time") for entry in meta.get("managedFields") or ())]
-    return max((parse_time(text) for text in times if text), default=0.0)
+    try:
+        return _last_time(msgspec.convert(item, _Dated).metadata)
+    except (msgspec.MsgspecError, ValueError):
+        return 0.0
 
 
 def revision_of(event: WatchEvent) -> str:

@@ -19,7 +19,7 @@ import dns.rcode
 import dns.rdatatype
 
 from seamark.client.client import Client
-from seamark.client.committed import last_written
+from seamark.client.committed import written_at
 from seamark.compile.resolvconf import ResolvConf
 from seamark.compile.searchlist import LIBRARIES, Library, Outcome, Step, compile_search, joined, select_walked
 from seamark.dns.corefile.keys import match_zone
@@ -202,4 +202,4 @@ async def _written(api: Client, origin: Provenance) -> tuple[Provenance, float]:
         found: Mapping[str, object] = await api.get(gvr, origin.name, namespace=origin.namespace)
     except StatusError:
         return origin, 0.0
-    return origin, last_written(found)
+    return origin, written_at(found)

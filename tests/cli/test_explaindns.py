@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from seamark.cli.errors import UserError
-from seamark.cli.explain import _as_json, _as_text, app
+from seamark.cli.explain import app
+from seamark.cli.explaindns import as_json, as_text
 from seamark.compile.resolvconf import ResolvConf
 from seamark.compile.searchlist import Step
 from seamark.explain.dns import Explanation, Question, Walk
@@ -27,7 +28,7 @@ EXPLANATION = Explanation("web", CONF, WALKS, {WEB: 1000.0}, ["make pods"], now=
 
 
 def test_text_tells_each_question_once() -> None:
-    assert list(_as_text(EXPLANATION)) == [
+    assert list(as_text(EXPLANATION)) == [
         "web: search shop; ndots:5",
         "\nglibc: an answer after 2 of its names",
         "  1. web.  (as it is)",
@@ -49,7 +50,7 @@ def test_text_tells_each_question_once() -> None:
 
 
 def test_json_has_the_same() -> None:
-    found = json.loads(json.dumps(_as_json(EXPLANATION)))
+    found = json.loads(json.dumps(as_json(EXPLANATION)))
     (_, second) = found["walks"][0]["steps"]
     assert second["questions"][0]["records"][0]["object"] == {
         "kind": "Service",

@@ -213,3 +213,26 @@ class TestTerminationMessage:
         assert (len(shown), shown[0], shown[-1]) == (80, "line 120", "line 199")
         assert self.message(tmp_path, policy="FallbackToLogsOnError", code=0) == ""
         assert self.message(tmp_path, policy="File", code=1) == ""
+
+
+class TestSubPathOfFiles:
+    """Secrets lie where only the sandbox sees them; a subPath of one is found there and named as the sandbox does."""
+
+    def mount(self, tmp_path: Path, below: str) -> str:
+        inside = tmp_path / "inside"
+        write_files(inside, {"key": File(b"1"), "d/x": File(b"2")}, stamp="one", group=None)
+        body = {"name": "web", "volumeMounts": [{"name": "v", "mountPath": "/data", "subPath": below}]}
+        spec = {"containers": [body], "volumes": [{"name": "v", "secret": {"secretName": "s"}}]}
+        pod = codec.convert({"metadata": {"name": "web", "uid": "u1"}, "spec": spec}, Pod)
+        directory = PodDir.of(tmp_path, "u1")
+        found = plan_mounts(pod, pod.spec.containers[0], directory, attempt=0, variables={}, inside={"v": inside})
+        return str(Path(found[-1].source).relative_to(directory.volume("v")))
+
+    @pytest.mark.parametrize(("below", "found"), [("key", "..one.0/key"), ("d", "..one.0/d"), ("d/x", "..one.0/d/x")])
+    def test_found(self, tmp_path: Path, below: str, found: str) -> None:
+        assert self.mount(tmp_path, below) == found
+
+    @pytest.mark.parametrize("below", ["nosuch", "../x", "/etc"])
+    def test_refused(self, tmp_path: Path, below: str) -> None:
+        with pytest.raises(VolumeError, match="subPath"):
+            self.mount(tmp_path, below)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seamark.agent.environment import expand
+from seamark.agent.images.layers import resolve_below
 from seamark.agent.podspec import Container, HostPath, Pod, VolumeMount
 from seamark.agent.volumes import VolumeError
 from seamark.linux.runtime import Mount
@@ -76,10 +77,19 @@ class PodDir:
 
 
 def plan_mounts(
-    pod: Pod, container: Container, directory: PodDir, *, attempt: int, variables: Mapping[str, str]
+    pod: Pod,
+    container: Container,
+    directory: PodDir,
+    *,
+    attempt: int,
+    variables: Mapping[str, str],
+    inside: Mapping[str, Path] | None = None,
 ) -> tuple[Mount, ...]:
-    """Raises VolumeError for a subPath that leaves its volume."""
-    mounts = [_plan_mount(pod, mount, directory, variables) for mount in container.volume_mounts or []]
+    """``inside``: where volumes that only the sandbox sees are found from here, by name. Raises VolumeError for a
+    subPath that leaves its volume.
+    """
+    own_places = inside or {}
+    mounts = [_plan_mount(pod, m, directory, variables, own_places.get(m.name)) for m in container.volume_mounts or []]
     taken = {mount.target for mount in mounts}
     own = [
         Mount(str(directory.root / "etc-hosts"), "/etc/hosts"),
@@ -90,14 +100,18 @@ def plan_mounts(
     return (*(mount for mount in own if mount.target not in taken), *mounts)
 
 
-def _plan_mount(pod: Pod, mount: VolumeMount, directory: PodDir, variables: Mapping[str, str]) -> Mount:
+def _plan_mount(
+    pod: Pod, mount: VolumeMount, directory: PodDir, variables: Mapping[str, str], inside: Path | None
+) -> Mount:
     source = _volume_source(pod, mount.name, directory)
     memory = _memory_options(pod, mount.name)
     if memory is not None:
         return Mount(str(source), mount.mount_path, read_only=mount.read_only, kind="tmpfs", options=memory)
     read_only = mount.read_only or _is_read_only(pod, mount.name)
     below = expand(mount.sub_path_expr, variables) if mount.sub_path_expr else mount.sub_path
-    if below:
+    if below and inside is not None:
+        source = source / _file_below(inside, below)
+    elif below:
         source = _sub_path(source, below)
     return Mount(str(source), mount.mount_path, read_only=read_only)
 
@@ -140,6 +154,16 @@ def _sub_path(volume: Path, below: str) -> Path:
     for place in reversed(missing):
         _make_like(root, place)
     return found
+
+
+def _file_below(volume: Path, below: str) -> Path:
+    """The same for a volume in another mount namespace, which realpath would leave. Nothing is made there."""
+    if below.startswith("/") or ".." in below.split("/"):
+        raise VolumeError(f"subPath {below!r}: must be relative and without ..")
+    found = resolve_below(volume, below)
+    if not found.exists():
+        raise VolumeError(f"subPath {below!r}: there is no such file in the volume")
+    return found.relative_to(volume)
 
 
 def _make_like(root: Path, place: Path) -> None:

@@ -127,7 +127,7 @@ def plan_pod(look: Look) -> Plan:
         return _plan_stop(look, grace=grace, why="Stopping container {name}", then=then)
     if look.refused:
         return Plan()
-    if not look.alive:
+    if not look.alive or "" in look.busy:
         return _plan_sandbox(look)
     return merge_plans((_plan_containers(look), _plan_ephemeral(look), Plan(wake_at=deadline(look.pod))))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal, cast
 
 from seamark.agent.admission import normalize_sysctl
@@ -24,10 +25,10 @@ from seamark.agent.poddir import PodDir, check_host_path, plan_mounts
 from seamark.agent.podspec import Container, Pod, SeccompProfile, Volume
 from seamark.agent.tokens import TokenKeeper
 from seamark.agent.volumefiles import set_volume_group, write_files
-from seamark.agent.volumes import Tokens, VolumeError, has_files, plan_files
+from seamark.agent.volumes import Files, VolumeError, has_files, is_in_memory, plan_files
 from seamark.compile.env import compile_env
 from seamark.compile.resolvconf import NodeDns, PodDns, Warned, compile_resolvconf, render_resolv_conf
-from seamark.linux.runtime import RUNTIME_DEFAULT, ContainerConfig, Image, RuntimeFault, SandboxConfig
+from seamark.linux.runtime import RUNTIME_DEFAULT, ContainerConfig, Image, Mount, RuntimeFault, SandboxConfig
 from seamark.machinery.quantity import parse_quantity
 from seamark.model.snapshot import Snapshot
 
@@ -68,7 +69,9 @@ class PodSetup:
         return self._tokens.renew_at
 
     async def prepare(self, pod: Pod, ip: str) -> tuple[SandboxConfig, tuple[Warned, ...]]:
-        """Volumes and files; the sandbox to create, and what to warn of."""
+        """Files and volumes, but for those that only the sandbox will see (``refresh`` fills them); the sandbox to
+        create, and what to warn of.
+        """
         config = self._context.config
         try:
             hostname = select_uts_name(pod, node=config.node, cluster_domain=config.cluster_domain)
@@ -76,9 +79,9 @@ class PodSetup:
             raise SetupError("FailedCreatePodSandBox", str(error)) from error
         try:
             warnings = self._write_names(pod, ip, hostname)
-            await self.refresh(pod, ip)
         except OSError as error:
             raise SetupError("FailedMount", f"writing {error.filename}: {error.strerror}") from error
+        await self._fill_volumes(pod, ip, in_memory=False)
         host_network = pod.spec.host_network
         sandbox = SandboxConfig(
             uid=pod.uid,
@@ -92,11 +95,32 @@ class PodSetup:
             share_pid=pod.spec.share_process_namespace,
             sysctls=tuple((normalize_sysctl(s.name), s.value) for s in pod.spec.security_context.sysctls or []),
             host_ports=select_host_ports(pod),
+            memory=tuple(str(self.directory.volume(v.name)) for v in pod.spec.volumes or [] if is_in_memory(v)),
         )
         return sandbox, warnings
 
     async def refresh(self, pod: Pod, ip: str) -> None:
-        """Volumes as the API has them now."""
+        """Volumes as the API has them now. Raises SetupError, RuntimeFault where the sandbox is gone."""
+        await self._fill_volumes(pod, ip, in_memory=True)
+
+    async def _fill_volumes(self, pod: Pod, ip: str, *, in_memory: bool) -> None:
+        """All of them, or those on the disk alone."""
+        pod, files = await self._plan_volumes(pod, ip)
+        for volume in pod.spec.volumes or []:
+            if is_in_memory(volume) and not in_memory:
+                continue
+            place = self.directory.volume(volume.name)
+            try:
+                if is_in_memory(volume):
+                    place = await self._context.runtime.inside(self._uid, place)
+                self._fill(pod, volume, place, files.get(volume.name))
+            except (VolumeError, OSError) as error:
+                why = error if isinstance(error, VolumeError) else f"writing {error.filename}: {error.strerror}"
+                text = f'MountVolume.SetUp failed for volume "{volume.name}" : {why}'
+                raise SetupError("FailedMount", text) from error
+
+    async def _plan_volumes(self, pod: Pod, ip: str) -> tuple[Pod, dict[str, Files]]:
+        """The pod with its claims as places on the disk, and the files of its volumes by name. Raises SetupError."""
         configs = await self._configs(pod)
         facts = self.facts(pod, ip)
         try:
@@ -107,12 +131,14 @@ class PodSetup:
             pod = await self._claims.resolve(pod)
         except VolumeError as error:
             raise SetupError("FailedMount", str(error)) from error
-        for volume in pod.spec.volumes or []:
+        files: dict[str, Files] = {}
+        for volume in filter(has_files, pod.spec.volumes or []):
             try:
-                self._mount(pod, volume, configs=configs, tokens=tokens, facts=facts)
+                files[volume.name] = plan_files(pod, volume, configs=configs, tokens=tokens, facts=facts)
             except (VolumeError, ConfigError) as error:
                 text = f'MountVolume.SetUp failed for volume "{volume.name}" : {error}'
                 raise SetupError("FailedMount", text) from error
+        return pod, files
 
     async def configure(self, pod: Pod, container: Container, image: Image, *, attempt: int, ip: str) -> Configured:
         """Raises SetupError CreateContainerConfigError."""
@@ -128,9 +154,12 @@ class PodSetup:
                 facts=self.facts(pod, ip),
             )
             self.directory.prepare_attempt(container.name, attempt)
-            config = self._render(await self._claims.resolve(pod), container, image, environment, attempt)
+            config = self._render(pod, container, image, environment, attempt)
+            config = replace(config, mounts=await self._mounts(pod, container, environment, attempt))
         except (ConfigError, VolumeError) as error:
             raise SetupError("CreateContainerConfigError", str(error)) from error
+        except RuntimeFault as fault:
+            raise SetupError("CreateContainerError", fault.message) from fault
         except OSError as error:
             raise SetupError("CreateContainerConfigError", f"{error.filename}: {error.strerror}") from error
         return Configured(config, environment.skipped)
@@ -181,22 +210,35 @@ class PodSetup:
         self.directory.write_text("hostname", uts_name + "\n")
         return resolver.warnings
 
-    def _mount(self, pod: Pod, volume: Volume, *, configs: Configs, tokens: Tokens, facts: PodFacts) -> None:
+    def _fill(self, pod: Pod, volume: Volume, place: Path, files: Files | None) -> None:
+        """Raises VolumeError, OSError."""
         group = pod.spec.security_context.fs_group
         if volume.host_path:
             if volume.persistent_volume_claim:
                 prepare_place(volume.host_path, group)
             check_host_path(volume.host_path)
-        elif volume.empty_dir is not None:
-            place = self.directory.volume(volume.name)
-            if not place.exists():
-                place.mkdir(parents=True)
-                place.chmod(0o777)
-                set_volume_group(place, group)
-        elif has_files(volume):
-            files = plan_files(pod, volume, configs=configs, tokens=tokens, facts=facts)
+        elif files is not None:
             stamp = datetime.fromtimestamp(self._context.clock.time(), UTC).strftime("%Y_%m_%d_%H_%M_%S")
-            write_files(self.directory.volume(volume.name), files, stamp=stamp, group=group)
+            write_files(place, files, stamp=stamp, group=group)
+        elif volume.empty_dir is not None and not place.exists():
+            place.mkdir(parents=True)
+            place.chmod(0o777)
+            set_volume_group(place, group)
+
+    async def _mounts(
+        self, pod: Pod, container: Container, environment: Environment, attempt: int
+    ) -> tuple[Mount, ...]:
+        names = [v.name for v in pod.spec.volumes or [] if is_in_memory(v)]
+        runtime = self._context.runtime
+        inside = {name: await runtime.inside(self._uid, self.directory.volume(name)) for name in names}
+        return plan_mounts(
+            await self._claims.resolve(pod),
+            container,
+            self.directory,
+            attempt=attempt,
+            variables=dict(environment.variables),
+            inside=inside,
+        )
 
     def _seccomp(self, profile: SeccompProfile | None) -> str:
         """As ContainerConfig has it. Raises ConfigError for a profile outside the node's directory of them."""
@@ -215,7 +257,6 @@ class PodSetup:
         limits = container.resources.limits or {}
         capabilities = security.capabilities
         groups = [*(of_pod.supplemental_groups or []), *([of_pod.fs_group] if of_pod.fs_group is not None else [])]
-        variables = dict(environment.variables)
         config = ContainerConfig(
             uid=pod.uid,
             name=container.name,
@@ -225,7 +266,6 @@ class PodSetup:
             env=environment.variables,
             log_path=str(self.directory.log(container.name, attempt)),
             working_dir=environment.working_dir,
-            mounts=plan_mounts(pod, container, self.directory, attempt=attempt, variables=variables),
             user=of_pod.run_as_user if security.run_as_user is None else security.run_as_user,
             group=of_pod.run_as_group if security.run_as_group is None else security.run_as_group,
             groups=tuple(groups),

@@ -41,11 +41,20 @@ class PodStart:
             for warning in warnings:
                 self._events.warning(warning.reason, warning.message)
             await self._context.runtime.create_sandbox(sandbox)
+            await self._fill_volumes(ip)
         except RangeExhaustedError as error:
             raise SetupError("FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}") from error
         except RuntimeFault as fault:
             raise SetupError("FailedCreatePodSandBox", f"Failed to create pod sandbox: {fault.message}") from fault
         return ip
+
+    async def _fill_volumes(self, ip: str) -> None:
+        """A sandbox without its volumes would be taken for one that containers can start in."""
+        try:
+            await self._setup.refresh(self._pod, ip)
+        except BaseException:
+            await self._context.runtime.remove_sandbox(self._pod.uid)
+            raise
 
     async def start_container(self, container: Container, *, attempt: int, ip: str) -> str:
         """The digest of its image."""

@@ -36,6 +36,11 @@ def has_files(volume: Volume) -> bool:
     return bool(volume.config_map or volume.secret or volume.downward_api or volume.projected)
 
 
+def is_in_memory(volume: Volume) -> bool:
+    """Whether its files must never reach the disk: secrets, and whatever may hold a token."""
+    return bool(volume.secret or volume.downward_api or volume.projected)
+
+
 def select_tokens(pod: Pod) -> tuple[TokenSource, ...]:
     """Every service account token the pod's volumes ask for."""
     projected = [v.projected for v in pod.spec.volumes or [] if v.projected]

@@ -360,6 +360,8 @@ class PodWorker:
             await self._setup.refresh(self.pod, self._memory.ip)
         except SetupError as error:
             self.events.warning(error.reason, error.message)
+        except RuntimeFault:  # the sandbox is gone; the next one gets all of it
+            pass
 
     def _source_changed(self) -> None:
         self._dirty = True

@@ -16,6 +16,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol
 
 from seamark.machinery.streams import ExecIO
@@ -109,6 +110,7 @@ class SandboxConfig:
     host_ipc: bool = False
     share_pid: bool = False
     sysctls: tuple[tuple[str, str], ...] = ()
+    memory: tuple[str, ...] = ()  # directories of the machine that the sandbox alone sees, kept in memory
     host_ports: tuple[HostPort, ...] = ()
 
 
@@ -191,6 +193,10 @@ class Runtime(Protocol):
     async def list_sandboxes(self) -> tuple[SandboxState, ...]: ...
 
     async def state(self, uid: str) -> SandboxState | None: ...
+
+    async def inside(self, uid: str, path: Path) -> Path:
+        """Where this process finds what a live sandbox sees at ``path``. Raises RuntimeFault SandboxNotFound."""
+        ...
 
     async def start_container(self, config: ContainerConfig) -> None:
         """Creates and starts. Raises RuntimeFault CreateContainerError or RunContainerError."""

@@ -84,6 +84,11 @@ class FakeRuntime:
         sandbox = self._sandboxes.get(uid)
         return self._state(sandbox) if sandbox else None
 
+    async def inside(self, uid: str, path: Path) -> Path:
+        if uid not in self._sandboxes:
+            raise RuntimeFault("SandboxNotFound", f"no sandbox {uid}")
+        return path
+
     async def start_container(self, config: ContainerConfig) -> None:
         behaviour = self.behaviours.get(config.name, Behaviour())
         await self._clock.sleep(behaviour.start_delay)

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from seamark.linux.runtime import RUNTIME_DEFAULT
+from seamark.agent.volumefiles import write_files
+from seamark.agent.volumes import File
+from seamark.linux.runtime import RUNTIME_DEFAULT, Mount
 
 pytestmark = [pytest.mark.net, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 UNSHARE = ("unshare", "--uts", "true")
@@ -129,3 +131,16 @@ async def test_a_profile_of_the_users(node: Any, tmp_path: Path) -> None:
     code, output = await node.command(1, "mkdir", "/tmp/x")
     assert code != 0
     assert "Operation not permitted" in output
+
+
+async def test_what_is_kept_in_memory_is_seen_by_the_pod_alone(node: Any, tmp_path: Path) -> None:
+    place = tmp_path / "secret"
+    await node.runtime.create_sandbox(node.sandbox(1, memory=(str(place),)))
+    inside = await node.runtime.inside(node.uid(1), place)
+    write_files(inside, {"key": File(b"s3cret")}, stamp="one", group=None)
+    mounts = (Mount(str(place), "/secret", read_only=True),)
+    await node.runtime.start_container(node.container(1, "sleep", "600", mounts=mounts))
+    assert await node.command(1, "sh", "-c", "cat /secret/key; stat -f -c ' %T' /secret") == (0, "s3cret tmpfs\n")
+    write_files(inside, {"key": File(b"renewed")}, stamp="two", group=None)
+    assert await node.command(1, "cat", "/secret/key") == (0, "renewed")
+    assert os.listdir(place) == []

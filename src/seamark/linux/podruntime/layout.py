@@ -41,7 +41,8 @@ def parse_config(data: dict[str, Any]) -> SandboxConfig:
     known = {name: data[name] for name in SandboxConfig.__slots__ if name in data}
     ports = tuple(HostPort(**port) for port in known.pop("host_ports", ()))
     sysctls = tuple((name, value) for name, value in known.pop("sysctls", ()))
-    return SandboxConfig(**known, host_ports=ports, sysctls=sysctls)
+    memory = tuple(known.pop("memory", ()))
+    return SandboxConfig(**known, host_ports=ports, sysctls=sysctls, memory=memory)
 
 
 def parse_container(data: dict[str, Any]) -> ContainerState:

@@ -14,6 +14,7 @@ import contextlib
 import functools
 import json
 import logging
+import os
 import shutil
 import socket
 import subprocess
@@ -115,6 +116,8 @@ class PodRuntime:
             | {name.replace(".", "/"): value for name, value in config.sysctls},
         }
         (sandbox / "sandbox.json").write_text(json.dumps(description))
+        for directory in config.memory:
+            os.makedirs(directory, exist_ok=True)
         pid = await _start_supervisor(sandbox)
         if ip:
             await network.attach(config.uid, ip, pid=pid, node=self._node)
@@ -164,6 +167,13 @@ class PodRuntime:
                 return await _connect_in(namespace, socket.AF_INET6, ("::1", port))
             except OSError:
                 raise refused from None
+
+    async def inside(self, uid: str, path: Path) -> Path:
+        try:
+            state = await self._alive(uid).first_state()
+        except ConnectionResetError as error:
+            raise RuntimeFault("SandboxNotFound", f"pod uid {uid}: {error}") from error
+        return Path(f"/proc/{int(state['pid'])}/root{path}")
 
     # ---- containers
 

@@ -128,6 +128,8 @@ def enter_namespaces(sandbox: dict[str, Any]) -> None:
             unmount(line.split()[4].encode().decode("unicode_escape"))
     if sandbox["cgroup"]:  # the machine has mounted none, and runc insists on some
         mount("none", "/sys/fs/cgroup", "cgroup2")
+    for directory in sandbox["memory"]:
+        mount("tmpfs", directory, "tmpfs", "mode=0755")
     socket.sethostname(sandbox["hostname"])
     for path, value in sandbox["settings"].items():
         with open(f"/proc/sys/{path}", "w") as file:

@@ -23,6 +23,7 @@ v1 pods pod po all true
 v1 secrets secret - - true
 v1 serviceaccounts serviceaccount sa - true
 v1 services service svc all true
+apiextensions.k8s.io/v1 customresourcedefinitions customresourcedefinition crd,crds api-extensions false
 apps/v1 controllerrevisions controllerrevision - - true
 apps/v1 daemonsets daemonset ds all true
 apps/v1 deployments deployment deploy all true
@@ -73,7 +74,7 @@ def test_row_agrees_with_discovery(registry: Registry, line: str) -> None:
     row, gvr = found
     assert gvr.api_version == group_version
     assert row.singular == singular
-    assert row.short_names == (() if short == "-" else (short,))
+    assert row.short_names == (() if short == "-" else tuple(short.split(",")))
     assert row.categories == (() if category == "-" else (category,))
     assert gvr.namespaced is (namespaced == "true")
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
+from seamark.machinery.definitions import TERMINATING, is_true
 from seamark.machinery.gvr import CUSTOMRESOURCEDEFINITIONS
-from seamark.resources.apiextensions.conditions import TERMINATING, is_true
 from seamark.resources.apiextensions.customresource import TERMINATING_WHY, build_rows
 from seamark.resources.registry import Registry, Resource
 from seamark.store.base import CompactedError, Store, Watch

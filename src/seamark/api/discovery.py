@@ -1,14 +1,15 @@
 """Discovery: which groups, versions and resources there are, in the old form and the aggregated one.
 
 kubectl takes its words, short names and verbs from here. The aggregated answer's Content-Type must be exactly the one
-asked for, or clients read it as the old form. Everything is derived from the registry once, with an ETag.
+asked for, or clients read it as the old form. Everything is derived from the registry, with an ETag.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from seamark.api.config import ApiConfig
 from seamark.api.negotiation import JSON, PROTOBUF, YAML, parse_accept, select_representation
@@ -16,7 +17,7 @@ from seamark.api.objects import encode
 from seamark.api.routing import method_not_allowed
 from seamark.api.yamltext import render_yaml
 from seamark.machinery import protobuf
-from seamark.machinery.gvr import GVR
+from seamark.machinery.gvr import GVR, version_priority
 from seamark.machinery.wire import Request, Response
 from seamark.resources.registry import Registry, Resource
 
@@ -56,12 +57,21 @@ def subresource_kind(subresource: str, gvr: GVR) -> tuple[str, str, str]:
 
 
 class Discovery:
+    """The documents of each group, rendered anew only when the group's custom kinds have changed."""
+
     def __init__(self, registry: Registry, config: ApiConfig) -> None:
-        self._documents: dict[str, Any] = _render_documents(registry, config)
-        self._aggregated: dict[str, Any] = _render_aggregated(registry)
+        self._registry = registry
+        self._config = config
+        self._builtin = {gvr.group for row in registry.builtin for gvr in (row.gvr, *row.served_as)}
+        self._groups: dict[str, _Group] = {}
+        self._serial = -1
+        self._documents: dict[str, Any] = {}
+        self._aggregated: dict[str, Any] = {}
 
     def respond(self, request: Request) -> Response | None:
         """None when the path is no discovery document."""
+        if self._serial != self._registry.serial:
+            self._renew()
         path = request.path.rstrip("/")
         document = self._documents.get(path)
         if document is None:
@@ -77,6 +87,29 @@ class Discovery:
         if media_type == PROTOBUF and "kind" in document:
             return _respond(request, protobuf.encode_body({"apiVersion": "v1", **document}), PROTOBUF)
         return _respond(request, encode(document), JSON)
+
+    def _renew(self) -> None:
+        registry, kept = self._registry, self._groups
+        self._serial, self._groups = registry.serial, {}
+        names = dict.fromkeys(group for group, _ in registry.group_versions())
+        for name in sorted(names, key=lambda group: (group not in self._builtin, group)):  # custom ones last
+            found, serial = kept.get(name), registry.group_serial(name)
+            if found is None or found.serial != serial:
+                found = _render_group(registry, name, serial)
+            self._groups[name] = found
+        self._documents = _join_documents(self._groups, self._config)
+        items = {name: group.aggregated for name, group in self._groups.items()}
+        self._aggregated = {
+            "/api": _render_aggregated([item for name, item in items.items() if not name]),
+            "/apis": _render_aggregated([item for name, item in items.items() if name]),
+        }
+
+
+class _Group(NamedTuple):
+    serial: int
+    group: dict[str, Any]  # as it stands in the APIGroupList
+    documents: dict[str, Any]
+    aggregated: dict[str, Any]
 
 
 def _wants_aggregated(accept: str) -> bool:
@@ -108,35 +141,44 @@ def _served(registry: Registry, group: str, version: str) -> list[tuple[Resource
     return sorted(found, key=lambda pair: pair[1].resource)
 
 
-def _render_documents(registry: Registry, config: ApiConfig) -> dict[str, Any]:
-    groups: dict[str, list[str]] = {}
+def _render_group(registry: Registry, group: str, serial: int) -> _Group:
+    versions = [version for name, version in registry.group_versions() if name == group]
+    versions.sort(key=version_priority, reverse=True)
     documents: dict[str, Any] = {}
-    for group, version in registry.group_versions():
-        groups.setdefault(group, []).append(version)
-        path = f"/apis/{group}/{version}" if group else f"/api/{version}"
-        documents[path] = {
+    aggregated: list[dict[str, Any]] = []
+    for version in versions:
+        served = _served(registry, group, version)
+        documents[f"/apis/{group}/{version}" if group else f"/api/{version}"] = {
             "kind": "APIResourceList",
             "apiVersion": "v1",
             "groupVersion": f"{group}/{version}" if group else version,
-            "resources": [one for row, gvr in _served(registry, group, version) for one in _render_resource(row, gvr)],
+            "resources": [one for row, gvr in served for one in _render_resource(row, gvr)],
         }
-    rendered = [_render_group(group, versions) for group, versions in groups.items() if group]
-    for one in rendered:
-        documents[f"/apis/{one['name']}"] = {"kind": "APIGroup", "apiVersion": "v1", **one}
-    documents["/apis"] = {"kind": "APIGroupList", "apiVersion": "v1", "groups": rendered}
+        resources = [_render_aggregated_resource(row, gvr) for row, gvr in served]
+        aggregated.append({"version": version, "resources": resources, "freshness": "Current"})
+    found = [{"groupVersion": f"{group}/{version}", "version": version} for version in versions]
+    rendered = {"name": group, "versions": found, "preferredVersion": found[0]}
+    if group:
+        documents[f"/apis/{group}"] = {"kind": "APIGroup", "apiVersion": "v1", **rendered}
+    item = {"metadata": {"name": group} if group else {}, "versions": aggregated}
+    return _Group(serial, rendered, documents, item)
+
+
+def _join_documents(groups: Mapping[str, _Group], config: ApiConfig) -> dict[str, Any]:
+    documents: dict[str, Any] = {}
+    for one in groups.values():
+        documents |= one.documents
+    listed = [one.group for name, one in groups.items() if name]
+    documents["/apis"] = {"kind": "APIGroupList", "apiVersion": "v1", "groups": listed}
+    core = groups.get("")
     documents["/api"] = {
         "kind": "APIVersions",
-        "versions": groups.get("", []),
+        "versions": [version["version"] for version in core.group["versions"]] if core else [],
         "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": config.advertise_address}],
     }
     paths = sorted([*documents, *(f"/{name}" for name in ("healthz", "livez", "readyz", "version"))])
     documents[""] = {"paths": paths}
     return documents
-
-
-def _render_group(group: str, versions: list[str]) -> dict[str, Any]:
-    found = [{"groupVersion": f"{group}/{v}", "version": v} for v in versions]
-    return {"name": group, "versions": found, "preferredVersion": found[0]}
 
 
 def _render_resource(row: Resource, gvr: GVR) -> list[dict[str, Any]]:
@@ -145,7 +187,7 @@ def _render_resource(row: Resource, gvr: GVR) -> list[dict[str, Any]]:
         "singularName": row.singular,
         "namespaced": gvr.namespaced,
         "kind": gvr.kind,
-        "verbs": list(row.verbs),
+        "verbs": _verbs(row),
     }
     if row.short_names:
         main["shortNames"] = list(row.short_names)
@@ -169,37 +211,35 @@ def _render_resource(row: Resource, gvr: GVR) -> list[dict[str, Any]]:
     return found
 
 
+def _verbs(row: Resource) -> list[str]:
+    """A custom kind on its way out is only read and emptied."""
+    if row.custom is not None and row.custom.refuses_new:
+        return [verb for verb in row.verbs if verb not in ("create", "patch", "update")]
+    return list(row.verbs)
+
+
 def _storage_hash(row: Resource) -> str:
-    text = f"{row.gvr.group}/{row.gvr.version}/{row.gvr.kind}"
+    api_version = row.custom.stored_version if row.custom is not None else f"{row.gvr.group}/{row.gvr.version}"
+    text = f"{api_version}/{row.gvr.kind}"
     return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
 
-def _render_aggregated(registry: Registry) -> dict[str, Any]:
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for group, version in registry.group_versions():
-        resources = [_render_aggregated_resource(row, gvr) for row, gvr in _served(registry, group, version)]
-        one = {"version": version, "resources": resources, "freshness": "Current"}
-        groups.setdefault(group, []).append(one)
-
-    def render(names: list[str]) -> dict[str, Any]:
-        items = [{"metadata": {"name": g} if g else {}, "versions": groups[g]} for g in names]
-        return {
-            "kind": "APIGroupDiscoveryList",
-            "apiVersion": "apidiscovery.k8s.io/v2",
-            "metadata": {},
-            "items": items,
-        }
-
-    return {"/api": render([g for g in groups if not g]), "/apis": render([g for g in groups if g])}
+def _render_aggregated(items: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": "apidiscovery.k8s.io/v2",
+        "metadata": {},
+        "items": items,
+    }
 
 
 def _render_aggregated_resource(row: Resource, gvr: GVR) -> dict[str, Any]:
     found: dict[str, Any] = {
         "resource": gvr.resource,
-        "responseKind": {"group": "", "version": "", "kind": gvr.kind},
+        "responseKind": _response_kind(row, gvr),
         "scope": "Namespaced" if gvr.namespaced else "Cluster",
         "singularResource": row.singular,
-        "verbs": list(row.verbs),
+        "verbs": _verbs(row),
     }
     if row.short_names:
         found["shortNames"] = list(row.short_names)
@@ -208,6 +248,12 @@ def _render_aggregated_resource(row: Resource, gvr: GVR) -> dict[str, Any]:
     if row.subresources:
         found["subresources"] = [_render_aggregated_subresource(name, gvr) for name in sorted(row.subresources)]
     return found
+
+
+def _response_kind(row: Resource, gvr: GVR) -> dict[str, str]:
+    """Of a built-in kind group and version are those around it."""
+    group, version = (gvr.group, gvr.version) if row.custom is not None else ("", "")
+    return {"group": group, "version": version, "kind": gvr.kind}
 
 
 def _render_aggregated_subresource(name: str, gvr: GVR) -> dict[str, Any]:

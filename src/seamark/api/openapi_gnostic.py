@@ -8,6 +8,7 @@ error here, not a gap in the answer; ``x-…`` keys become vendor extensions, wh
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ import msgspec
 Node = Mapping[str, Any]
 Table = Mapping[str, tuple[int, str]]
 
-_LENGTH_DELIMITED, _VARINT = 2, 0
+_LENGTH_DELIMITED, _FIXED, _VARINT = 2, 1, 0
 
 _TABLES: dict[str, tuple[Table, int]] = {  # name → fields by JSON key, and the number of vendor_extension
     "Document": (
@@ -91,17 +92,34 @@ _TABLES: dict[str, tuple[Table, int]] = {  # name → fields by JSON key, and th
         {
             "$ref": (1, "text"),
             "format": (2, "text"),
+            "title": (3, "text"),
             "description": (4, "text"),
             "default": (5, "any"),
+            "multipleOf": (6, "number"),
+            "maximum": (7, "number"),
+            "exclusiveMaximum": (8, "flag"),
+            "minimum": (9, "number"),
+            "exclusiveMinimum": (10, "flag"),
+            "maxLength": (11, "integer"),
+            "minLength": (12, "integer"),
+            "pattern": (13, "text"),
+            "maxItems": (14, "integer"),
+            "minItems": (15, "integer"),
+            "uniqueItems": (16, "flag"),
+            "maxProperties": (17, "integer"),
+            "minProperties": (18, "integer"),
             "required": (19, "texts"),
             "enum": (20, "anys"),
-            "additionalProperties": (21, "schema item"),
+            "additionalProperties": (21, "schema or flag"),
             "type": (22, "type"),
             "items": (23, "schema item"),
             "properties": (25, "named Schema"),
+            "externalDocs": (29, "ExternalDocs"),
+            "example": (30, "any"),
         },
         31,
     ),
+    "ExternalDocs": ({"description": (1, "text"), "url": (2, "text")}, 3),
     "ApiKey": ({"type": (1, "text"), "name": (2, "text"), "in": (3, "text"), "description": (4, "text")}, 5),
 }
 
@@ -186,6 +204,11 @@ _SHAPES: dict[str, Callable[[int, Any], bytes]] = {
     "any": lambda number, value: _field(number, _any(value)),
     "anys": lambda number, values: b"".join(_field(number, _any(value)) for value in values),
     "type": lambda number, value: _field(number, _text(1, value)),
+    "number": lambda number, value: _varint(number << 3 | _FIXED) + struct.pack("<d", value) if value else b"",
+    "integer": lambda number, value: _varint(number << 3 | _VARINT) + _varint(value) if value else b"",
+    "schema or flag": lambda number, value: _field(
+        number, _flag(2, value) if isinstance(value, bool) else _field(1, _message(value, "Schema"))
+    ),
     "schema item": lambda number, value: _field(number, _field(1, _message(value, "Schema"))),
     "named Schema": lambda number, value: _field(number, _named(1, value, lambda node: _message(node, "Schema"))),
     "named Security": lambda number, value: _field(

@@ -7,16 +7,16 @@ operation states the media types and parameters that the server knows, and no mo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from seamark.api.discovery import SUBRESOURCE_KINDS, SUBRESOURCE_VERBS, subresource_kind
-from seamark.api.openapi_schemas import Dialect, reference
+from seamark.api.openapi_schemas import AS_IT_IS, Dialect, reference
 from seamark.machinery import schema
 from seamark.machinery.gvr import GVR
 from seamark.machinery.schema import Message
-from seamark.resources.registry import Registry, Resource
+from seamark.resources.registry import Resource
 
 Node = dict[str, Any]
 
@@ -87,32 +87,55 @@ class Served:
     verbs: tuple[str, ...]
     gvr: GVR
     message: Message | None  # what it takes and gives; None is free text or a stream
+    listed: Message | None = None  # what a list of it is
     subresource: str = ""
     namespaced: bool = False
 
 
-def served_rows(registry: Registry, group: str, version: str) -> list[tuple[Resource, GVR]]:
-    pairs = [(row, gvr) for row in registry.rows for gvr in (row.gvr, *row.served_as)]
+Pair = tuple[Resource, GVR]
+
+
+def served_pairs(rows: Iterable[Resource], group: str, version: str) -> list[Pair]:
+    pairs = [(row, gvr) for row in rows for gvr in (row.gvr, *row.served_as)]
     return [pair for pair in pairs if (pair[1].group, pair[1].version) == (group, version)]
 
 
+def message_of(row: Resource, gvr: GVR) -> Message | None:
+    """Of a custom kind one that is nothing but a name."""
+    if row.custom is not None:
+        return _custom_message(gvr, gvr.kind)
+    return schema.message(gvr.api_version, gvr.kind)
+
+
+def list_message_of(row: Resource, gvr: GVR) -> Message | None:
+    if row.custom is not None:
+        return _custom_message(gvr, row.custom.list_kind)
+    return schema.message(gvr.api_version, f"{gvr.kind}List")
+
+
+def _custom_message(gvr: GVR, kind: str) -> Message:
+    name = ".".join((*reversed(gvr.group.split(".")), gvr.version, kind))
+    return Message(AS_IT_IS + name, (), {}, group=gvr.group, version=gvr.version, kind=kind)
+
+
 def list_served(row: Resource, gvr: GVR) -> Iterator[Served]:
-    message = schema.message(gvr.api_version, gvr.kind)
+    message, listed = message_of(row, gvr), list_message_of(row, gvr)
     whole = tuple(verb for verb in row.verbs if verb in ("list", "create", "deletecollection"))
     single = tuple(verb for verb in row.verbs if verb in ("get", "update", "patch", "delete"))
     path = gvr.path(namespace="{namespace}")
     if whole:
-        yield Served(path, whole, gvr, message, namespaced=gvr.namespaced)
+        yield Served(path, whole, gvr, message, listed, namespaced=gvr.namespaced)
     if gvr.namespaced and "list" in whole:
-        yield Served(gvr.path(), ("list",), gvr, message)
+        yield Served(gvr.path(), ("list",), gvr, message, listed)
     if single:
         yield Served(f"{path}/{{name}}", single, gvr, message, namespaced=gvr.namespaced)
     for subresource in row.subresources:
         verbs = SUBRESOURCE_VERBS[subresource]
         given = _subresource_message(gvr, subresource, message)
-        yield Served(f"{path}/{{name}}/{subresource}", verbs, gvr, given, subresource, gvr.namespaced)
+        whole_part = Served(f"{path}/{{name}}/{subresource}", verbs, gvr, given, None, subresource, gvr.namespaced)
+        yield whole_part
         if subresource == "proxy":
-            yield Served(f"{path}/{{name}}/proxy/{{path}}", verbs, gvr, given, subresource, gvr.namespaced)
+            yield replace(whole_part, path=f"{path}/{{name}}/proxy/{{path}}")
 
 
 def _subresource_message(gvr: GVR, subresource: str, message: Message | None) -> Message | None:
@@ -122,10 +145,6 @@ def _subresource_message(gvr: GVR, subresource: str, message: Message | None) ->
         return message
     group, version, kind = SUBRESOURCE_KINDS[subresource]
     return schema.message(f"{group}/{version}" if group else version or gvr.api_version, kind)
-
-
-def list_kind(message: Message) -> Message | None:
-    return schema.message(message.api_version, f"{message.kind}List")
 
 
 def render_path(served: Served, dialect: Dialect) -> Node:
@@ -169,7 +188,7 @@ def _operation(served: Served, verb: str, dialect: Dialect) -> Node:
     if dialect.has_unions:
         node |= {"parameters": parameters} if parameters else {}
         if body is not None:
-            types = _PATCH_TYPES if verb == "patch" else _MEDIA_TYPES
+            types = _patch_types(served) if verb == "patch" else _MEDIA_TYPES
             content = {one: {"schema": reference(body, dialect)} for one in types}
             node["requestBody"] = {"required": verb != "delete", "content": content}
     else:
@@ -177,10 +196,16 @@ def _operation(served: Served, verb: str, dialect: Dialect) -> Node:
             schema_node = {"schema": reference(body, dialect)}
             parameters.insert(0, {"name": "body", "in": "body", "required": verb != "delete", **schema_node})
         node |= {"parameters": parameters} if parameters else {}
-        node["consumes"] = list(_PATCH_TYPES) if verb == "patch" else ["*/*"]
+        node["consumes"] = list(_patch_types(served)) if verb == "patch" else ["*/*"]
         node["produces"] = list(_MEDIA_TYPES) if message else ["text/plain" if method == "get" else "*/*"]
     node["responses"] = _responses(served, verb, dialect)
     return node
+
+
+def _patch_types(served: Served) -> tuple[str, ...]:
+    """Nobody knows the merge keys of a custom kind."""
+    is_custom = served.message is not None and served.message.name.startswith(AS_IT_IS)
+    return tuple(one for one in _PATCH_TYPES if not is_custom or "strategic" not in one)
 
 
 def _kind_of(served: Served) -> Node:
@@ -189,7 +214,8 @@ def _kind_of(served: Served) -> Node:
 
 
 def _tag(gvr: GVR) -> str:
-    return gvr.group.removesuffix(".k8s.io").split(".")[0] or "core"
+    first, *rest = gvr.group.removesuffix(".k8s.io").split(".")
+    return (first + "".join(map(str.capitalize, rest)) if not gvr.group.endswith(".k8s.io") else first) or "core"
 
 
 def _operation_id(served: Served, verb: str) -> str:
@@ -197,7 +223,7 @@ def _operation_id(served: Served, verb: str) -> str:
     gvr = served.gvr
     method, _, words = _VERBS[verb]
     prefix = "connect" if served.subresource in _CONNECT else {"partially update": "patch"}.get(words, words.split()[0])
-    prefix += f"{_tag(gvr).capitalize()}{gvr.version.capitalize()}"
+    prefix += f"{_tag(gvr)[:1].upper()}{_tag(gvr)[1:]}{gvr.version.capitalize()}"
     if served.subresource in _CONNECT:
         prefix += method.capitalize()
     if verb == "deletecollection":
@@ -233,6 +259,5 @@ def _answer(served: Served, verb: str) -> str | None:
     if verb in ("delete", "deletecollection") or (verb == "create" and served.subresource in ("eviction", "binding")):
         return "meta.v1.Status"
     if verb == "list":
-        found = list_kind(served.message)
-        return found.name if found else None
+        return served.listed.name if served.listed else None
     return served.message.name

@@ -77,8 +77,13 @@ V2 = Dialect("#/definitions/", wraps_references=False, has_unions=False)
 V3 = Dialect("#/components/schemas/", wraps_references=True, has_unions=True)
 
 
+AS_IT_IS = "="  # before the name of a custom kind, which is published under exactly that
+
+
 def openapi_name(name: str) -> str:
     """``core.v1.Pod`` → ``io.k8s.api.core.v1.Pod``, the name by which the schema is published."""
+    if name.startswith(AS_IT_IS):
+        return name[len(AS_IT_IS) :]
     head, _, rest = name.partition(".")
     if head == "runtime":
         return f"{_PACKAGES[head]}.runtime.{rest}"

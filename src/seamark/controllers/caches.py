@@ -8,7 +8,7 @@ no controller needs to remember what it expects to see.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, TypeVar
 
 from seamark.client.client import Client, Obj, PatchType
@@ -44,6 +44,8 @@ from seamark.model.volume import PersistentVolume, PersistentVolumeClaim, Storag
 
 T = TypeVar("T", bound=Object)
 
+OnKind = Callable[[GVR, Informer[Any]], None]
+
 
 class Caches:
     """``run`` keeps all informers current; ``wait_synced`` returns when each has its first complete list."""
@@ -52,6 +54,9 @@ class Caches:
         self.client = client
         self.clock = clock
         self.all: dict[GVR, Informer[Any]] = {}
+        self._on_kind: list[OnKind] = []
+        self._group: asyncio.TaskGroup | None = None
+        self._custom: dict[GVR, asyncio.Task[None]] = {}
         self.pods = self._watch(g.PODS, WorkloadPod)
         self.nodes = self._watch(g.NODES, Node)
         self.services = self._watch(g.SERVICES, Service)
@@ -80,6 +85,8 @@ class Caches:
         self.quotas = self._watch(g.RESOURCEQUOTAS, RawObject)
         self.quotas_in = Index(self.quotas, _by_namespace)
         self.budgets = self._watch(g.PODDISRUPTIONBUDGETS, Budget)
+        self.definitions = self._watch(g.CUSTOMRESOURCEDEFINITIONS, RawObject)
+        self._watch(g.RUNTIMECLASSES, Object)
         for gvr in (g.LIMITRANGES, g.PODTEMPLATES, g.PRIORITYCLASSES, g.INGRESSES, g.INGRESSCLASSES, g.NETWORKPOLICIES):
             self._watch(gvr, Object)
         for gvr in (g.CLUSTERROLEBINDINGS, g.ROLEBINDINGS, g.ROLES):  # they have owners, and end with their namespace
@@ -103,13 +110,44 @@ class Caches:
         self.all[gvr] = informer
         return informer
 
+    def on_kind(self, fn: OnKind) -> None:
+        """Calls ``fn`` for every collection that is watched, and for each custom one when its watch begins."""
+        for gvr, informer in list(self.all.items()):
+            fn(gvr, informer)
+        self._on_kind.append(fn)
+
+    def watch_custom(self, gvr: GVR) -> None:
+        """Begins to watch a custom kind; nothing if it is watched already."""
+        if gvr in self.all or self._group is None:
+            return
+        informer = self._watch(gvr, Object)
+        for fn in self._on_kind:
+            fn(gvr, informer)
+        self._custom[gvr] = self._group.create_task(informer.run())
+
+    def forget_custom(self, gvr: GVR) -> None:
+        """Ends the watch of a custom kind that is gone, as if all its objects were."""
+        task = self._custom.pop(gvr, None)
+        if task is None:
+            return
+        task.cancel()
+        informer = self.all[gvr]
+        for item in list(informer.items.values()):
+            informer.forget(item.key, item.metadata.uid)
+        del self.all[gvr]
+
+    @property
+    def custom_kinds(self) -> tuple[GVR, ...]:
+        return tuple(self._custom)
+
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
+            self._group = group
             for informer in self.all.values():
                 group.create_task(informer.run())
 
     async def wait_synced(self) -> None:
-        for informer in self.all.values():
+        for informer in tuple(self.all.values()):
             await informer.wait_synced()
 
     async def create(self, gvr: GVR, obj: Obj) -> Obj:

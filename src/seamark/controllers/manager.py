@@ -19,6 +19,7 @@ from seamark.controllers.certificates.controller import CertificateController
 from seamark.controllers.certificates.signer import Signer
 from seamark.controllers.clusterroleaggregation.controller import ClusterRoleAggregationController
 from seamark.controllers.cronjob.controller import CronJobController
+from seamark.controllers.customresourcedefinition.controller import CustomResourceDefinitionController
 from seamark.controllers.daemonset.controller import DaemonSetController
 from seamark.controllers.deployment.controller import DeploymentController
 from seamark.controllers.disruption.controller import DisruptionController
@@ -74,6 +75,7 @@ def _build(caches: Caches, events: EventRecorder, settings: ControllerSettings) 
     return [
         BootstrapController(caches, settings),
         NamespaceController(caches),
+        CustomResourceDefinitionController(caches),
         ServiceAccountController(caches),
         RootCaController(caches, ca_pem=settings.ca_pem),
         CertificateController(caches, signer),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from seamark.resources.apiextensions.customresourcedefinition import CUSTOMRESOURCEDEFINITION
 from seamark.resources.apps.controllerrevision import CONTROLLERREVISION
 from seamark.resources.apps.daemonset import DAEMONSET
 from seamark.resources.apps.deployment import DEPLOYMENT
@@ -65,6 +66,7 @@ ROWS: tuple[Resource, ...] = (
     SECRET,
     SERVICE,
     SERVICEACCOUNT,
+    CUSTOMRESOURCEDEFINITION,
     CONTROLLERREVISION,
     DAEMONSET,
     DEPLOYMENT,

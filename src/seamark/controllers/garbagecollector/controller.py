@@ -7,7 +7,9 @@ and a wrong answer here is not to be mended. Owners of kinds that are not watche
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
+from seamark.client.informer import Informer
 from seamark.controllers.caches import Caches
 from seamark.controllers.garbagecollector.graph import Item, OwnerGraph
 from seamark.controllers.garbagecollector.plan import (
@@ -33,12 +35,15 @@ class GarbageCollector:
     def __init__(self, caches: Caches) -> None:
         self._caches = caches
         self._graph = OwnerGraph(caches.all)
-        self._gvrs = {(gvr.group, gvr.kind): gvr for gvr in caches.all}
+        self._gvrs: dict[tuple[str, str], GVR] = {}
         self.controller: Controller[Item] = Controller(
             "garbagecollector", self.reconcile, clock=caches.clock, workers=4
         )
-        for gvr, informer in caches.all.items():
-            informer.on_change(partial(self._note, gvr))
+        caches.on_kind(self._begin)
+
+    def _begin(self, gvr: GVR, informer: Informer[Any]) -> None:
+        self._gvrs[gvr.group, gvr.kind] = gvr
+        informer.on_change(partial(self._note, gvr))
 
     def _note(self, gvr: GVR, old: Object | None, new: Object | None, seen: float) -> None:
         for item in self._graph.change(gvr, old, new):

@@ -19,7 +19,8 @@ class OwnerGraph:
         self._dependents: dict[str, dict[Item, None]] = {}
 
     def find(self, item: Item) -> Object | None:
-        found: Object | None = self._informers[item[0]].get(item[1])
+        informer = self._informers.get(item[0])
+        found: Object | None = informer.get(item[1]) if informer is not None else None
         return found
 
     def by_uid(self, uid: str) -> Item | None:

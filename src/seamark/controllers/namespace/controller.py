@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from seamark.client.informer import Informer
 from seamark.controllers.caches import Caches
 from seamark.controllers.namespace.plan import DeleteAll, Finalize, Wait, plan_namespace
 from seamark.controllers.runtime import Controller
@@ -18,11 +21,16 @@ class NamespaceController:
     def __init__(self, caches: Caches) -> None:
         self._caches = caches
         self.controller = Controller("namespace", self.reconcile, clock=caches.clock)
-        self._contents = tuple(gvr for gvr in (*caches.all, EVENTS_V1) if gvr.namespaced)
         caches.namespaces.on_change(self._on_namespace)
-        for gvr in self._contents:
-            if gvr in caches.all:
-                caches.all[gvr].on_change(self._on_content)
+        caches.on_kind(self._begin)
+
+    def _begin(self, gvr: GVR, informer: Informer[Any]) -> None:
+        if gvr.namespaced:
+            informer.on_change(self._on_content)
+
+    @property
+    def _contents(self) -> tuple[GVR, ...]:
+        return tuple(gvr for gvr in (*self._caches.all, EVENTS_V1) if gvr.namespaced)
 
     def _on_namespace(self, old: Namespace | None, new: Namespace | None, seen: float) -> None:
         if new is not None and new.metadata.deletion_timestamp is not None:
@@ -56,7 +64,12 @@ class NamespaceController:
         return LOOK_AGAIN
 
     async def _count(self, gvr: GVR, namespace: str) -> int:
-        return len(await self._caches.client.list(gvr, namespace=namespace, query={"limit": 1}))
+        try:
+            return len(await self._caches.client.list(gvr, namespace=namespace, query={"limit": 1}))
+        except StatusError as error:
+            if error.code != 404:
+                raise
+            return 0  # a custom kind that is gone
 
     async def _finalize(self, namespace: Namespace, finalizers: tuple[str, ...]) -> None:
         obj = {

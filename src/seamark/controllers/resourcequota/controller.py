@@ -6,8 +6,9 @@ Counted by lists, not from the caches: those hold less of an object than its cos
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
-from seamark.client.informer import RawObject
+from seamark.client.informer import Informer, RawObject
 from seamark.controllers.caches import Caches
 from seamark.controllers.resourcequota.plan import plan_quota, quota_patch, select_counted
 from seamark.controllers.runtime import Controller
@@ -19,11 +20,13 @@ from seamark.model.pod import Pod
 class ResourceQuotaController:
     def __init__(self, caches: Caches) -> None:
         self._caches = caches
-        self._counted = tuple(gvr for gvr in caches.all if gvr.namespaced)
         self.controller = Controller("resourcequota", self.reconcile, clock=caches.clock)
         caches.quotas.on_change(self._on_quota)
-        for gvr in self._counted:
-            caches.all[gvr].on_change(partial(self._on_object, gvr))
+        caches.on_kind(self._begin)
+
+    def _begin(self, gvr: GVR, informer: Informer[Any]) -> None:
+        if gvr.namespaced:
+            informer.on_change(partial(self._on_object, gvr))
 
     def _on_quota(self, old: RawObject | None, new: RawObject | None, seen: float) -> None:
         if new is not None:
@@ -43,7 +46,8 @@ class ResourceQuotaController:
         if cached is None or cached.metadata.deletion_timestamp is not None:
             return None
         quota = cached.as_dict()
-        counted = select_counted((quota.get("spec") or {}).get("hard") or (), self._counted)
+        namespaced = [gvr for gvr in caches.all if gvr.namespaced]
+        counted = select_counted((quota.get("spec") or {}).get("hard") or (), namespaced)
         objects = {gvr: await caches.client.list(gvr, namespace=key.namespace) for gvr in counted}
         patch = quota_patch(quota, plan_quota(quota, objects))
         if patch is not None:

@@ -2,37 +2,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
-from seamark.machinery.fielderrors import quote
+from seamark.machinery.definitions import APPROVAL, approval, is_protected
 from seamark.resources import field
 from seamark.resources.access import section, text
 from seamark.resources.registry import Causes, Obj
-
-APPROVAL = "api-approved.kubernetes.io"
-_SEE = "see https://github.com/kubernetes/enhancements/pull/1111"
-
-
-def is_protected(group: str) -> bool:
-    """Groups of the Kubernetes community, in which an API must be approved."""
-    return group in ("k8s.io", "kubernetes.io") or group.endswith((".k8s.io", ".kubernetes.io"))
-
-
-def approval(obj: Obj) -> tuple[str, str]:
-    """missing, bypassed, approved or invalid, and the reason for the condition."""
-    given = str(section(obj, "metadata", "annotations").get(APPROVAL) or "")
-    if not given:
-        return "missing", f"protected groups must have approval annotation {quote(APPROVAL)}, {_SEE}"
-    if given.startswith("unapproved"):
-        return "bypassed", f"not approved: {quote(given)}"
-    try:
-        url = urlsplit(given)
-    except ValueError:
-        url = urlsplit("")
-    if url.scheme and url.netloc:
-        return "approved", f"approved in {given}"
-    rule = f"protected groups must have approval annotation {quote(APPROVAL)} with either a URL or a reason"
-    return "invalid", f'{rule} starting with "unapproved", {_SEE}'
 
 
 def validate_approval(new: Obj, old: Obj | None) -> Causes:

@@ -14,6 +14,14 @@ from typing import Any
 import msgspec
 
 from seamark.machinery.apply.shape import Shape
+from seamark.machinery.definitions import (
+    TERMINATING,
+    accepted_names,
+    is_served,
+    is_true,
+    storage_version,
+    versions,
+)
 from seamark.machinery.gvr import GVR, version_priority
 from seamark.machinery.jsonvalue import equal_json
 from seamark.machinery.names import validate_qualified_name
@@ -26,14 +34,6 @@ from seamark.machinery.structural.schema import Raw, Structural, parse_structura
 from seamark.machinery.structural.shape import resource_shape
 from seamark.machinery.structural.validate import Old, validate_schema
 from seamark.resources.access import entries, section, text
-from seamark.resources.apiextensions.conditions import (
-    TERMINATING,
-    accepted_names,
-    is_served,
-    is_true,
-    storage_version,
-    versions,
-)
 from seamark.resources.apiextensions.customcolumns import custom_columns, field_selectors
 from seamark.resources.apiextensions.customscale import scale_paths, validate_scale
 from seamark.resources.registry import Causes, ConformError, Obj, Resource, ScalePaths

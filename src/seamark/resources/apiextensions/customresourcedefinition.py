@@ -7,10 +7,7 @@ the finalizer is for that a DELETE adds.
 from __future__ import annotations
 
 from seamark.machinery import gvr
-from seamark.machinery.structural.formats import is_known_format
-from seamark.machinery.structural.schema import Raw, find_schema
-from seamark.resources.access import default, ensure, entries, keep, section, text
-from seamark.resources.apiextensions.conditions import (
+from seamark.machinery.definitions import (
     CLEANUP,
     TERMINATING,
     condition,
@@ -18,6 +15,9 @@ from seamark.resources.apiextensions.conditions import (
     versions,
     with_condition,
 )
+from seamark.machinery.structural.formats import is_known_format
+from seamark.machinery.structural.schema import Raw, find_schema
+from seamark.resources.access import default, ensure, entries, keep, section, text
 from seamark.resources.apiextensions.definition_validation import (
     validate_accepted_names,
     validate_definition,

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from seamark.machinery.definitions import ESTABLISHED, is_true, versions
 from seamark.machinery.names import validate_dns1035_label, validate_dns1123_subdomain
 from seamark.machinery.structural.check import validate_openapi
 from seamark.machinery.structural.schema import find_schema, parse_structural
 from seamark.resources import field
 from seamark.resources.access import entries, section, text
 from seamark.resources.apiextensions.approval import validate_approval
-from seamark.resources.apiextensions.conditions import ESTABLISHED, is_true, versions
 from seamark.resources.registry import Causes, Obj
 
 NO_WEBHOOKS = (

@@ -1,16 +1,22 @@
-"""Conditions and names of a CustomResourceDefinition: what of it is served, and whether."""
+"""A CustomResourceDefinition's names, versions and conditions: what of it is served, and whether.
+
+The API reads them to make rows, the controller writes them.
+"""
 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
-from seamark.resources.access import entries, section, text
-from seamark.resources.registry import Obj
+from seamark.machinery.fielderrors import quote
+from seamark.machinery.objectfields import Obj, entries, section, text
 
 ESTABLISHED, NAMES_ACCEPTED, TERMINATING = "Established", "NamesAccepted", "Terminating"
 APPROVED = "KubernetesAPIApprovalPolicyConformant"
 NON_STRUCTURAL = "NonStructuralSchema"
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
+APPROVAL = "api-approved.kubernetes.io"
+_SEE = "see https://github.com/kubernetes/enhancements/pull/1111"
 
 
 def condition(kind: str, status: str, reason: str, message: str) -> Obj:
@@ -50,3 +56,25 @@ def versions(crd: Obj) -> list[Any]:
 
 def storage_version(crd: Obj) -> str:
     return next((text(one, "name") for one in versions(crd) if one.get("storage")), "")
+
+
+def is_protected(group: str) -> bool:
+    """Groups of the Kubernetes community, in which an API must be approved."""
+    return group in ("k8s.io", "kubernetes.io") or group.endswith((".k8s.io", ".kubernetes.io"))
+
+
+def approval(obj: Obj) -> tuple[str, str]:
+    """missing, bypassed, approved or invalid, and the reason for the condition."""
+    given = str(section(obj, "metadata", "annotations").get(APPROVAL) or "")
+    if not given:
+        return "missing", f"protected groups must have approval annotation {quote(APPROVAL)}, {_SEE}"
+    if given.startswith("unapproved"):
+        return "bypassed", f"not approved: {quote(given)}"
+    try:
+        url = urlsplit(given)
+    except ValueError:
+        url = urlsplit("")
+    if url.scheme and url.netloc:
+        return "approved", f"approved in {given}"
+    rule = f"protected groups must have approval annotation {quote(APPROVAL)} with either a URL or a reason"
+    return "invalid", f'{rule} starting with "unapproved", {_SEE}'

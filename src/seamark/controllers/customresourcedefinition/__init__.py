@@ -1,0 +1,1 @@
+"""CustomResourceDefinitions: names are accepted, kinds established, and their objects removed before they go."""

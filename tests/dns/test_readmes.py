@@ -61,8 +61,11 @@ def test_every_property_is_in_the_syntax(name: str) -> None:
         assert word in syntax
 
 
+OWN = {"plugin_path"}
+
+
 def test_the_order_is_coredns_and_holds_all() -> None:
-    assert len(ORDER) == len(set(ORDER)) == 62
+    assert len(ORDER) == len(set(ORDER)) == 62 + len(OWN)
     assert set(ORDER) >= IMPLEMENTED
     assert [n for n in ORDER if n in ("hosts", "kubernetes", "loop", "forward")] == [
         "hosts",

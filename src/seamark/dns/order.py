@@ -1,5 +1,7 @@
 """The order in which plugins see a query: CoreDNS 1.15's, whatever the order in the Corefile.
 
+``plugin_path`` is ours: before ``cache``, so that what it says may depend on who asks.
+
 ``IMPLEMENTED`` are those with a folder under ``plugins/``. The others are known by name so that a Corefile that uses
 them is refused with a sentence that says so, and not taken for a spelling mistake.
 """
@@ -9,13 +11,13 @@ from __future__ import annotations
 _WORDS = """
 root metadata geoip cancel proxyproto quic grpc_server https https3 timeouts multisocket reload nsid bufsize bind debug
 trace ready health pprof shed prometheus errors log dnstap local dns64 siit any chaos loadbalance tsig rewrite autopath
-acl cache header dnssec tls minimal template transfer dynupdate hosts route53 azure clouddns k8s_external kubernetes
-file auto secondary etcd loop forward grpc erratic whoami on sign view nomad
+acl plugin_path cache header dnssec tls minimal template transfer dynupdate hosts route53 azure clouddns k8s_external
+kubernetes file auto secondary etcd loop forward grpc erratic whoami on sign view nomad
 """
 _HERE = """
-acl any autopath bind bufsize cache cancel chaos debug errors file forward header health hosts k8s_external
-kubernetes loadbalance local log loop metadata minimal nsid prometheus ready reload rewrite root template timeouts
-tls transfer whoami
+acl any autopath bind bufsize cache cancel chaos debug errors file forward header health hosts k8s_external kubernetes
+loadbalance local log loop metadata minimal nsid plugin_path prometheus ready reload rewrite root template timeouts tls
+transfer whoami
 """
 _CLOUD = "records of that cloud are read by its own name servers; forward to them"
 

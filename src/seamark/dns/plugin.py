@@ -20,7 +20,9 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 
+from seamark.machinery.clock import Clock
 from seamark.model.meta import Provenance
+from seamark.model.pod import Pod
 
 PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_*")
 
@@ -93,6 +95,25 @@ class Plugin(Protocol):
     async def serve(self, query: Query, following: Next) -> Answer:
         """Answers, or returns ``await following(query)``, changed or not."""
         ...
+
+
+class Cluster(Protocol):
+    """What a plugin of ``plugin_path`` may ask of its surroundings."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    def pod(self, address: str) -> Pod | None:
+        """The pod with that address; ``kubernetes`` has to have ``pods verified``."""
+        ...
+
+    async def lookup(
+        self, query: Query, name: dns.name.Name, rdtype: dns.rdatatype.RdataType
+    ) -> dns.message.Message | None:
+        """Asks the own server, as the client of ``query``; None if it has come round too often."""
+        ...
+
+    def log(self, line: str) -> None: ...
 
 
 class Lifecycle(Protocol):

@@ -72,6 +72,14 @@ def answered(
     return Answer(rcode, message, by)
 
 
+def addressed(query: Query, by: str, addresses: Iterable[str], ttl: int = 30) -> Answer:
+    """An authoritative answer with those addresses that fit the type asked; other types are NODATA."""
+    wanted = query.rdtype.name
+    fitting = [text for text in addresses if wanted == ("AAAA" if ":" in text else "A")]
+    rdatas = [address_rdata(wanted, text) for text in fitting]
+    return answered(query, by, answer=[rrset_of(query.name, ttl, rdatas)] if rdatas else [])
+
+
 def failed(by: str, error: str, rcode: dns.rcode.Rcode = dns.rcode.SERVFAIL) -> Answer:
     """Nothing written: the server makes the reply, ``errors`` logs the reason."""
     return Answer(rcode, None, by, f"plugin/{by}: {error}")

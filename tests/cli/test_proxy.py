@@ -354,3 +354,24 @@ async def test_killed_at_any_moment_the_next_start_makes_it_right(attach: Attach
         (vips,) = (item["set"]["elem"] for item in json.loads(listed)["nftables"] if "set" in item)
         assert set(vips) == wanted
         assert len(wanted) == 77
+
+
+@pytest.mark.net
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+async def test_a_connection_is_explained(attach: Attach, client: Client, tmp_path: Path) -> None:
+    await fill(client)
+    flags = ("--kubeconfig", "KUBECONFIG", "--hostname-override", "node1", "--cluster-cidr", "10.244.0.0/16")
+    async with attach(*flags) as node:
+        await node.world.serve(B, 8080)
+        await node.until("/livez", 200)
+        await node.answers(OUTSIDE, NODE, 30080, NODE)
+        argv = (sys.executable, "-c", RUN, "explain", "conn", "--from", OUTSIDE, "default/web", "--node", "node1")
+        where = ("--kubeconfig", str(tmp_path / "kubeconfig"), "-o", "json")
+        found = json.loads(await asyncio.to_thread(node.world.run_on_node, *argv, *where))
+    assert (found["to"], found["verdict"], found["mend"]) == (f"{NODE}:30080/TCP", "goes to an endpoint", [])
+    assert found["serverSees"] == f"an address of node1, {NODE} as a rule"
+    kernel = found["kernel"]
+    assert kernel["element"].startswith("np { tcp . 30080 : 1:")
+    assert kernel["endpoints"] == [f"{B}:8080"]
+    assert any("dnat ip to" in line for line in kernel["rule"])
+    assert all(f"{B}:8080 sees {NODE}" in line for line in kernel["connections"])

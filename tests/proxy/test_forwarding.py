@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+import uvloop
 
 from seamark.proxy.forwarding import Place, TcpForwarder, UdpForwarder
 
@@ -40,8 +41,13 @@ async def forwarding(place: Place | None) -> AsyncIterator[int]:
         await asyncio.sleep(0)
 
 
-async def test_a_megabyte_there_and_back() -> None:
-    data = bytes(range(256)) * 4096
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_megabyte_there_and_back(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(there_and_back(bytes(range(256)) * 4096))
+
+
+async def there_and_back(data: bytes) -> None:
     async with echo_to_the_end() as place, forwarding(place) as port:
         reader, writer = await asyncio.open_connection(HOST, port)
         writer.write(data)

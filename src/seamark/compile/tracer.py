@@ -158,6 +158,8 @@ def _decision(found: _Found, packet: Packet, node: NodeConfig, because: str) -> 
     endpoints = frozenset(show(e.ip, e.port) for e in target.endpoints)
     hairpin = (show(e.ip, e.port) for e in target.endpoints if e.ip == packet.source and e.node == node.name)
     outcome = Outcome("balance", endpoints, endpoints if marked else frozenset(hairpin))
+    if not any(e.ready for e in target.endpoints):
+        because += "; none is ready, so those that serve while they end are used"
     return Decision(outcome, because, rules, frontend, target)
 
 

@@ -283,15 +283,12 @@ def _without_endpoints(service: Service | None, slices: Sequence[EndpointSlice])
     selector = service.spec.selector if service else None
     chosen = ",".join(f"{name}={value}" for name, value in sorted((selector or {}).items()))
     if not endpoints:
-        return (
-            f"no pod matches: `kubectl get pods -l {chosen}`" if chosen else "no selector: make EndpointSlices for it"
-        )
+        none = "the Service has no selector: make EndpointSlices for it"
+        return f"no pod matches: `kubectl get pods -l {chosen}`" if chosen else none
     if any(e.is_ready for e in endpoints):
         ports = ", ".join(sorted({p.name or "(no name)" for piece in slices for p in piece.ports or []}))
         return f"ready endpoints have no port of that name; they have: {ports or 'none'}: correct targetPort"
-    return (
-        f"0 of {len(endpoints)} endpoints are ready: look at the pods' readiness (`kubectl describe pods -l {chosen}`)"
-    )
+    return f"0 of {len(endpoints)} endpoints are ready: `kubectl describe pods -l {chosen}` says why"
 
 
 def _dropped(decision: Decision, node: NodeConfig) -> str:

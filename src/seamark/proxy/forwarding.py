@@ -13,6 +13,7 @@ import socket
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from seamark.linux.listener import open_datagrams, open_listener, open_outgoing
 
@@ -91,16 +92,15 @@ class _Pipe(asyncio.Protocol):
         self._ended = self._lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        made = self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
         if self.other._lost:
-            transport.abort()
+            made.abort()
             return
         if self._early:
-            transport.write(self._early)
+            made.write(self._early)
             self._early = b""
         if self.other._ended:
-            transport.write_eof()
+            made.write_eof()
 
     def data_received(self, data: bytes) -> None:
         if self.other._transport is None:

@@ -79,7 +79,7 @@ async def read_view(namespace: Path | None, layout: Layout, packet: Packet, node
         return KernelView(
             shown,
             f"{name} {{ {render_element(layout, name, key, pool)} }}",
-            tuple(line.strip() for line in rules.splitlines()[1:-1] if line.strip() not in ("", "}"))[:8],
+            tuple(line.strip() for line in rules.splitlines()[2:-2]),
             tuple(reader.endpoints(pool, chain)),
             reader.affinity(pool, chain, packet.source),
             flows,

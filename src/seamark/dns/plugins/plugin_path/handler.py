@@ -27,7 +27,7 @@ LOOK = 1.0
 
 
 class Surroundings:
-    """What a plugin of a file may ask (``seamark.dns.plugin.Cluster``): given to its class if that takes an argument."""
+    """What a plugin of a file may ask: a ``seamark.dns.plugin.Cluster``, for classes that take an argument."""
 
     def __init__(self, site: Site) -> None:
         self._site = site

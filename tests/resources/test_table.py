@@ -39,8 +39,11 @@ networking.k8s.io/v1 servicecidrs servicecidr - - false
 v1 limitranges limitrange limits - true
 v1 resourcequotas resourcequota quota - true
 storage.k8s.io/v1 storageclasses storageclass sc - false
+node.k8s.io/v1 runtimeclasses runtimeclass - - false
 policy/v1 poddisruptionbudgets poddisruptionbudget pdb - true
 scheduling.k8s.io/v1 priorityclasses priorityclass pc - false
+autoscaling/v1 horizontalpodautoscalers horizontalpodautoscaler hpa all true
+autoscaling/v2 horizontalpodautoscalers horizontalpodautoscaler hpa all true
 batch/v1 cronjobs cronjob cj all true
 batch/v1 jobs job - all true
 discovery.k8s.io/v1 endpointslices endpointslice - - true

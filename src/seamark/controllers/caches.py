@@ -18,6 +18,7 @@ from seamark.controllers.certificates.objects import Csr
 from seamark.controllers.clusterroleaggregation.plan import ClusterRole
 from seamark.controllers.disruption.objects import Budget
 from seamark.controllers.endpoints.objects import Endpoints
+from seamark.controllers.horizontalpodautoscaler.objects import Autoscaler
 from seamark.controllers.job.objects import CronJob, Job
 from seamark.controllers.owners import controller_uid
 from seamark.controllers.workloads import (
@@ -44,6 +45,11 @@ from seamark.model.volume import PersistentVolume, PersistentVolumeClaim, Storag
 
 T = TypeVar("T", bound=Object)
 
+_BY_METADATA = (  # they have owners, and end with their namespace
+    *(g.LIMITRANGES, g.PODTEMPLATES, g.PRIORITYCLASSES, g.RUNTIMECLASSES, g.INGRESSES, g.INGRESSCLASSES),
+    *(g.NETWORKPOLICIES, g.CLUSTERROLEBINDINGS, g.ROLEBINDINGS, g.ROLES),
+)
+
 OnKind = Callable[[GVR, Informer[Any]], None]
 
 
@@ -65,6 +71,7 @@ class Caches:
         self.namespaces = self._watch(g.NAMESPACES, Namespace)
         self.ipaddresses = self._watch(g.IPADDRESSES, IPAddress)
         self.servicecidrs = self._watch(g.SERVICECIDRS, ServiceCidr)
+        self.autoscalers = self._watch(g.HORIZONTALPODAUTOSCALERS, Autoscaler)
         self.requests = self._watch(g.CERTIFICATESIGNINGREQUESTS, Csr)
         self.configmaps = self._watch(g.CONFIGMAPS, Object)
         self.secrets = self._watch(g.SECRETS, TypedSecret)
@@ -86,10 +93,7 @@ class Caches:
         self.quotas_in = Index(self.quotas, _by_namespace)
         self.budgets = self._watch(g.PODDISRUPTIONBUDGETS, Budget)
         self.definitions = self._watch(g.CUSTOMRESOURCEDEFINITIONS, RawObject)
-        self._watch(g.RUNTIMECLASSES, Object)
-        for gvr in (g.LIMITRANGES, g.PODTEMPLATES, g.PRIORITYCLASSES, g.INGRESSES, g.INGRESSCLASSES, g.NETWORKPOLICIES):
-            self._watch(gvr, Object)
-        for gvr in (g.CLUSTERROLEBINDINGS, g.ROLEBINDINGS, g.ROLES):  # they have owners, and end with their namespace
+        for gvr in _BY_METADATA:
             self._watch(gvr, Object)
         self.pods_of = Index(self.pods, _by_controller)
         self.pods_in = Index(self.pods, _by_namespace)

@@ -28,6 +28,7 @@ from seamark.controllers.endpointslice.controller import EndpointSliceController
 from seamark.controllers.endpointslicemirroring.controller import EndpointSliceMirroringController
 from seamark.controllers.eventexpiry.controller import EventExpiry
 from seamark.controllers.garbagecollector.controller import GarbageCollector
+from seamark.controllers.horizontalpodautoscaler.controller import HorizontalPodAutoscalerController
 from seamark.controllers.ipaddress.controller import IPAddressController
 from seamark.controllers.job.controller import JobController
 from seamark.controllers.namespace.controller import NamespaceController
@@ -89,6 +90,7 @@ def _build(caches: Caches, events: EventRecorder, settings: ControllerSettings) 
         DeploymentController(caches, events),
         ReplicaSetController(caches, events),
         ReplicaSetController(caches, events, gvr=REPLICATIONCONTROLLERS),
+        HorizontalPodAutoscalerController(caches, events),
         DisruptionController(caches),
         ResourceQuotaController(caches),
         PersistentVolumeController(caches, events),

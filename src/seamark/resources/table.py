@@ -14,6 +14,7 @@ from seamark.resources.authorization.localsubjectaccessreview import LOCALSUBJEC
 from seamark.resources.authorization.selfsubjectaccessreview import SELFSUBJECTACCESSREVIEW
 from seamark.resources.authorization.selfsubjectrulesreview import SELFSUBJECTRULESREVIEW
 from seamark.resources.authorization.subjectaccessreview import SUBJECTACCESSREVIEW
+from seamark.resources.autoscaling.horizontalpodautoscaler import HORIZONTALPODAUTOSCALER
 from seamark.resources.batch.cronjob import CRONJOB
 from seamark.resources.batch.job import JOB
 from seamark.resources.certificates.certificatesigningrequest import CERTIFICATESIGNINGREQUEST
@@ -40,6 +41,7 @@ from seamark.resources.networking.ingressclass import INGRESSCLASS
 from seamark.resources.networking.ipaddress import IPADDRESS
 from seamark.resources.networking.networkpolicy import NETWORKPOLICY
 from seamark.resources.networking.servicecidr import SERVICECIDR
+from seamark.resources.node.runtimeclass import RUNTIMECLASS
 from seamark.resources.policy.poddisruptionbudget import PODDISRUPTIONBUDGET
 from seamark.resources.rbac.clusterrole import CLUSTERROLE
 from seamark.resources.rbac.clusterrolebinding import CLUSTERROLEBINDING
@@ -73,6 +75,7 @@ ROWS: tuple[Resource, ...] = (
     REPLICASET,
     STATEFULSET,
     CERTIFICATESIGNINGREQUEST,
+    HORIZONTALPODAUTOSCALER,
     CRONJOB,
     JOB,
     ENDPOINTSLICE,
@@ -88,6 +91,7 @@ ROWS: tuple[Resource, ...] = (
     IPADDRESS,
     NETWORKPOLICY,
     SERVICECIDR,
+    RUNTIMECLASS,
     PODDISRUPTIONBUDGET,
     PRIORITYCLASS,
     STORAGECLASS,

@@ -10,12 +10,13 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from seamark.machinery.gvr import PRIORITYCLASSES, SERVICEACCOUNTS
+from seamark.machinery.gvr import PRIORITYCLASSES, RUNTIMECLASSES, SERVICEACCOUNTS
 from seamark.machinery.names import NAME_SUFFIX_ALPHABET, NAME_SUFFIX_LENGTH
 from seamark.machinery.status import forbidden
 from seamark.machinery.usage import qos_class_of
 from seamark.resources.access import default, default_pointer, drop_empty, entries, number, section, text
 from seamark.resources.core.podspec_defaults import CONTAINER_LISTS, FILE_MODE
+from seamark.resources.node.runtimeclass import apply_runtimeclass
 from seamark.resources.registry import Obj, Reference
 
 TOKEN_MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -49,7 +50,9 @@ def admit(pod: Obj) -> None:
 
 
 def references_of(pod: Obj) -> list[Reference]:
-    """The ServiceAccount, but for static pods, and the PriorityClass, where it is not one of the system's."""
+    """The ServiceAccount, but for static pods, the PriorityClass, where it is not one of the system's, and the
+    RuntimeClass.
+    """
     found: list[Reference] = []
     if MIRROR_ANNOTATION not in section(pod, "metadata", "annotations"):
         name = text(pod, "spec", "serviceAccountName")
@@ -57,6 +60,9 @@ def references_of(pod: Obj) -> list[Reference]:
     priority = text(pod, "spec", "priorityClassName")
     if priority and priority not in _PRIORITIES:
         found.append(Reference(PRIORITYCLASSES, "", priority))
+    runtime = text(pod, "spec", "runtimeClassName")
+    if runtime:
+        found.append(Reference(RUNTIMECLASSES, "", runtime))
     return found
 
 
@@ -66,6 +72,8 @@ def admit_with_references(pod: Obj, found: Sequence[Obj | None]) -> None:
     for reference, obj in zip(references, found, strict=True):
         if reference.gvr == PRIORITYCLASSES:
             _give_priority(pod, obj)
+    runtimes = [obj for reference, obj in zip(references, found, strict=True) if reference.gvr == RUNTIMECLASSES]
+    apply_runtimeclass(pod, runtimes[0] if runtimes else None)
     accounts = [obj for reference, obj in zip(references, found, strict=True) if reference.gvr == SERVICEACCOUNTS]
     _admit_with_account(pod, accounts)
 

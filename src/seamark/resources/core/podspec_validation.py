@@ -61,7 +61,7 @@ def validate_pod_spec(path: str, spec: Obj, *, is_pod: bool) -> Causes:
     if deadline is not None:
         causes += field.in_range(f"{path}.activeDeadlineSeconds", deadline, 1, MAX_INT32)
     for i, toleration in enumerate(entries(spec, "tolerations")):
-        causes += _validate_toleration(field.index(f"{path}.tolerations", i), toleration)
+        causes += validate_toleration(field.index(f"{path}.tolerations", i), toleration)
     for i, alias in enumerate(entries(spec, "hostAliases")):
         at = field.index(f"{path}.hostAliases", i)
         causes += validate_ip(f"{at}.ip", text(alias, "ip"))
@@ -147,7 +147,7 @@ def _validate_searches(path: str, searches: list[str]) -> Causes:
     return causes
 
 
-def _validate_toleration(path: str, toleration: Obj) -> Causes:
+def validate_toleration(path: str, toleration: Obj) -> Causes:
     key, value = text(toleration, "key"), text(toleration, "value")
     operator, effect = text(toleration, "operator"), text(toleration, "effect")
     causes: Causes = []

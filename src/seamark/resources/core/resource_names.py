@@ -26,9 +26,14 @@ def validate_container_resource_name(path: str, name: str) -> Causes:
     causes = validate_resource_name(path, name)
     if "/" not in name and name not in CONTAINER and not name.startswith(_HUGE):
         causes.append(field.invalid(path, name, "must be a standard resource for containers"))
-    elif "/" in name and "kubernetes.io/" not in name and name.startswith("requests."):
+    elif "/" in name and "kubernetes.io/" not in name and not _is_extended(name):
         causes.append(field.invalid(path, name, "doesn't follow extended resource name standard"))
     return causes
+
+
+def _is_extended(name: str) -> bool:
+    """With room for ``requests.`` before it, as a quota names it."""
+    return not name.startswith("requests.") and not names.validate_qualified_name(f"requests.{name}")
 
 
 def validate_quota_resource_name(path: str, name: str) -> Causes:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from seamark.agent.config import CONTROL_PLANE_ROLE, AgentConfig
+from seamark.agent.connect import NodeConnector
 from seamark.agent.eviction import parse_thresholds
 from seamark.agent.images.collecting import GarbagePolicy
 from seamark.agent.images.registry import Registries
@@ -29,6 +30,7 @@ from seamark.api.server import ApiServer, serve_api
 from seamark.cli.auditing import open_audit
 from seamark.cli.datadir import DataDir, write_private
 from seamark.cli.errors import UserError
+from seamark.cli.leaving import Leaving
 from seamark.cli.pki import Pki, ensure_pki, render_kubeconfig, server_context
 from seamark.cli.settings import FABRIC_CIDR, Settings, parse_mirror
 from seamark.cli.stages import Stages
@@ -105,6 +107,7 @@ class Cluster:
         self._agents: dict[str, NodeAgent] = {}
         self._runtimes: list[PodRuntime] = []
         self._proxies: list[ServiceProxy] = []
+        self._leaving: Leaving | None = None
         self._store: SqliteStore | None = None
         self._server: ApiServer | None = None
         self._api: Api | None = None
@@ -129,6 +132,7 @@ class Cluster:
         if not settings.nodes:
             return
         with stages.stage("starting the nodes") as said:
+            self._start_leaving()
             for index, name in enumerate(settings.node_names):
                 self._start_node(index, name)
             await self._watched(self._nodes_ready())
@@ -279,7 +283,7 @@ class Cluster:
                 static_pods=self._static_pods(index, name),
                 images=self._data.images,
                 eviction_hard=parse_thresholds(settings.eviction_hard),
-                unrouted=self._wait_unrouted,
+                unrouted=self._leaving.wait_unrouted if self._leaving else None,
             ),
             client=self._client(f"system:node:{name}", "system:nodes"),
             runtime=runtime,
@@ -304,16 +308,18 @@ class Cluster:
         sysctls = {} if self._settings.host else compile_sysctls(Conntrack(max_per_core=0), cpus=1)
         return ProxyOptions(backend=WithLoopbackPorts(NftablesBackend()), sysctls=sysctls)
 
+    def _start_leaving(self) -> None:
+        """Asks all nodes' proxies, and DNS from the first node."""
+        client, pin = self._client("system:kube-controller-manager"), self._pin(self._settings.node_names[0])
+        self._leaving = Leaving(client, self._proxies, NodeConnector(pin), clock=self._clock)
+        self._run("leaving", self._leaving.run())
+
     def _static_pods(self, index: int, node: str) -> Path | None:
         """The folder's own files are the first node's, those in a folder of a node's name are that one's."""
         if not self._settings.static_pods:
             return None
         folder = Path(self._settings.static_pods)
         return folder if index == 0 else folder / node
-
-    async def _wait_unrouted(self, ip: str) -> None:
-        """No proxy of the cluster sends new connections to the pod any more: it may be told to end."""
-        await asyncio.gather(*(proxy.wait_unrouted(ip) for proxy in self._proxies))
 
     def _resolv_conf(self, state: Path) -> Path:
         """The node's resolver settings: the machine's in host mode, else the gateway, which refuses at once."""

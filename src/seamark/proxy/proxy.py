@@ -80,6 +80,7 @@ class ServiceProxy:
         backend, period = self.options.backend, self.options.sync_period
         self.monitor = Monitor(clock, self.families, mode=backend.mode, sync_period=period)
         self.namespace_pin = namespace_pin
+        self.slice_revision = ""  # of the EndpointSlice that was seen last
         self._backend = backend
         self._config = config
         self._clock = clock
@@ -274,6 +275,8 @@ class ServiceProxy:
 
     def _on_slice(self, old: EndpointSlice | None, new: EndpointSlice | None, seen: float) -> None:
         self._index.observe_slice(old, new, seen)
+        if new is not None:
+            self.slice_revision = new.metadata.resource_version
         self.monitor.observe_slice(_either(old, new), _date(self._slices, old, new), gone=new is None)
         self._wake.set()
 

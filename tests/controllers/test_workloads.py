@@ -10,6 +10,7 @@ from seamark.machinery.gvr import (
     EVENTS_V1,
     NODES,
     PERSISTENTVOLUMECLAIMS,
+    PERSISTENTVOLUMES,
     PODS,
     REPLICASETS,
     STATEFULSETS,
@@ -247,6 +248,9 @@ async def test_claims_of_a_shrunk_set_go_when_the_set_says_so(cluster: Any) -> N
         volumeClaimTemplates=[claim],
         persistentVolumeClaimRetentionPolicy=policy,
     )
+    for name in ("one", "two"):
+        spec = {"capacity": {"storage": "1Mi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": f"/{name}"}}
+        await client.create(PERSISTENTVOLUMES, {"metadata": {"name": name}, "spec": spec})
     await client.create(STATEFULSETS, to_create(wanted))
     await cluster.ready_pods(2)
     await client.patch(STATEFULSETS, "db", {"spec": {"replicas": 1}}, namespace="default")

@@ -178,6 +178,24 @@ def test_a_pool_that_was_left_lingers_until_swept(mirror: Mirror, kernel: FakeNf
     assert mirror.sweep().is_empty
 
 
+def test_an_endpoint_that_comes_back_is_another_to_its_clients(mirror: Mirror, kernel: FakeNft) -> None:
+    """Their entries name slots that are not there, and are forgotten with the next connection: also over a restart."""
+    web = rules("web", 2, 4, affinity_seconds=5)
+    applied(mirror, kernel, web)
+    before = dict(kernel.sets["slots"])
+    applied(mirror, kernel, rules("web", 4, affinity_seconds=5))
+    staying = dict(kernel.sets["slots"])
+    later = Mirror(NODE)
+    later.seed({name: kernel.sets[name] for name in SEEDED})
+    applied(mirror, kernel, web)
+    assert staying.items() < kernel.sets["slots"].items()
+    assert len(before.items() & kernel.sets["slots"].items()) == 1
+    assert not (before.keys() - staying.keys()) & kernel.sets["slots"].keys()
+    later.update({web.key: web})
+    kernel.apply(later.full())
+    assert not (before.keys() - staying.keys()) & kernel.sets["slots"].keys()
+
+
 def test_load_is_the_whole_product_at_once() -> None:
     given = {r.key: r for r in (rules("a", 1, 2), rules("b", 1, cluster_ips=("10.96.0.10",), affinity_seconds=5))}
     mirror, kernel, anew = Mirror(NODE), FakeNft(NODE), FakeNft(NODE)

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
+from seamark.compile.nftlayout import Layout
 from seamark.compile.ruleset import NodeConfig
 from seamark.linux import nft
 from seamark.linux.clock import SystemClock
+from seamark.linux.nfnetlink import Nfnetlink
 from seamark.machinery.gvr import ENDPOINTSLICES, EVENTS_V1, SERVICES
 from seamark.proxy import unserved
 from seamark.proxy.proxy import ServiceProxy
-from seamark.proxy.table import KernelTable
+from seamark.proxy.table import KernelTable, describe_table
 from seamark.testing.networld import OUTSIDE, World
 
 pytestmark = [pytest.mark.net, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
@@ -308,6 +310,27 @@ async def test_a_failure_is_retried_as_a_whole(world: World, cluster: Any, monke
     await cluster.endpoints(A)
     assert (await world.ask(B, VIP, 80)).server == f"{A}:8080"
     assert next(failures, None) is None, "nothing failed: the test says nothing"
+
+
+@pytest.mark.parametrize("conditions", [{"ready": False, "serving": False}, None], ids=["unready", "removed"])
+async def test_affinity_entries_go_with_their_endpoint(world: World, cluster: Any, conditions: Any) -> None:
+    """A client that stayed away meanwhile does not find its old endpoint again, but is chosen anew."""
+    await serve_all(world)
+    await cluster.service(sessionAffinity="ClientIP")
+    left = []
+    for pod in (A, B):
+        await cluster.endpoints(pod)
+        assert (await world.ask(C, VIP, 80)).server == f"{pod}:8080"
+        if conditions is None:
+            await cluster.endpoints(REMOTE)
+        else:
+            await cluster.endpoints(pod, **conditions)
+        await cluster.endpoints(pod)
+        with Nfnetlink(world.node_pin) as netlink:
+            table = describe_table(Layout())
+            slots = netlink.dump(table, "slots")
+            left += [pick in slots for pick in netlink.dump(table, "aff").values()]
+    assert not any(left)
 
 
 async def test_how_long_a_change_took_is_told_from_its_commit(world: World, cluster: Any) -> None:

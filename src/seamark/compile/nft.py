@@ -23,6 +23,8 @@ Elements = dict[tuple[str, bytes], bytes]
 """(set, key) -> data; data of a plain set is empty."""
 
 MAX_SERIAL = 0xFFFF
+SLOTS_OF_AN_EARLIER_RUN = 1024
+"""So many numbers after the last one in use are passed over at a restart: clients may hold some that went before it."""
 
 
 class CapacityError(Exception):
@@ -32,7 +34,8 @@ class CapacityError(Exception):
 @dataclass(frozen=True, slots=True)
 class Pool:
     """One endpoint list. ``slots`` (affinity only) are the numbers clients hold; index i gives backend i, and where
-    the chain's ``size`` is larger, backends repeat. ``seconds`` 0 = no affinity.
+    the chain's ``size`` is larger, backends repeat. ``seconds`` 0 = no affinity. ``next_slot``: numbers go round, so
+    an endpoint that comes back is another one to the clients it had.
     """
 
     kind: int
@@ -41,6 +44,7 @@ class Pool:
     backends: tuple[BackendEndpoint, ...]
     slots: tuple[int, ...] = ()
     seconds: int = 0
+    next_slot: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,14 +183,19 @@ def _plan_affinity(
     size = layout.pool_size(len(backends))
     if old is not None and old.seconds:
         serial, known = old.serial, {e[:2]: slot for e, slot in zip(old.backends, old.slots, strict=True)}
+        first = old.next_slot
     elif seed is not None:
         serial, known = seed.serial, dict(seed.slots)
+        first = max(known.values(), default=0) + SLOTS_OF_AN_EARLIER_RUN
     else:
-        serial, known = allocator.take_affinity(), {}
+        serial, known, first = allocator.take_affinity(), {}, 0
     kept = {known[e[:2]] for e in backends if e[:2] in known}
-    free = (slot for slot in range(layout.MAX_POOL) if slot not in kept)
-    slots = tuple(known[e[:2]] if e[:2] in known else next(free) for e in backends)
-    return Pool(allocator.affinity_kind(size, seconds), serial, size, backends, slots, seconds)
+    after = (slot % layout.MAX_POOL for slot in range(first, first + layout.MAX_POOL))
+    free = (slot for slot in after if slot not in kept)
+    fresh = {e[:2]: next(free) for e in backends if e[:2] not in known}
+    slots = tuple(known[e[:2]] if e[:2] in known else fresh[e[:2]] for e in backends)
+    next_slot = (tuple(fresh.values())[-1] + 1) % layout.MAX_POOL if fresh else first
+    return Pool(allocator.affinity_kind(size, seconds), serial, size, backends, slots, seconds, next_slot)
 
 
 # ---- elements -------------------------------------------------------------------------------------------------

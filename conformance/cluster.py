@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +37,13 @@ class Cluster:
 
     def client(self) -> Client:
         return Client(load_kubeconfig(self.kubeconfig).transport())
+
+    def crash(self) -> None:
+        """Kills the main process, as a fault would; pods and rules stay."""
+        pid = json.loads(self.seamark("status", "-o", "json"))["pid"]
+        os.kill(pid, signal.SIGKILL)
+        while Path(f"/proc/{pid}").exists():
+            time.sleep(0.01)
 
     def seamark(self, *command: str) -> str:
         line = [sys.executable, "-m", "seamark", *command, "--data-dir", str(self.data)]

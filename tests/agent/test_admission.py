@@ -8,7 +8,7 @@ import pytest
 
 from seamark.agent.admission import select_rejection
 from seamark.agent.podspec import Pod
-from seamark.machinery.gvr import EVENTS_V1
+from seamark.machinery.gvr import EVENTS_V1, RUNTIMECLASSES
 from seamark.model import codec
 
 
@@ -95,3 +95,12 @@ async def test_a_seccomp_profile_of_the_nodes(node: Any) -> None:
         "bad",
     )
     assert "leads out of" in pod["status"]["containerStatuses"][0]["state"]["waiting"]["message"]
+
+
+async def test_the_handler_of_a_runtime_class(node: Any) -> None:
+    made = {"metadata": {"name": "light"}, "handler": "crun"}
+    await node.client.create(RUNTIMECLASSES, made)
+    await node.create(runtimeClassName="light")
+    await node.until_running()
+    (sandbox,) = await node.runtime.list_sandboxes()
+    assert sandbox.config.handler == "crun"

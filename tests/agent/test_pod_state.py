@@ -49,7 +49,8 @@ def condition(status: Obj, kind: str) -> Obj:
 
 
 def test_running_pod() -> None:
-    status = compute_status(look(pod(), running(), images={"web": UsedImage("web:1", "sha256:abc")}))
+    now = look(pod(), running(), images={"web": UsedImage("web:1", "sha256:abc")})
+    status = compute_status(now)
     assert (status["phase"], status["podIP"], status["podIPs"]) == ("Running", "10.244.0.2", [{"ip": "10.244.0.2"}])
     assert (status["hostIP"], status["qosClass"], status["startTime"]) == ("192.168.100.11", "BestEffort", AT)
     assert only(status) == {
@@ -61,7 +62,7 @@ def test_running_pod() -> None:
         "restartCount": 0,
         "image": "web:1",
         "imageID": "sha256:abc",
-        "containerID": container_id("u1", "web", 0),
+        "containerID": container_id(now, "web", 0),
     }
     assert {c["type"]: c["status"] for c in status["conditions"]} == dict.fromkeys(
         ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"], "True"

@@ -24,7 +24,6 @@ def volume(**source: Any) -> Pod:
     ("of", "field"),
     [
         (pod(hostUsers=False), "spec.hostUsers"),
-        (pod(runtimeClassName="kata"), "spec.runtimeClassName"),
         (pod(resourceClaims=[{"name": "x"}]), "spec.resourceClaims"),
         (pod(os={"name": "windows"}), "spec.os.name"),
         (pod(securityContext={"seLinuxOptions": {"level": "x"}}), "spec.securityContext.seLinuxOptions"),

@@ -92,6 +92,7 @@ class Look:
     leaving: bool = False  # deleted, and new connections may still come: no SIGTERM yet
     ip: str = ""
     host_ip: str = ""
+    runtime: str = "runc"  # what container ids begin with
     refused: tuple[str, ...] = ()
     ending: Ending | None = None
     blocked: Failure | None = None  # volumes or sandbox could not be made

@@ -77,9 +77,9 @@ def _shown_phase(look: Look, phase: str) -> str:
     return phase
 
 
-def container_id(uid: str, name: str, attempt: int) -> str:
+def container_id(look: Look, name: str, attempt: int) -> str:
     """Stable over restarts of this process: a name, not a secret."""
-    return "runc://" + hashlib.sha256(f"{uid}/{name}/{attempt}".encode()).hexdigest()
+    return f"{look.runtime}://" + hashlib.sha256(f"{look.pod.uid}/{name}/{attempt}".encode()).hexdigest()
 
 
 def compute_container(look: Look, container: Container) -> Obj:
@@ -99,7 +99,7 @@ def compute_container(look: Look, container: Container) -> Obj:
         "imageID": used.digest if used else written.image_id if written else "",
     }
     if current is not None:
-        status["containerID"] = container_id(look.pod.uid, name, current.attempt)
+        status["containerID"] = container_id(look, name, current.attempt)
     return status
 
 
@@ -187,7 +187,7 @@ def _terminated(look: Look, ended: ContainerState) -> Obj:
         "reason": "ContainerStatusUnknown" if lost else _ended_reason(ended),
         "startedAt": format_time(ended.started) if ended.started else None,
         "finishedAt": format_time(ended.finished) if ended.finished else None,
-        "containerID": container_id(look.pod.uid, ended.name, ended.attempt),
+        "containerID": container_id(look, ended.name, ended.attempt),
     }
     message = look.messages.get((ended.name, ended.attempt), "")
     failure = look.failures.get(ended.name)

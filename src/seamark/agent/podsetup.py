@@ -29,7 +29,9 @@ from seamark.agent.volumes import Files, VolumeError, has_files, is_in_memory, p
 from seamark.compile.env import compile_env
 from seamark.compile.resolvconf import NodeDns, PodDns, Warned, compile_resolvconf, render_resolv_conf
 from seamark.linux.runtime import RUNTIME_DEFAULT, ContainerConfig, Image, Mount, RuntimeFault, SandboxConfig
+from seamark.machinery.gvr import RUNTIMECLASSES
 from seamark.machinery.quantity import parse_quantity
+from seamark.machinery.status import StatusError
 from seamark.model.snapshot import Snapshot
 
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
@@ -82,6 +84,7 @@ class PodSetup:
         except OSError as error:
             raise SetupError("FailedMount", f"writing {error.filename}: {error.strerror}") from error
         await self._fill_volumes(pod, ip, in_memory=False)
+        handler = await self._handler(pod.spec.runtime_class_name)
         host_network = pod.spec.host_network
         sandbox = SandboxConfig(
             uid=pod.uid,
@@ -95,9 +98,20 @@ class PodSetup:
             share_pid=pod.spec.share_process_namespace,
             sysctls=tuple((normalize_sysctl(s.name), s.value) for s in pod.spec.security_context.sysctls or []),
             host_ports=select_host_ports(pod),
+            handler=handler,
             memory=tuple(str(self.directory.volume(v.name)) for v in pod.spec.volumes or [] if is_in_memory(v)),
         )
         return sandbox, warnings
+
+    async def _handler(self, runtime_class: str) -> str:
+        """In kubelet's words where there is no such RuntimeClass."""
+        if not runtime_class:
+            return ""
+        try:
+            return str((await self._context.client.get(RUNTIMECLASSES, runtime_class))["handler"])
+        except StatusError as error:
+            text = f'failed to get runtime class "{runtime_class}": {error.message}'
+            raise SetupError("FailedCreatePodSandBox", f"Failed to create pod sandbox: {text}") from error
 
     async def refresh(self, pod: Pod, ip: str) -> None:
         """Volumes as the API has them now. Raises SetupError, RuntimeFault where the sandbox is gone."""

@@ -47,7 +47,6 @@ def _refused_in_pod(pod: Pod) -> Iterator[str]:
     spec, security = pod.spec, pod.spec.security_context
     asked = [
         (spec.host_users is False, "spec.hostUsers: user namespaces are not set up"),
-        (spec.runtime_class_name, f"spec.runtimeClassName: there is no runtime class {spec.runtime_class_name!r}"),
         (spec.resource_claims, "spec.resourceClaims: dynamic resources are not allocated"),
         (spec.hostname_override, "spec.hostnameOverride: not done; use spec.hostname"),
         (isinstance(spec.os, dict) and spec.os.get("name") == "windows", "spec.os.name: this node runs linux"),

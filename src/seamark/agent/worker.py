@@ -230,6 +230,7 @@ class PodWorker:
             gone=self._gone,
             ip=memory.ip,
             host_ip=self._context.config.node_ip,
+            runtime=self._context.runtime.version.partition(":")[0],
             refused=self._refused,
             ending=self._ending,
             blocked=memory.blocked,

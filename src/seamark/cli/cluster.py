@@ -267,7 +267,7 @@ class Cluster:
         state = self._data.node(name)
         state.mkdir(parents=True, exist_ok=True)
         address = self._node_address(index)
-        runtime = PodRuntime(state_dir=state, node_namespace=pin, clock=self._clock)
+        runtime = PodRuntime(state_dir=state, node_namespace=pin, clock=self._clock, program=settings.oci_runtime)
         agent = NodeAgent(
             AgentConfig(
                 node=name,

@@ -103,6 +103,9 @@ def up(
     eviction_hard: Annotated[
         str | None, typer.Option(metavar="THRESHOLDS", help="As kubelet's: memory.available<100Mi,…; empty for none.")
     ] = None,
+    oci_runtime: Annotated[
+        str | None, typer.Option(metavar="PROGRAM", help="What runs containers, by runc's command line (runc).")
+    ] = None,
     image_gc: Annotated[
         str | None, typer.Option(metavar="HIGH,LOW", help="Percent of the disk at which pulled images go (85,80).")
     ] = None,
@@ -150,6 +153,7 @@ def up(
         registry_mirrors=tuple(registry_mirror) if registry_mirror else None,
         static_pods=str(static_pods.absolute()) if static_pods else None,
         eviction_hard=eviction_hard,
+        oci_runtime=oci_runtime,
         image_gc=parse_percents(image_gc) if image_gc else None,
     )
     run_up(UpOptions(data, (kubeconfig or data.kubeconfig).absolute(), given))

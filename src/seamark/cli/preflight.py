@@ -13,7 +13,6 @@ PROGRAMS = {
     "ip": "iproute2",
     "nft": "nftables",
     "nsenter": "util-linux",
-    "runc": "runc",
 }
 """Program -> Debian package, needed by a cluster with nodes."""
 
@@ -26,7 +25,7 @@ def extend_path() -> None:
     os.environ["PATH"] = ":".join(parts + [p for p in _SBIN if p not in parts])
 
 
-def check_machine(*, nodes: int) -> None:
+def check_machine(*, nodes: int, oci_runtime: str = "runc") -> None:
     """Raises UserError when a cluster with that many nodes cannot run here."""
     if nodes == 0:
         return
@@ -35,7 +34,8 @@ def check_machine(*, nodes: int) -> None:
             "up: nodes need root to make namespaces (rootless nodes are not there yet); "
             "run it with sudo, or `seamark up --nodes 0` for the API server and controllers alone"
         )
-    missing = {program: package for program, package in PROGRAMS.items() if shutil.which(program) is None}
+    needed = PROGRAMS | {oci_runtime: os.path.basename(oci_runtime)}
+    missing = {program: package for program, package in needed.items() if shutil.which(program) is None}
     if missing:
         names, packages = ", ".join(missing), " ".join(sorted(set(missing.values())))
         raise UserError(f"up: missing on this machine: {names}; `apt-get install {packages}` brings them")

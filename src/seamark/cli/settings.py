@@ -52,6 +52,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     static_pods: str | None = None
     eviction_hard: str | None = None
     image_gc: tuple[int, int] | None = None
+    oci_runtime: str | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +81,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     static_pods: str = ""
     eviction_hard: str = EVICTION_HARD
     image_gc: tuple[int, int] = (85, 80)
+    oci_runtime: str = "runc"  # by name or path
 
     @property
     def kubernetes_ip(self) -> str:

@@ -52,7 +52,7 @@ async def _serve(options: UpOptions, out: TextIO, *, is_child: bool) -> None:
     data.make()
     kept = data.read_settings()
     settings = merge_settings(options.given, kept, free_port=free_port())
-    check_machine(nodes=settings.nodes)
+    check_machine(nodes=settings.nodes, oci_runtime=settings.oci_runtime)
     data.take_lock()
     listener = bind_api_socket(settings.port)
     data.write_settings(settings)

@@ -110,6 +110,7 @@ class SandboxConfig:
     host_ipc: bool = False
     share_pid: bool = False
     sysctls: tuple[tuple[str, str], ...] = ()
+    handler: str = ""  # of the pod's RuntimeClass; empty for the node's own runtime
     memory: tuple[str, ...] = ()  # directories of the machine that the sandbox alone sees, kept in memory
     host_ports: tuple[HostPort, ...] = ()
 
@@ -181,7 +182,7 @@ class SandboxState:
 class Runtime(Protocol):
     @property
     def version(self) -> str:
-        """As a Node shows it: ``runc://1.1.5``."""
+        """As a Node shows it: ``runc://1.1.5``. Container ids begin with the same name."""
         ...
 
     async def create_sandbox(self, config: SandboxConfig) -> None: ...

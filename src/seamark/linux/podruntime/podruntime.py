@@ -3,8 +3,9 @@
 It prepares (directories, ``config.json``, the link) and asks; a supervisor per pod does and remembers. This object
 holds nothing but connections: after a restart it connects again and knows as much as before.
 
-Needs root, ``ip``, ``nsenter`` and ``runc``. Where no cgroups are mounted, each supervisor mounts the unified tree for
-itself, since runc insists on one; pods then run without limits, said once in the log.
+Needs root, ``ip``, ``nsenter`` and an OCI runtime with runc's command line. Where no cgroups are mounted, each
+supervisor mounts the unified tree for itself, since runc insists on one; pods then run without limits, said once in
+the log.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ log = logging.getLogger(__name__)
 
 PROBE_OUTPUT = 10 * 1024
 SHARED_MEMORY = "shm"
+OCI_RUNTIMES = ("runc", "crun", "youki", "runsc", "kata-runtime")
+"""Those that take runc's command line: what the handler of a RuntimeClass may name."""
 SOURCE = str(Path(__file__).parents[3])
 SUPERVISOR = (
     "import sys; sys.path.insert(0, sys.argv[1]); from seamark.linux.supervisor.main import main; main(sys.argv[2])"
@@ -57,7 +60,8 @@ SUPERVISOR = (
 
 class PodRuntime:
     """``state_dir`` is DATA/nodes/NODE; ``node_namespace`` the pin of the node's namespace, None for the machine's
-    own; ``hidden`` are the directories that a host image must not show (DATA by default).
+    own; ``hidden`` are the directories that a host image must not show (DATA by default); ``program`` is the OCI
+    runtime, by name or path.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class PodRuntime:
         node_namespace: Path | None,
         clock: Clock,
         hidden: tuple[Path, ...] | None = None,
+        program: str = "runc",
     ) -> None:
         self._state_dir = state_dir.absolute()
         self._node = node_namespace.absolute() if node_namespace else None
@@ -80,12 +85,13 @@ class PodRuntime:
         self._cgroups = cgroups.read_layout()
         if not self._cgroups.usable:
             log.warning("no cgroups are mounted on this machine: pods run without memory and cpu limits")
-        self._runc = shutil.which("runc", path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        self._program = program
         self._capabilities = parse_capabilities(Path("/proc/self/status").read_text())
 
     @property
     def version(self) -> str:
-        return f"runc://{_runc_version(self._runc)}" if self._runc else "runc://"
+        program = find_program(self._program)
+        return f"{Path(self._program).name}://{_version(program) if program else ''}"
 
     # ---- sandboxes
 
@@ -102,15 +108,14 @@ class PodRuntime:
                 raise
 
     async def _create(self, config: SandboxConfig) -> None:
-        if self._runc is None:
-            raise RuntimeFault("FailedCreatePodSandBox", "runc is not installed: apt-get install runc")
+        program = self._select_program(config.handler)
         ip = "" if config.host_network else network.parse_ip(config.ip)
         sandbox = layout.sandbox_directory(self._state_dir, config.uid)
         sandbox.mkdir(mode=0o700, parents=True)
         description = {
             **layout.render_config(config),
             "node_namespace": str(self._node or ""),
-            "runc": self._runc,
+            "runc": program,
             "cgroup": "" if self._cgroups.usable else cgroups.group_of(config.uid),
             "settings": ({} if config.host_network else network.POD_SYSCTLS)
             | {name.replace(".", "/"): value for name, value in config.sysctls},
@@ -126,6 +131,18 @@ class PodRuntime:
         (sandbox / "attached").touch()
         if not self._connection(config.uid):
             raise RuntimeFault("FailedCreatePodSandBox", f"pod {config.name}: its supervisor ended at once")
+
+    def _select_program(self, handler: str) -> str:
+        """Of the node, or what a RuntimeClass names: an OCI runtime's own name, never any program."""
+        if handler and handler not in OCI_RUNTIMES:
+            text = f'failed to get sandbox runtime: no runtime for "{handler}" is configured'
+            raise RuntimeFault("FailedCreatePodSandBox", text)
+        found = find_program(handler or self._program)
+        if found is None:
+            name = handler or self._program
+            text = f"{name} is not installed: apt-get install {Path(name).name}"
+            raise RuntimeFault("FailedCreatePodSandBox", text)
+        return found
 
     async def remove_sandbox(self, uid: str) -> None:
         async with self._lock(uid):
@@ -375,8 +392,12 @@ async def _connect_in(namespace: Path, family: int, address: tuple[str, int]) ->
     return sock
 
 
+def find_program(name: str) -> str | None:
+    return shutil.which(name, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+
+
 @functools.cache
-def _runc_version(program: str) -> str:
+def _version(program: str) -> str:
     """``1.1.5``, from ``runc version 1.1.5+ds1``; asked once, however many nodes there are."""
     done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
     words = done.stdout.split()

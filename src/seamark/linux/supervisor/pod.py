@@ -160,7 +160,7 @@ class Pod:
         text = read_text(f"{name}.log").strip().rpartition("\n")[2]
         self.discard(f"{name}.log")
         return (
-            str(json.loads(text).get("msg", text)) if text.startswith("{") else text or "runc failed and gave no reason"
+            str(json.loads(text).get("msg", text)) if text.startswith("{") else text or "the OCI runtime failed and gave no reason"
         )
 
     def discard(self, *names: str) -> None:

@@ -67,6 +67,7 @@ class Metrics:
             )
         }
         self.local_requests = self._counter("local_localhost_requests", "Queries with localhost in front or behind.")
+        self.dns64_translated = self._counter("dns64_requests_translated", "Answers made of A records.", ["server"])
         self.autopath_success = self._counter("autopath_success", "Searches answered at once.", ["server"])
         of_template = [*block, "class", "type"]
         self.template_matches = self._counter("template_matches", "Queries a template answered.", of_template)

@@ -1,0 +1,1 @@
+"""Plugin dns64: README.md says what it does, config.py reads it, handler.py does it."""

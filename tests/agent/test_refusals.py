@@ -64,7 +64,6 @@ def test_refused_by_field(of: Pod, field: str) -> None:
 @pytest.mark.parametrize(
     ("of", "field"),
     [
-        (volume(emptyDir={"sizeLimit": "1Gi"}), "spec.volumes[v].emptyDir.sizeLimit"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -147,17 +147,17 @@ def render_ending(pod: Pod, threshold: Threshold, seen: Observations, usage: Usa
     resource = threshold.signal.resource
     observed = seen[threshold.signal.name]
     text = f"The node was low on resource: {resource}. "
-    text += f"Threshold quantity: {_amount(threshold.least(observed.capacity))}, "
-    text += f"available: {_amount(observed.available)}. "
+    text += f"Threshold quantity: {render_amount(threshold.least(observed.capacity))}, "
+    text += f"available: {render_amount(observed.available)}. "
     for name, used in usage.containers.items():
         asked = _container_request(pod, name, resource)
         if used > asked:
-            text += f"Container {name} was using {_amount(used)}, request is {_amount(asked)}, "
+            text += f"Container {name} was using {render_amount(used)}, request is {render_amount(asked)}, "
             text += f"has larger consumption of {resource}. "
     return Ending(REASON, text, GRACE, disruption=True)
 
 
-def _amount(value: int) -> str:
+def render_amount(value: int) -> str:
     return str(Quantity(value * NANO, "BinarySI"))
 
 

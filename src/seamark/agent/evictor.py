@@ -25,6 +25,7 @@ from seamark.agent.eviction import (
 from seamark.agent.look import Ending
 from seamark.agent.machine import disk_used
 from seamark.agent.podspec import Pod
+from seamark.agent.storagelimits import StorageUse, has_storage_limits, is_on_disk, select_exceeded
 from seamark.linux.runtime import Runtime
 from seamark.machinery.clock import Clock
 
@@ -112,6 +113,27 @@ class Evictor:
         workers[first.uid].end(ending)
 
 
+async def run_storage_limits(workers: Callable[[], Iterable[Evictable]], pods_directory: Path, clock: Clock) -> None:
+    """Ends pods that are over a limit of their own, however much there is left."""
+    while True:
+        await clock.sleep(PERIOD)
+        limited = [
+            w for w in workers() if has_storage_limits(w.pod) and not (w.pod.is_finished or w.pod.is_terminating)
+        ]
+        for worker in limited:
+            pod = worker.pod
+            ending = select_exceeded(pod, await asyncio.to_thread(_storage_use, pods_directory / pod.uid, pod))
+            if ending is not None:
+                logger.warning("evicting pod=%s %s", pod.key, ending.message)
+                worker.end(ending)
+
+
+def _storage_use(directory: Path, pod: Pod) -> StorageUse:
+    volumes = [volume.name for volume in pod.spec.volumes or [] if is_on_disk(volume)]
+    used = {name: disk_used(directory / "volumes" / name) for name in volumes}
+    return StorageUse(_containers_on_disk(directory, pod), used)
+
+
 async def read_usages(runtime: Runtime, pods_directory: Path, resource: str, pods: list[Pod]) -> Mapping[str, Usage]:
     """By uid. What runs short of inodes or process ids is not charged to anybody."""
     if resource == "memory":
@@ -122,10 +144,13 @@ async def read_usages(runtime: Runtime, pods_directory: Path, resource: str, pod
 
 
 def _disk_usage(directory: Path, pod: Pod) -> Usage:
+    return Usage(_containers_on_disk(directory, pod), disk_used(directory / "volumes"))
+
+
+def _containers_on_disk(directory: Path, pod: Pod) -> dict[str, int]:
     """A container's is its writable layer and its logs."""
-    containers = {
+    return {
         container.name: disk_used(directory / "sandbox" / "containers" / container.name)
         + disk_used(directory / "logs" / container.name)
         for container in pod.spec.all_containers
     }
-    return Usage(containers, disk_used(directory / "volumes"))

@@ -17,7 +17,7 @@ from random import Random
 from seamark.agent.config import AgentConfig
 from seamark.agent.connect import NodeConnector
 from seamark.agent.context import AddressBook, NodeContext
-from seamark.agent.evictor import Evictor, read_usages
+from seamark.agent.evictor import Evictor, read_usages, run_storage_limits
 from seamark.agent.machine import observe_machine, read_machine
 from seamark.agent.poddir import PodDir
 from seamark.agent.podspec import Pod
@@ -102,11 +102,17 @@ class NodeAgent:
         return Evictor(
             config.eviction_hard,
             observe=lambda: observe_machine(config.state_dir, images),
-            workers=lambda: list(self._workers.values()),
+            workers=self._list_workers,
             usages=partial(read_usages, runtime, config.state_dir / "pods"),
             reclaim=self._reclaim,
             clock=clock,
         )
+
+    async def _run_storage_limits(self) -> None:
+        await run_storage_limits(self._list_workers, self._config.state_dir / "pods", self._context.clock)
+
+    def _list_workers(self) -> list[PodWorker]:
+        return list(self._workers.values())
 
     async def _reclaim(self) -> None:
         """Disk that no pod needs."""
@@ -132,6 +138,7 @@ class NodeAgent:
             asyncio.create_task(self._run_pods(changes), name="pod workers"),
             asyncio.create_task(self._run_static(), name="static pods"),
             asyncio.create_task(self._evictor.run(), name="eviction"),
+            asyncio.create_task(self._run_storage_limits(), name="storage limits"),
             asyncio.create_task(self._run_image_garbage(), name="image garbage"),
         ]
         try:

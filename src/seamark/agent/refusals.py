@@ -30,9 +30,6 @@ def select_ignored(pod: Pod) -> tuple[str, ...]:
         (spec.resources, "spec.resources: limits of the whole pod are not enforced, those of containers are"),
     ]
     found = [text for value, text in told if value]
-    on_disk = [v for v in spec.volumes or [] if v.empty_dir and v.empty_dir.medium != "Memory"]
-    unlimited = [v.name for v in on_disk if v.empty_dir and v.empty_dir.size_limit]
-    found += [f"spec.volumes[{name}].emptyDir.sizeLimit: not enforced" for name in unlimited]
     return tuple(found)
 
 

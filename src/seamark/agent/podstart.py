@@ -46,6 +46,8 @@ class PodStart:
             raise SetupError("FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}") from error
         except RuntimeFault as fault:
             raise SetupError("FailedCreatePodSandBox", f"Failed to create pod sandbox: {fault.message}") from fault
+        except OSError as error:
+            raise SetupError("FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}") from error
         return ip
 
     async def _fill_volumes(self, ip: str) -> None:

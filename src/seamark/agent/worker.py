@@ -287,7 +287,11 @@ class PodWorker:
                 await work
             except Exception:  # a defect: said, and tried again later like any failure
                 logger.exception("start failed pod=%s container=%s", self.pod.key, name)
-                self._memory.failures[name] = Failure("StartError", "see the agent's log", self._now, FIRST_BACKOFF)
+                failure = Failure("StartError", "see the agent's log", self._now, FIRST_BACKOFF)
+                if name:
+                    self._memory.failures[name] = failure
+                else:
+                    self._memory.blocked = failure
             finally:
                 self._tasks.pop(name, None)
                 self.wake()

@@ -7,6 +7,7 @@ by a name in /run/netns: what is ours lies under our own directory and nothing e
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import socket
@@ -43,7 +44,10 @@ def _in_thread(work: Callable[[], T]) -> T:
             errors.append(error)
 
     thread = threading.Thread(target=body, name="netns", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as error:  # the machine has no process left
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
     thread.join()
     if errors:
         raise errors[0]

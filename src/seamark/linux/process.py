@@ -6,10 +6,13 @@ Only commands that end by themselves at once belong here; what lives longer has 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
+
+NOT_RUN = 126
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +23,22 @@ class Result:
 
 
 async def run(*argv: str, stdin: str = "") -> Result:
-    """Never raises for a failing command; FileNotFoundError where the program is missing."""
-    child = await asyncio.create_subprocess_exec(
-        *argv,
-        # no pipe where there is nothing to say: uvloop fails a write, even of nothing, to a child that ended already
-        stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PATH": f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"},
-    )
+    """Never raises for a failing command, nor where the machine has no process left; FileNotFoundError where the
+    program is missing.
+    """
+    try:
+        child = await asyncio.create_subprocess_exec(
+            *argv,
+            # no pipe where there is nothing to say: uvloop fails a write, even of nothing, to a child that ended
+            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "PATH": f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"},
+        )
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.ENOMEM):
+            raise
+        return Result(NOT_RUN, "", f"{argv[0]}: {os.strerror(error.errno)}")
     try:
         out, err = await child.communicate(stdin.encode() if stdin else None)
     except asyncio.CancelledError:

@@ -61,7 +61,10 @@ async def _clear(state_dir: Path, uid: str, node_namespace: Path | None) -> None
     await _close_ports(sandbox, uid, node_namespace)
     await detach(uid, node=node_namespace)
     cgroups.remove_group(cgroups.read_layout(), cgroups.group_of(uid))
-    await asyncio.to_thread(shutil.rmtree, sandbox, ignore_errors=True)
+    try:
+        await asyncio.to_thread(shutil.rmtree, sandbox, ignore_errors=True)
+    except RuntimeError:  # not even a thread to be had
+        shutil.rmtree(sandbox, ignore_errors=True)
     try:
         sandbox.parent.rmdir()
     except OSError:  # the agent's files are still there

@@ -16,6 +16,8 @@ CLONE_NEWPID = 0x20000000
 MS_REC, MS_SLAVE, MNT_DETACH = 16384, 1 << 19, 2
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 NOBODY = 65535
+RUN = "run"
+"""What runc is handed and hands back lies in memory: a command can be run on a full disk."""
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -130,6 +132,8 @@ def enter_namespaces(sandbox: dict[str, Any]) -> None:
         mount("none", "/sys/fs/cgroup", "cgroup2")
     for directory in sandbox["memory"]:
         mount("tmpfs", directory, "tmpfs", "mode=0755")
+    os.makedirs(RUN, exist_ok=True)
+    mount("tmpfs", RUN, "tmpfs", "mode=0700,size=16m")
     socket.sethostname(sandbox["hostname"])
     for path, value in sandbox["settings"].items():
         with open(f"/proc/sys/{path}", "w") as file:

@@ -26,6 +26,7 @@ class Loop:
         self.strays: dict[int, int] = {}
         self.starting = 0
         self.stopped = False
+        self.complaint = ""
         woken, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(waker)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -63,10 +64,16 @@ class Loop:
         try:
             pid = os.posix_spawnp(argv[0], argv, ENVIRONMENT, file_actions=moves, setsigdef=ignored_by_python)
         except OSError as error:
-            sys.stderr.write(f"{argv[0]}: {error}\n")
+            self.complaint = f"{argv[0]}: {error.strerror}"
+            sys.stderr.write(f"{self.complaint}\n")
             ended(NOT_RUN)
             return
         self.children[pid] = ended
+
+    def take_complaint(self) -> str:
+        """Why the last program could not be run, if that was so."""
+        told, self.complaint = self.complaint, ""
+        return told
 
     def _reap(self, woken: int) -> None:
         os.read(woken, 4096)

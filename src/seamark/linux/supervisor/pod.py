@@ -10,6 +10,7 @@ import sys
 import time
 
 from seamark.linux.supervisor.kernel import (
+    RUN,
     exit_code,
     mount,
     mount_root,
@@ -152,21 +153,20 @@ class Pod:
     # ---- containers
 
     def runc(self, name: str, *arguments: str) -> list[str]:
-        log = ("--log", f"{name}.log", "--log-format", "json")
+        log = ("--log", f"{RUN}/{name}.log", "--log-format", "json")
         return [self.sandbox["runc"], "--root", os.path.abspath("runc"), *log, *arguments]
 
     def failure(self, name: str) -> str:
         """What runc said last. Its log is read and removed."""
-        text = read_text(f"{name}.log").strip().rpartition("\n")[2]
+        text = read_text(f"{RUN}/{name}.log").strip().rpartition("\n")[2]
         self.discard(f"{name}.log")
-        return (
-            str(json.loads(text).get("msg", text)) if text.startswith("{") else text or "the OCI runtime failed and gave no reason"
-        )
+        told = str(json.loads(text).get("msg", text)) if text.startswith("{") else text
+        return told or self.loop.take_complaint() or "the OCI runtime failed and gave no reason"
 
     def discard(self, *names: str) -> None:
         for name in names:
-            if os.path.exists(name):
-                os.unlink(name)
+            if os.path.exists(f"{RUN}/{name}"):
+                os.unlink(f"{RUN}/{name}")
 
     def start(self, peer: Peer, request: dict[str, Any]) -> None:
         container = Container(request)
@@ -188,9 +188,9 @@ class Pod:
             raise
         self.containers[container.key] = container
         self.forget_old_attempts(container)
-        console = Console(f"{container.key}.console") if request["tty"] else None
+        console = Console(f"{RUN}/{container.key}.console") if request["tty"] else None
         outputs, stdio = self.stdio(container, request)
-        arguments = ["run", "--detach", "--bundle", container.directory, "--pid-file", f"{container.key}.pid"]
+        arguments = ["run", "--detach", "--bundle", container.directory, "--pid-file", f"{RUN}/{container.key}.pid"]
         if console:
             arguments += ["--console-socket", f"../../../{console.name}"]
         self.loop.begin()
@@ -228,7 +228,7 @@ class Pod:
             container.state |= {"status": "exited", "exit_code": START_ERROR, "started": now, "finished": now}
             self.cleanup(container)
             return
-        pid = int(read_text(f"{container.key}.pid"))
+        pid = int(read_text(f"{RUN}/{container.key}.pid"))
         self.discard(f"{container.key}.pid")
         log = container.log
         assert log is not None
@@ -278,9 +278,9 @@ class Pod:
         number = request["id"]
         self.serial += 1
         name = f"exec-{self.serial}"
-        write_atomically(f"{name}.json", json.dumps(request["process"]))
-        console = Console(f"{name}.console") if request["process"]["terminal"] else None
-        arguments = ["exec", "--detach", "--pid-file", f"{name}.pid", "--process", f"{name}.json"]
+        write_atomically(f"{RUN}/{name}.json", json.dumps(request["process"]))
+        console = Console(f"{RUN}/{name}.console") if request["process"]["terminal"] else None
+        arguments = ["exec", "--detach", "--pid-file", f"{RUN}/{name}.pid", "--process", f"{RUN}/{name}.json"]
         if console:
             arguments += ["--console-socket", console.name]
         peer.execs[number] = 0
@@ -292,7 +292,7 @@ class Pod:
                 peer.execs.pop(number)
                 peer.send({"id": number, "error": self.failure(name)})
             else:
-                self.exec_started(peer, number, int(read_text(f"{name}.pid")), terminal)
+                self.exec_started(peer, number, int(read_text(f"{RUN}/{name}.pid")), terminal)
             if terminal >= 0:
                 os.close(terminal)
             self.discard(f"{name}.json", f"{name}.pid", f"{name}.log")

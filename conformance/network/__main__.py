@@ -18,6 +18,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
 from pathlib import Path
+
+from tools.conformance_dns import build_coredns
 
 from conformance.cluster import Cluster, running_cluster
 from conformance.network.groups import CONFORMANCE, select_groups
@@ -42,6 +45,7 @@ PAGE = ROOT / "docs" / "conformance-network.md"
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = parse_options()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seamark" / "conformance-network"
     (cache / "logs").mkdir(parents=True, exist_ok=True)
@@ -54,7 +58,7 @@ def main() -> int:
     if options.only_failed:
         chosen = [test for test in chosen if results.is_failed(test)]
     print(f"{len(chosen)} tests to run of {len(wanted)}")
-    sources = Sources(cache, peers, module_folder(ROOT / "tools" / "peers"))
+    sources = Sources(cache, peers, module_folder(ROOT / "tools" / "peers"), build_coredns())
     nodes = "3" if options.set == "all" else "2"  # health check node ports are looked at on three
     if chosen:
         with (
@@ -128,11 +132,16 @@ def run_all(suite: Suite, tests: Sequence[str], results: Results, *, jobs: int) 
     for batch, workers in (([test for test in tests if not is_serial(test)], jobs), (alone, 1)):
         with ThreadPoolExecutor(workers) as pool:
             running = {pool.submit(suite.run, test): test for test in batch}
-            for done in as_completed(running):
-                test, verdict = running[done], done.result()
-                results.note(test, verdict)
-                why = f": {verdict.why}" if verdict.why else ""
-                print(f"{verdict.outcome:<8}{verdict.seconds:6.0f} s  {test}{why}", flush=True)
+            try:
+                for done in as_completed(running):
+                    test, verdict = running[done], done.result()
+                    results.note(test, verdict)
+                    why = f": {verdict.why}" if verdict.why else ""
+                    print(f"{verdict.outcome:<8}{verdict.seconds:6.0f} s  {test}{why}", flush=True)
+            except BaseException:  # interrupted
+                pool.shutdown(wait=False, cancel_futures=True)
+                suite.stop()
+                raise
 
 
 def versions(peers: Path) -> dict[str, str]:

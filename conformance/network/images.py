@@ -33,6 +33,7 @@ class Sources:
     cache: Path
     peers: Path
     module: Path
+    coredns: Path
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ class ImageFactory:
 def _fill_agnhost(layer: LayerWriter, sources: Sources) -> None:
     layer.file("agnhost", (sources.peers / "agnhost").read_bytes(), mode=0o755)
     layer.link("agnhost-2", "agnhost")
+    layer.file("coredns", sources.coredns.read_bytes(), mode=0o755)
     for file in ("localhost.crt", "localhost.key"):
         layer.file(file, (sources.module / "test/images/agnhost/porter" / file).read_bytes())
     layer.directory("uploads")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +37,13 @@ class Suite:
     enter: tuple[str, ...]
     logs: Path
     patience: int
+    flags: tuple[str, ...] = ()
+    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def stop(self) -> None:
+        """Ends what runs; its verdicts are worth nothing."""
+        for process in list(self.running):
+            process.kill()
 
     def run(self, test: str) -> Verdict:
         log = self.logs / f"{re.sub(r'[^A-Za-z0-9]+', '-', test).strip('-')[:180]}.log"
@@ -50,14 +57,17 @@ class Suite:
             f"--ginkgo.timeout={self.patience}s",
             "--ginkgo.silence-skips",
             "--ginkgo.no-color",
+            *self.flags,
         ]
-        with log.open("w") as output:
+        with log.open("w") as output, subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT) as process:
+            self.running.append(process)
             try:
-                subprocess.run(
-                    argv, stdout=output, stderr=subprocess.STDOUT, timeout=self.patience + GRACE, check=False
-                )
+                process.wait(self.patience + GRACE)
             except subprocess.TimeoutExpired:
+                process.kill()
                 return Verdict("failed", self.patience + GRACE, "did not end in time")
+            finally:
+                self.running.remove(process)
         return parse_verdict(log.read_text(errors="replace"))
 
 

@@ -64,6 +64,7 @@ def test_refused_by_field(of: Pod, field: str) -> None:
 @pytest.mark.parametrize(
     ("of", "field"),
     [
+        (pod(resources={"limits": {"cpu": "1"}}), "spec.resources"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

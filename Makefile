@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 PYTEST := .venv/bin/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help setup demo up down test test-net test-vm test-kubectl conformance-dns conformance-network lint type format clean
+.PHONY: help setup demo up down test test-net test-vm test-kubectl test-dns-attached conformance-dns conformance-network lint type format clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ test-kubectl: setup ## nine versions of kubectl, every command judged by what it
 
 test-vm: setup ## the service proxy in mode ipvs under Debian's kernel, in a virtual machine without acceleration (4 minutes)
 	@tools/kernel-vm tests/scenarios/test_scenarios.py tests/proxy/test_ipvs_kernel.py -k "ipvs and kernel"
+
+test-dns-attached: setup ## docs/replace-coredns.md, followed against a kube-apiserver on Debian's etcd (needs Go; 4 minutes)
+	@SEAMARK_PEERS=1 $(PY) -m pytest -n 0 tests/dns/test_replace_coredns.py
 
 conformance-dns: setup ## ask this DNS server and CoreDNS the same questions and compare (needs Go)
 	@.venv/bin/python tools/conformance_dns.py

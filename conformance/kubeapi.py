@@ -1,0 +1,177 @@
+"""A real kube-apiserver for one run, on Debian's etcd: nothing else of Kubernetes, so nothing writes but us.
+
+The etcd of Debian is older than this kube-apiserver wants to watch: ``--watch-cache=false`` makes it answer from etcd
+alone. Credentials are a token and a certificate of one administrator, made for the run.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trustme
+
+from conformance.cluster import free_port
+from seamark.client.client import Client
+from seamark.client.kubeconfig import load_kubeconfig
+
+ROOT = Path(__file__).parent.parent
+TOKEN = "conformance"
+START_SECONDS = 60
+
+
+@dataclass
+class KubeApi:
+    """``stop`` and ``start`` the API server; what it stores stays."""
+
+    root: Path
+    port: int
+    etcd_port: int
+    options: tuple[str, ...]
+    binary: Path
+    process: subprocess.Popen[bytes] | None = None
+    log: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.log = self.root / "kube-apiserver.log"
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.root / "admin.kubeconfig"
+
+    @property
+    def files(self) -> tuple[Path, Path, Path]:
+        """Certificate, key, authority: what ``tls`` of the plugin kubernetes takes."""
+        return self.root / "client.crt", self.root / "client.key", self.root / "ca.crt"
+
+    def client(self) -> Client:
+        return Client(load_kubeconfig(self.kubeconfig).transport())
+
+    def start(self) -> None:
+        arguments = [
+            f"--etcd-servers=http://127.0.0.1:{self.etcd_port}",
+            f"--secure-port={self.port}",
+            "--bind-address=127.0.0.1",
+            "--advertise-address=127.0.0.1",
+            "--service-cluster-ip-range=10.96.0.0/12",
+            "--authorization-mode=RBAC",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-key-file={self.root}/sa.key",
+            f"--service-account-signing-key-file={self.root}/sa.key",
+            f"--token-auth-file={self.root}/tokens.csv",
+            f"--client-ca-file={self.root}/ca.crt",
+            f"--tls-cert-file={self.root}/server.crt",
+            f"--tls-private-key-file={self.root}/server.key",
+            "--watch-cache=false",
+            "--disable-admission-plugins=ServiceAccount",
+            *self.options,
+        ]
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen([self.binary, *arguments], stdout=out, stderr=out)
+        until = time.monotonic() + START_SECONDS
+        while not self._is_ready():
+            if self.process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"kube-apiserver does not come up:\n{self.log.read_text()[-2000:]}")
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(30)
+            self.process = None
+
+    def get(self, path: str) -> str:
+        request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {TOKEN}"})
+        context = ssl.create_default_context(cafile=str(self.root / "ca.crt"))
+        with urllib.request.urlopen(request, timeout=5, context=context) as response:
+            return str(response.read().decode())
+
+    def compact(self, revision: int) -> None:
+        """Makes everything before that revision too old to watch from (410)."""
+        url = f"http://127.0.0.1:{self.etcd_port}/v3/kv/compaction"
+        body = json.dumps({"revision": str(revision)}).encode()
+        urllib.request.urlopen(urllib.request.Request(url, body, method="POST"), timeout=5).close()
+
+    def _is_ready(self) -> bool:
+        try:
+            return self.get("/readyz") == "ok"
+        except OSError:
+            return False
+
+
+@contextmanager
+def running_kube_apiserver(*options: str) -> Iterator[KubeApi]:
+    """Built if it is not there yet (tools/build-peers), with these options, until the block ends."""
+    if shutil.which("etcd") is None:
+        raise RuntimeError("etcd is needed under a kube-apiserver: install etcd-server")
+    built = subprocess.run([ROOT / "tools/build-peers", "kube-apiserver"], capture_output=True, text=True, check=True)
+    root = Path(tempfile.mkdtemp(prefix="seamark-kubeapi-"))
+    api = KubeApi(root, free_port(), free_port(), options, Path(built.stdout.strip()) / "kube-apiserver")
+    etcd = None
+    try:
+        _make_credentials(api)
+        etcd = _start_etcd(api)
+        api.start()
+        yield api
+    finally:
+        api.stop()
+        if etcd is not None:
+            etcd.kill()
+            etcd.wait(30)
+        shutil.rmtree(root)
+
+
+def _start_etcd(api: KubeApi) -> subprocess.Popen[bytes]:
+    url, peer = f"http://127.0.0.1:{api.etcd_port}", f"http://127.0.0.1:{free_port()}"
+    arguments = [
+        f"--data-dir={api.root}/etcd",
+        f"--listen-client-urls={url}",
+        f"--advertise-client-urls={url}",
+        f"--listen-peer-urls={peer}",
+        f"--initial-advertise-peer-urls={peer}",
+        f"--initial-cluster=default={peer}",
+        "--unsafe-no-fsync",
+    ]
+    with (api.root / "etcd.log").open("wb") as out:
+        environment = {**os.environ, "ETCD_UNSUPPORTED_ARCH": os.uname().machine}
+        return subprocess.Popen(["etcd", *arguments], stdout=out, stderr=out, env=environment)
+
+
+def _make_credentials(api: KubeApi) -> None:
+    authority = trustme.CA(key_type=trustme.KeyType.RSA)
+    authority.cert_pem.write_to_path(api.root / "ca.crt")
+    server = authority.issue_cert("127.0.0.1", "localhost", key_type=trustme.KeyType.RSA)
+    server.cert_chain_pems[0].write_to_path(api.root / "server.crt")
+    server.private_key_pem.write_to_path(api.root / "server.key")
+    client = authority.issue_cert("admin.test", common_name="admin", organization_name="system:masters")
+    client.cert_chain_pems[0].write_to_path(api.root / "client.crt")
+    client.private_key_pem.write_to_path(api.root / "client.key")
+    server.private_key_pem.write_to_path(api.root / "sa.key")
+    (api.root / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n')
+    data = base64.b64encode((api.root / "ca.crt").read_bytes()).decode()
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "it",
+        "clusters": [{"name": "it", "cluster": {"server": api.url, "certificate-authority-data": data}}],
+        "users": [{"name": "it", "user": {"token": TOKEN}}],
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+    }
+    api.kubeconfig.write_text(json.dumps(document))
+    api.kubeconfig.chmod(0o600)

@@ -14,6 +14,7 @@ from seamark.api.app import Api
 from seamark.api.http1 import Limits
 from seamark.client.client import Client
 from seamark.machinery.gvr import ENDPOINTSLICES, NODES, PODS, SERVICES
+from seamark.machinery.streams import LogFolder
 from seamark.testing.scriptednode import ScriptedNode
 
 AUTH = "Authorization: Bearer the-administrators-token\r\nCookie: a=b\r\nX-Own: yes\r\n"
@@ -306,3 +307,22 @@ async def test_a_kubelet(upstream: Any, serve: Any) -> None:
     logs = await connection.ask("GET", "/api/v1/nodes/node1/proxy/containerLogs/default/p/c?tailLines=2", headers=AUTH)
     assert logs.body == b"one\n" and upstream.node.logged[-1].tail_lines == 2
     assert (await connection.ask("GET", "/api/v1/nodes/node1/proxy/nosuch", headers=AUTH)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "body"),
+    [
+        ("logs", 301, b""),
+        ("logs/", 200, b'<a href="pods/">pods/</a>\n<a href="a%20%3Cb%3E">a &lt;b&gt;</a>\n'),
+        ("logs/pods", 301, b""),
+        ("logs/a%20%3Cb%3E", 200, b"one\n"),
+        ("logs/nosuch", 404, b"404 page not found\n"),
+    ],
+)
+async def test_log_files_of_a_node(upstream: Any, serve: Any, path: str, status: int, body: bytes) -> None:
+    upstream.node.log_files = {"": LogFolder(("pods/", "a <b>")), "pods": LogFolder(()), "a <b>": b"one\n"}
+    _, connect = await serve()
+    answer = await (await connect()).ask("GET", f"/api/v1/nodes/node1:10250/proxy/{path}", headers=AUTH)
+    assert answer.status == status and body in answer.body
+    if status == 301:
+        assert answer.headers["location"] == f"{path.rpartition('/')[2]}/"

@@ -18,6 +18,7 @@ from seamark.agent.config import AgentConfig
 from seamark.agent.connect import NodeConnector
 from seamark.agent.context import AddressBook, NodeContext
 from seamark.agent.evictor import Evictor, read_usages, run_storage_limits
+from seamark.agent.logfiles import read_log_file
 from seamark.agent.machine import observe_machine, read_machine
 from seamark.agent.poddir import PodDir
 from seamark.agent.podspec import Pod
@@ -35,7 +36,7 @@ from seamark.linux.runtime import Images, Runtime, RuntimeFault, SandboxState
 from seamark.machinery.clock import Clock
 from seamark.machinery.gvr import PODS, SERVICES
 from seamark.machinery.status import StatusError
-from seamark.machinery.streams import AttachRequest, ByteStream, ExecIO, ExecRequest, LogRequest
+from seamark.machinery.streams import AttachRequest, ByteStream, ExecIO, ExecRequest, LogFolder, LogRequest
 from seamark.model.meta import ObjectKey
 from seamark.model.service import Service
 
@@ -164,6 +165,10 @@ class NodeAgent:
 
     def logs(self, request: LogRequest) -> AsyncIterator[bytes]:
         return self._streams.logs(request)
+
+    async def log_file(self, path: str) -> LogFolder | bytes | None:
+        pods = [worker.pod for worker in self._list_workers()]
+        return await asyncio.to_thread(read_log_file, path, pods, self._config.state_dir)
 
     async def exec(self, request: ExecRequest, io: ExecIO) -> int:
         return await self._streams.exec(request, io)

@@ -88,10 +88,21 @@ class ByteStream(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class LogFolder:
+    """Names in a folder of a node's log files; those of folders end in a slash."""
+
+    names: tuple[str, ...]
+
+
 class NodeStreams(Protocol):
     """Errors are StatusError: NotFound for a pod or container, BadRequest for one that does not run."""
 
     def logs(self, request: LogRequest) -> AsyncIterator[bytes]: ...
+
+    async def log_file(self, path: str) -> LogFolder | bytes | None:
+        """What the node has at this path below its log files; None for nothing."""
+        ...
 
     async def exec(self, request: ExecRequest, io: ExecIO) -> int:
         """Runs the command to its end and returns its exit code (128+n for a signal)."""

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 
 from seamark.agent.connect import SocketStream
 from seamark.machinery.status import StatusError, bad_request
-from seamark.machinery.streams import AttachRequest, ByteStream, ExecIO, ExecRequest, LogRequest
+from seamark.machinery.streams import AttachRequest, ByteStream, ExecIO, ExecRequest, LogFolder, LogRequest
 
 
 class ScriptedNode:
@@ -25,6 +25,7 @@ class ScriptedNode:
         self.attached: list[AttachRequest] = []
         self.ports: dict[int, int] = {}
         self.dialled: list[tuple[str, int, bool]] = []
+        self.log_files: dict[str, LogFolder | bytes] = {}
 
     async def logs(self, request: LogRequest) -> AsyncIterator[bytes]:
         self.logged.append(request)
@@ -34,6 +35,9 @@ class ScriptedNode:
         if request.follow:
             await self.more.wait()
             yield b"two\n"
+
+    async def log_file(self, path: str) -> LogFolder | bytes | None:
+        return self.log_files.get(path.strip("/"))
 
     async def exec(self, request: ExecRequest, io: ExecIO) -> int:
         match request.command[0]:

@@ -1,9 +1,12 @@
-"""What a node's kubelet answers through ``nodes/NAME/proxy/``: its pods, their logs, that it is well.
+"""What a node's kubelet answers through ``nodes/NAME/proxy/``: its pods, their logs, its log files, that it is well.
 
 Seamark's agent has no port of its own; the paths that people ask are answered here, from the registry and the agent.
 """
 
 from __future__ import annotations
+
+from html import escape
+from urllib.parse import quote, unquote
 
 from seamark.api.core import Core
 from seamark.api.objects import unpack_entry
@@ -35,7 +38,23 @@ async def answer_kubelet(core: Core, request: Request, *, node: str, streams: No
             tail_lines=int(tail) if tail.isdecimal() else None,
         )
         return await respond_log(streams, log)
+    if parts[0] == "logs":
+        return await _show_log_file(streams, path)
     return respond_text("404 page not found\n", status=404)
+
+
+async def _show_log_file(streams: NodeStreams, path: str) -> Response:
+    """As a kubelet's file server shows its machine's logs: folders as pages of links."""
+    found = await streams.log_file(unquote(path).strip("/").removeprefix("logs"))
+    if found is None:
+        return respond_text("404 page not found\n", status=404)
+    if isinstance(found, bytes):
+        return Response(200, found, {"content-type": "text/plain; charset=utf-8"})
+    if not path.endswith("/"):
+        return Response(301, headers={"location": f"{path.rpartition('/')[2]}/"})
+    links = "".join(f'<a href="{quote(name)}">{escape(name)}</a>\n' for name in found.names)
+    page = f'<!doctype html>\n<meta name="viewport" content="width=device-width">\n<pre>\n{links}</pre>\n'
+    return Response(200, page.encode(), {"content-type": "text/html; charset=utf-8"})
 
 
 async def _list_pods(core: Core, node: str) -> Response:

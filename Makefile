@@ -34,8 +34,8 @@ test-vm: setup ## the service proxy in mode ipvs under Debian's kernel, in a vir
 test-dns-attached: setup ## docs/replace-coredns.md, followed against a kube-apiserver on Debian's etcd (needs Go; 4 minutes)
 	@SEAMARK_PEERS=1 $(PY) -m pytest -n 0 tests/dns/test_replace_coredns.py
 
-conformance-dns: setup ## ask this DNS server and CoreDNS the same questions and compare (needs Go)
-	@.venv/bin/python tools/conformance_dns.py
+conformance-dns: setup ## ask this DNS server and CoreDNS the same questions and compare (needs Go; 6 minutes); writes docs/conformance-dns.md
+	@$(PY) -m conformance.dns
 
 conformance-network: setup ## run the network tests of Kubernetes' own suite (needs Go); SET=all runs further groups
 	@$(PY) -m conformance.network --set $(or $(SET),conformance)

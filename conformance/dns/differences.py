@@ -1,0 +1,64 @@
+"""What differs, and which differences are intended: those that docs/differences-from-coredns.md explains by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "differences-from-coredns.md"
+Side = dict[str, Any]
+SEARCHED = "default.svc.cluster.local."
+"""The first search domain of the pod that asks."""
+
+
+@dataclass(slots=True)
+class Difference:
+    case: str
+    question: str
+    ours: Side
+    theirs: Side
+
+    @property
+    def fields(self) -> set[str]:
+        return {key for key in self.ours if self.ours[key] != self.theirs[key]}
+
+
+def _is_mixed(text: str) -> bool:
+    return text != text.lower()
+
+
+def _differ_in_case_only(found: Difference) -> bool:
+    low = ({k: str(v).lower() for k, v in side.items()} for side in (found.ours, found.theirs))
+    return next(low) == next(low)
+
+
+def _is_of_hosts(name: str) -> bool:
+    """Also where a search list put its first domain behind."""
+    return name.removesuffix(SEARCHED).rstrip(".").endswith((".example", ".sub.test"))
+
+
+INTENDED: dict[str, Callable[[Difference], bool]] = {
+    "apex-names-in-mixed-case": lambda d: (
+        _is_mixed(d.question.split()[0]) and (d.question.split()[1] == "NS" or d.question.lower().startswith("ns.dns."))
+    ),
+    "link-local-name-servers": lambda d: "fe80::" in str(d.theirs) and "fe80::" not in str(d.ours),
+    "rewrite-spelling": lambda d: ".rw.test." in d.question.lower() and _differ_in_case_only(d),
+    "hosts-spelling": lambda d: _is_of_hosts(d.question.split()[0].lower()) and _differ_in_case_only(d),
+    "spelling-after-cache": lambda d: d.case == "cache" and _differ_in_case_only(d),
+    "autopath-at-the-search-domain": lambda d: (
+        d.case == "autopath" and d.question.lower().startswith(SEARCHED) and d.theirs.get("rcode") == "SERVFAIL"
+    ),
+}
+"""Headings of docs/differences-from-coredns.md, and which differences they explain."""
+
+
+def explain(found: Difference) -> str | None:
+    return next((name for name, applies in INTENDED.items() if applies(found)), None)
+
+
+def unexplained() -> list[str]:
+    """Intended differences that the document does not name."""
+    text = DOCUMENT.read_text()
+    return [name for name in INTENDED if f"`{name}`" not in text]

@@ -90,7 +90,10 @@ def parse_options() -> argparse.Namespace:
 
 def build_peers() -> Path:
     done = subprocess.run(
-        [ROOT / "tools/build-peers", "e2e.test", "agnhost"], stdout=subprocess.PIPE, text=True, check=True
+        [ROOT / "tools/build-peers", "e2e.test", "agnhost", "regression-issue-74839"],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
     return Path(done.stdout.strip().splitlines()[-1])
 

@@ -28,7 +28,7 @@ WELCOME = "<!DOCTYPE html>\n<html><head><title>Welcome to nginx!</title></head><
 
 @dataclass(frozen=True)
 class Sources:
-    """``peers`` holds agnhost, ``module`` is Kubernetes' own folder with the files its images copy."""
+    """``peers`` holds the programs of images, ``module`` is Kubernetes' own folder with the files its images copy."""
 
     cache: Path
     peers: Path
@@ -53,6 +53,7 @@ RECIPES = {
     "nginx": Recipe(("userland", "nginx"), {"Cmd": ["httpd", "-f", "-p", "80", "-h", "/usr/share/nginx/html"]}),
     "nonewprivs": Recipe(("userland", "nnp"), {"Cmd": ["/usr/local/bin/nnp", "nonewprivs"]}),
     "nonroot": Recipe(("userland",), {"Cmd": ["sh"], "User": "1234"}),
+    "regression-issue-74839": Recipe(("userland", "boom"), {"Entrypoint": ["/regression-issue-74839"]}),
     "pause": Recipe(("userland", "pause"), {"Entrypoint": ["/pause"]}),
 }
 
@@ -125,6 +126,10 @@ def _fill_nnp(layer: LayerWriter, sources: Sources) -> None:
     layer.file("usr/local/bin/nnp", (sources.peers / "agnhost").read_bytes(), mode=0o4755)
 
 
+def _fill_boom(layer: LayerWriter, sources: Sources) -> None:
+    layer.file("regression-issue-74839", (sources.peers / "regression-issue-74839").read_bytes(), mode=0o755)
+
+
 def _fill_nginx(layer: LayerWriter, sources: Sources) -> None:
     layer.file("usr/share/nginx/html/index.html", WELCOME.encode())
 
@@ -135,6 +140,7 @@ def _fill_pause(layer: LayerWriter, sources: Sources) -> None:
 
 FILLERS: dict[str, Callable[[LayerWriter, Sources], None]] = {
     "agnhost": _fill_agnhost,
+    "boom": _fill_boom,
     "kitten": _fill_pets("kitten"),
     "nautilus": _fill_pets("nautilus"),
     "nginx": _fill_nginx,

@@ -17,6 +17,7 @@ from seamark.machinery.duplicates import has_duplicates
 from seamark.machinery.fielderrors import quote
 
 _EXPANDED_MAX = 1_000_000  # values in one body
+_DEPTH_MAX = 500
 
 _PLAIN = (  # tag, what it looks like, what it begins with
     ("bool", r"y|Y|yes|Yes|YES|true|True|TRUE|on|On|ON|n|N|no|No|NO|false|False|FALSE|off|Off|OFF", "yYtToOnNfF"),
@@ -64,7 +65,9 @@ _Dumper.add_representer(str, _represent_text)
 
 def decode_yaml(body: bytes) -> Any:
     """Raises YAMLError, UnicodeDecodeError and RecursionError."""
-    loader = _Loader(body.decode())
+    text = body.decode()
+    _check_depth(text)
+    loader = _Loader(text)
     try:
         value = loader.get_data()
         if b"*" in body and _size(value, {}) > _EXPANDED_MAX:
@@ -74,6 +77,22 @@ def decode_yaml(body: bytes) -> Any:
         raise yaml.YAMLError(str(error)) from None
     finally:
         loader.dispose()
+
+
+def _check_depth(text: str) -> None:
+    """The reader composes nodes by recursion in C, which no limit of Python's stops: depth is counted beforehand.
+
+    Only where there are marks enough to be deep at all; by indentation alone a body of this size cannot be.
+    """
+    if sum(map(text.count, "[{-?")) < _DEPTH_MAX:
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEPTH_MAX:
+            raise yaml.YAMLError(f"exceeded max depth of {_DEPTH_MAX}")
+        if isinstance(event, yaml.DocumentEndEvent):
+            return
 
 
 def render_yaml(value: Any) -> bytes:

@@ -1,8 +1,4 @@
-"""Validation of a Job's spec, in the order and words of pkg/apis/batch/validation; CronJobs have one inside.
-
-Refused, because nothing in Seamark would act on them: ``podFailurePolicy``, ``successPolicy``,
-``backoffLimitPerIndex``, ``maxFailedIndexes``.
-"""
+"""Validation of a Job's spec, in the order and words of pkg/apis/batch/validation; CronJobs have one inside."""
 
 from __future__ import annotations
 
@@ -13,17 +9,24 @@ from seamark.machinery.selectors import SelectorError, selector_from
 from seamark.resources import field
 from seamark.resources.access import section, text
 from seamark.resources.apps.workload import MISMATCH
+from seamark.resources.batch.job_policies import (
+    INDEXED,
+    unchanged,
+    validate_failure_policy,
+    validate_index_limits,
+    validate_indexed_limits,
+    validate_success_policy,
+)
 from seamark.resources.core.podspec_validation import validate_pod_template
 from seamark.resources.metadata import validate_label_selector
 from seamark.resources.registry import Causes, Obj
 
-INDEXED, NON_INDEXED = "Indexed", "NonIndexed"
+NON_INDEXED = "NonIndexed"
 MAX_INDEXED_PARALLELISM = 100000
 REPLACEMENT_POLICIES = ("Failed", "TerminatingOrFailed")
 RESTARTS = ("OnFailure", "Never")
 CONTROLLER_UID, JOB_NAME = "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"
 LEGACY_CONTROLLER_UID, LEGACY_JOB_NAME = "controller-uid", "job-name"
-NOT_DONE = ("podFailurePolicy", "successPolicy", "backoffLimitPerIndex", "maxFailedIndexes")
 _COUNTS = ("parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished")
 _MAX_MANAGED_BY = 63
 
@@ -83,19 +86,22 @@ def validate_job_spec(path: str, spec: Obj) -> Causes:
     causes: Causes = []
     for name in _COUNTS:
         causes += field.not_negative(f"{path}.{name}", spec.get(name))
+    causes += validate_index_limits(path, spec)
     causes += _validate_manager(f"{path}.managedBy", spec.get("managedBy"))
-    causes += _validate_mode(path, spec)
-    detail = "is not supported by this server"
-    causes += [field.forbidden(f"{path}.{name}", detail) for name in NOT_DONE if spec.get(name) is not None]
-    policy = spec.get("podReplacementPolicy")
-    if policy is not None and policy not in REPLACEMENT_POLICIES:
-        causes.append(field.not_supported(f"{path}.podReplacementPolicy", policy, REPLACEMENT_POLICIES))
+    causes += _validate_mode(path, spec) + validate_indexed_limits(path, spec)
+    causes += validate_failure_policy(path, spec) + validate_success_policy(path, spec)
+    policy, known = spec.get("podReplacementPolicy"), REPLACEMENT_POLICIES
+    known = known[:1] if spec.get("podFailurePolicy") is not None else known
+    if policy is not None and policy not in known:
+        causes.append(field.not_supported(f"{path}.podReplacementPolicy", policy, known))
     causes += validate_pod_template(f"{path}.template", section(spec, "template"))
     restarts, at = text(spec, "template", "spec", "restartPolicy"), f"{path}.template.spec.restartPolicy"
     if restarts in ("", "Always"):
         causes.append(field.required(at, 'valid values: "OnFailure", "Never"'))
     elif restarts not in RESTARTS:
         causes.append(field.not_supported(at, restarts, RESTARTS))
+    elif spec.get("podFailurePolicy") is not None and restarts != "Never":
+        causes.append(field.invalid(at, restarts, 'only "Never" is supported when podFailurePolicy is specified'))
     return causes
 
 
@@ -136,13 +142,15 @@ def validate_job_update(new: Obj, old: Obj) -> Causes:
     if template != _as_it_may_be(template, old):
         causes.append(field.invalid("spec.template", template, field.IMMUTABLE))
     causes += field.immutable("spec.completionMode", spec.get("completionMode"), before.get("completionMode"))
-    return causes + field.immutable("spec.managedBy", spec.get("managedBy"), before.get("managedBy"))
+    causes += field.immutable("spec.managedBy", spec.get("managedBy"), before.get("managedBy"))
+    return causes + unchanged("spec", spec, before)
 
 
 def _as_it_may_be(template: Obj, old: Obj) -> Obj:
     """The old template, with what of the new one may differ from it."""
     before, status = section(old, "spec", "template"), section(old, "status")
-    suspended = any(c["type"] == "Suspended" and c["status"] == "True" for c in status.get("conditions") or ())
+    conditions = status.get("conditions") or ()
+    suspended = any(c.get("type") == "Suspended" and c.get("status") == "True" for c in conditions)
     idle = not status.get("active") and (status.get("startTime") is None or suspended)
     if not section(old, "spec").get("suspend") or not idle:
         return before

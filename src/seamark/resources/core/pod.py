@@ -121,13 +121,9 @@ def _validate_tolerations(new: list[Obj], old: list[Obj]) -> Causes:
 
 
 def _validate_gates(new: list[Obj], old: list[Obj]) -> Causes:
-    added = [gate for gate in new if gate not in old]
-    return [
-        field.forbidden(
-            "spec.schedulingGates", f"only deletion is allowed, but found new scheduling gate '{g['name']}'"
-        )
-        for g in added
-    ]
+    only = "only deletion is allowed, but found new scheduling gate"
+    added = [text(gate, "name") for gate in new if gate not in old]
+    return [field.forbidden("spec.schedulingGates", f"{only} '{name}'") for name in added]
 
 
 def prepare_status(new: Obj, old: Obj) -> None:

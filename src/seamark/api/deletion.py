@@ -99,7 +99,9 @@ def plan_deletion(row: Resource, obj: Obj, options: DeleteOptions, *, now: float
     _set_gc_finalizers(meta, options.policy)
     grace = _pod_grace(new, options.grace) if row.gvr.kind == "Pod" else 0
     if row.begin_deletion and not meta.get("deletionTimestamp"):
-        row.begin_deletion(new, format_time(now))
+        meta["deletionTimestamp"] = format_time(now)
+        row.begin_deletion(new, meta["deletionTimestamp"])
+        return Deletion(new, new)
     if meta.get("deletionTimestamp"):
         grace = _shorten(meta, grace, options.grace)
     else:

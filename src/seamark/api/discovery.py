@@ -62,7 +62,6 @@ class Discovery:
     def __init__(self, registry: Registry, config: ApiConfig) -> None:
         self._registry = registry
         self._config = config
-        self._builtin = {gvr.group for row in registry.builtin for gvr in (row.gvr, *row.served_as)}
         self._groups: dict[str, _Group] = {}
         self._serial = -1
         self._documents: dict[str, Any] = {}
@@ -92,7 +91,7 @@ class Discovery:
         registry, kept = self._registry, self._groups
         self._serial, self._groups = registry.serial, {}
         names = dict.fromkeys(group for group, _ in registry.group_versions())
-        for name in sorted(names, key=lambda group: (group not in self._builtin, group)):  # custom ones last
+        for name in sorted(names, key=lambda group: (group not in registry.builtin_groups, group)):  # custom ones last
             found, serial = kept.get(name), registry.group_serial(name)
             if found is None or found.serial != serial:
                 found = _render_group(registry, name, serial)
@@ -196,7 +195,7 @@ def _render_resource(row: Resource, gvr: GVR) -> list[dict[str, Any]]:
     if row.stored:
         main["storageVersionHash"] = _storage_hash(row)
     found = [main]
-    for subresource in sorted(row.subresources):
+    for subresource in _subresources(row):
         group, version, kind = subresource_kind(subresource, gvr)
         one: dict[str, Any] = {
             "name": f"{gvr.resource}/{subresource}",
@@ -209,6 +208,10 @@ def _render_resource(row: Resource, gvr: GVR) -> list[dict[str, Any]]:
             one |= {"group": group, "version": version}
         found.append(one)
     return found
+
+
+def _subresources(row: Resource) -> list[str]:
+    return list(row.subresources) if row.custom is not None else sorted(row.subresources)
 
 
 def _verbs(row: Resource) -> list[str]:
@@ -246,7 +249,7 @@ def _render_aggregated_resource(row: Resource, gvr: GVR) -> dict[str, Any]:
     if row.categories:
         found["categories"] = list(row.categories)
     if row.subresources:
-        found["subresources"] = [_render_aggregated_subresource(name, gvr) for name in sorted(row.subresources)]
+        found["subresources"] = [_render_aggregated_subresource(name, gvr) for name in _subresources(row)]
     return found
 
 

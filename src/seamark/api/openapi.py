@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -18,7 +18,16 @@ import msgspec
 from seamark import __version__
 from seamark.api.openapi_gnostic import encode_document
 from seamark.api.openapi_paths import Pair, list_message_of, list_served, message_of, render_path, served_pairs
-from seamark.api.openapi_schemas import AS_IT_IS, V2, V3, Dialect, openapi_name, reference, render_schemas
+from seamark.api.openapi_schemas import (
+    AS_IT_IS,
+    V2,
+    V3,
+    Dialect,
+    common_properties,
+    openapi_name,
+    reference,
+    render_schemas,
+)
 from seamark.machinery.status import StatusError
 from seamark.resources.registry import Registry, Resource
 
@@ -169,24 +178,17 @@ def _custom_schemas(rows: Iterable[Resource], dialect: Dialect) -> Node:
         one, many = message_of(row, row.gvr), list_message_of(row, row.gvr)
         if row.custom is None or one is None or many is None:
             continue
-        schema = row.custom.published(partial(_refer, dialect), v2=dialect is V2)
-        found[openapi_name(one.name)] = schema
+        found[openapi_name(one.name)] = row.custom.published(
+            common_properties("PartialObjectMetadata", "meta.v1.ObjectMeta", dialect), v2=dialect is V2
+        )
         found[openapi_name(many.name)] = {
             "description": f"{many.kind} is a list of {one.kind}",
             "type": "object",
             "required": ["items"],
             "properties": {
-                "apiVersion": {"type": "string"},
+                **common_properties("PartialObjectMetadataList", "meta.v1.ListMeta", dialect),
                 "items": {"type": "array", "items": reference(one.name, dialect)},
-                "kind": {"type": "string"},
-                "metadata": _refer(dialect, "meta.v1.ListMeta"),
             },
             "x-kubernetes-group-version-kind": [{"group": one.group, "kind": many.kind, "version": one.version}],
         }
     return found
-
-
-def _refer(dialect: Dialect, name: str) -> Node:
-    """A reference that may stand beside a description."""
-    found = reference(name, dialect)
-    return {"allOf": [found]} if dialect.wraps_references else found

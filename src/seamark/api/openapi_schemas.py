@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -98,8 +99,7 @@ def reference(name: str, dialect: Dialect) -> Node:
 
 def render_schemas(roots: Iterable[str], dialect: Dialect, versions: Iterable[tuple[str, str]]) -> dict[str, Node]:
     """Every message that the roots reach, by its published name. ``versions`` are the groups that share meta/v1."""
-    table = resources.files("seamark.api").joinpath("descriptions.json").read_bytes()
-    writer = _Writer(msgspec.json.decode(table, type=_Descriptions).descriptions, dialect, tuple(versions))
+    writer = _Writer(_read_descriptions(), dialect, tuple(versions))
     waiting, found = list(roots), dict[str, Node]()
     while waiting:
         name = waiting.pop()
@@ -110,6 +110,23 @@ def render_schemas(roots: Iterable[str], dialect: Dialect, versions: Iterable[tu
         if not message.codec:
             waiting += [field.type for field in message.fields.values() if _is_referenced(field)]
     return dict(sorted(found.items()))
+
+
+def _read_descriptions() -> dict[str, dict[str, str]]:
+    table = resources.files("seamark.api").joinpath("descriptions.json").read_bytes()
+    return msgspec.json.decode(table, type=_Descriptions).descriptions
+
+
+@cache
+def common_properties(described: str, metadata: str, dialect: Dialect) -> dict[str, Node]:
+    """apiVersion, kind and metadata as every object has them, or every list; ``metadata`` is the message of that."""
+    descriptions = _read_descriptions()
+    texts = descriptions["meta.v1.TypeMeta"]
+    found: dict[str, Node] = {name: {"description": texts[name], "type": "string"} for name in ("apiVersion", "kind")}
+    ref = reference(metadata, dialect)
+    text = descriptions[f"meta.v1.{described}"]["metadata"]
+    found["metadata"] = {"description": text} | ({"allOf": [ref]} if dialect.wraps_references else ref)
+    return found
 
 
 def _is_referenced(field: Field) -> bool:

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from seamark.api.core import Target
 from seamark.machinery.fielderrors import quote
-from seamark.machinery.status import StatusError, bad_request
+from seamark.machinery.status import StatusError, bad_request, not_found
 from seamark.resources.registry import Registry
 
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")
@@ -49,6 +49,8 @@ def parse_target(registry: Registry, path: str) -> Target:
     try:
         return _parse_rest(registry, group, version, rest)
     except StatusError:
+        if group not in registry.builtin_groups:
+            raise UnknownPathError(path) from None
         if (group, version) not in registry.group_versions():
             raise unknown_path(registry, path) from None
         raise
@@ -58,8 +60,8 @@ def unknown_path(registry: Registry, path: str) -> Exception:
     """What is below a group that is served has a Status for an answer, whatever the version."""
     head, _, rest = path.strip("/").partition("/")
     group = rest.partition("/")[0] if head == "apis" else ""
-    known = {one for one, _ in registry.group_versions()}
-    return unknown_resource() if rest and head in ("api", "apis") and group in known else UnknownPathError(path)
+    is_known = head in ("api", "apis") and group in registry.builtin_groups
+    return unknown_resource() if rest and is_known else UnknownPathError(path)
 
 
 def _parse_rest(registry: Registry, group: str, version: str, rest: list[str]) -> Target:
@@ -81,6 +83,8 @@ def _parse_rest(registry: Registry, group: str, version: str, rest: list[str]) -
     if len(rest) > 1:
         _check_segment("Name", name)
     if len(rest) > 2 and subresource not in row.subresources:
+        if row.custom is not None:
+            raise not_found(gvr.resource, name, group=gvr.group)
         raise not_implemented(subresource) if subresource in _LATER else unknown_resource()
     return Target(row, gvr, namespace, name, subresource, watch)
 

@@ -190,7 +190,7 @@ def _check_preconditions(target: Target, new: Obj, old: Obj, entry: Entry) -> bo
     revision = parse_revision(meta.get("resourceVersion") or "")
     if not revision and not row.unconditional_update:
         cause = invalid_cause("metadata.resourceVersion", 0, "must be specified for an update")
-        refuse(row, new, [cause])
+        raise invalid(row.gvr.resource, target.name, [cause], group=row.gvr.group)  # Kubernetes names no kind here
     if revision and revision != entry.revision:
         raise conflict(row.gvr.resource, target.name, group=row.gvr.group)
     return bool(revision)

@@ -117,8 +117,8 @@ class CustomKind(Protocol):
         """Who owns which field in a version of the kind."""
         ...
 
-    def published(self, refer: Callable[[str], Obj], *, v2: bool) -> Obj:
-        """The schema for OpenAPI; ``refer`` makes a reference to a message of the schema table."""
+    def published(self, common: Mapping[str, Obj], *, v2: bool) -> Obj:
+        """The schema for OpenAPI; ``common`` are apiVersion, kind and metadata as all kinds publish them."""
         ...
 
 
@@ -199,6 +199,7 @@ class Registry:
 
     def __init__(self, rows: Sequence[Resource]) -> None:
         self.builtin = tuple(rows)
+        self.builtin_groups = frozenset(gvr.group for row in rows for gvr in (row.gvr, *row.served_as))
         self.rows = self.builtin
         self.custom: dict[str, tuple[Resource, ...]] = {}
         self.serial = 0

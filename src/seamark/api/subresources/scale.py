@@ -120,12 +120,13 @@ def render_scale(row: Resource, obj: Obj) -> dict[str, Any]:
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     absent = 1 if row.custom is None else 0
     found, ready = _value(obj, paths.spec), _value(obj, paths.status)
+    selector = _selector(row, obj)
     return {
         "kind": KIND,
         "apiVersion": API_VERSION,
         "metadata": {field: meta[field] for field in kept if field in meta},
         "spec": {"replicas": found if isinstance(found, int) else absent},
-        "status": {"replicas": ready if isinstance(ready, int) else 0, "selector": _selector(row, obj)},
+        "status": {"replicas": ready if isinstance(ready, int) else 0, **({"selector": selector} if selector else {})},
     }
 
 

@@ -6,7 +6,7 @@ resource's own and embedded apiVersion, kind and metadata are those of every res
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from seamark.machinery.structural.schema import Raw
@@ -15,30 +15,24 @@ Node = dict[str, Any]
 
 _EITHER = [{"type": "integer"}, {"type": "string"}]
 _QUANTIFIED = ("allOf", "oneOf", "anyOf")
-_TYPE_META = {
-    "apiVersion": "The version of the schema of this object: GROUP/VERSION.",
-    "kind": "The kind of this object, in CamelCase.",
-}
+Common = Mapping[str, Node]
+"""apiVersion, kind and metadata as every resource publishes them."""
 
 
-def publish_v3(raw: Raw | None, refer: Callable[[str], Node]) -> Node:
-    """``refer`` makes the reference to a published message by its short name."""
+def publish_v3(raw: Raw | None, common: Common) -> Node:
     if raw is None:
         return {"type": "object"}
-    return _resource(_with_resources(_unfolded(raw), refer, v2=False), refer)
+    return _resource(_with_resources(_unfolded(raw), common, v2=False), common)
 
 
-def publish_v2(raw: Raw | None, refer: Callable[[str], Node]) -> Node:
+def publish_v2(raw: Raw | None, common: Common) -> Node:
     if raw is None or raw.get("x-kubernetes-preserve-unknown-fields"):
         return {"type": "object"}
-    return _resource(_with_resources(_lessened(raw), refer, v2=True), refer)
+    return _resource(_with_resources(_lessened(raw), common, v2=True), common)
 
 
-def _resource(node: Node, refer: Callable[[str], Node]) -> Node:
-    properties = dict(node.get("properties") or {})
-    for name, text in _TYPE_META.items():
-        properties[name] = {"description": text, "type": "string"}
-    properties["metadata"] = {"description": "Standard object's metadata."} | refer("meta.v1.ObjectMeta")
+def _resource(node: Node, common: Common) -> Node:
+    properties = {**(node.get("properties") or {}), **common}
     return {**node, "properties": dict(sorted(properties.items()))}
 
 
@@ -89,10 +83,10 @@ def _lessened(raw: Raw) -> Node:
     return node
 
 
-def _with_resources(raw: Raw, refer: Callable[[str], Node], *, v2: bool) -> Node:
-    node = _map(raw, lambda inner: _with_resources(inner, refer, v2=v2))
+def _with_resources(raw: Raw, common: Common, *, v2: bool) -> Node:
+    node = _map(raw, lambda inner: _with_resources(inner, common, v2=v2))
     if not node.get("x-kubernetes-embedded-resource") or (v2 and node.get("x-kubernetes-preserve-unknown-fields")):
         return node
     required = list(node.get("required") or ())
     required += [name for name in ("kind", "apiVersion") if name not in required]
-    return _resource({**node, "required": required}, refer)
+    return _resource({**node, "required": required}, common)

@@ -7,7 +7,7 @@ shown as they lie; what is older is decoded, pruned and defaulted on the way out
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -29,7 +29,7 @@ from seamark.machinery.structural.default import apply_defaults
 from seamark.machinery.structural.listtype import validate_lists
 from seamark.machinery.structural.objectmeta import MetadataError, coerce_embedded, coerce_metadata, validate_embedded
 from seamark.machinery.structural.prune import drop_nulls, prune
-from seamark.machinery.structural.publish import publish_v2, publish_v3
+from seamark.machinery.structural.publish import Common, publish_v2, publish_v3
 from seamark.machinery.structural.schema import Raw, Structural, parse_structural
 from seamark.machinery.structural.shape import resource_shape
 from seamark.machinery.structural.validate import Old, validate_schema
@@ -197,9 +197,9 @@ class CustomVersion:
     def own_shape(self) -> Shape:
         return resource_shape(self.schema)
 
-    def published(self, refer: Callable[[str], Raw], *, v2: bool) -> Raw:
+    def published(self, common: Common, *, v2: bool) -> Raw:
         """The schema for OpenAPI, with what clients know the kind by."""
-        node = (publish_v2 if v2 else publish_v3)(self.raw, refer)
+        node = (publish_v2 if v2 else publish_v3)(self.raw, common)
         gvr = self.gvr
         node["x-kubernetes-group-version-kind"] = [{"group": gvr.group, "kind": gvr.kind, "version": gvr.version}]
         if selectable := entries(self.version, "selectableFields"):

@@ -23,6 +23,7 @@ NO_WEBHOOKS = (
     "conversion webhooks are not called by this server; use strategy None, with versions that have the same fields"
 )
 MAX_SELECTABLE = 8
+_NO_SCHEMA = "`version.schema.openAPIV3Schema` is not included"  # they say so, and mean the contrary
 _COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 _COLUMN_FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int64", "password")
 
@@ -103,7 +104,7 @@ def _validate_versions(found: Sequence[Obj]) -> Causes:
         causes.append(field.invalid("spec.versions", list(found), "must contain unique version names"))
     if sum(bool(version.get("storage")) for version in found) != 1:
         detail = "must have exactly one version marked as storage version"
-        causes.append(field.invalid("spec.versions", list(found) or None, detail))
+        causes.append(field.invalid("spec.versions", list(found), detail))
     if found and (texts := validate_dns1035_label(names[0])):
         causes.append(field.invalid("spec.version", names[0], ",".join(texts)))
     return causes
@@ -216,8 +217,11 @@ def _validate_columns(version: Obj, path: str) -> Causes:
 
 def _validate_selectable(version: Obj, path: str) -> Causes:
     raw, found = section(version, "schema").get("openAPIV3Schema"), entries(version, "selectableFields")
-    if not isinstance(raw, dict) or not found:
+    if not found:
         return []
+    if not isinstance(raw, dict):
+        where = "validations.schema is included" if path == "spec.selectableFields" else _NO_SCHEMA
+        return [field.invalid(path, "", f"may only be set when {where}")]
     causes, seen = list[Any](), set[str]()
     for i, one in enumerate(found):
         where, given = f"{path}[{i}].jsonPath", text(one, "jsonPath")
@@ -281,7 +285,7 @@ def _validate_conversion(conversion: Obj) -> Causes:
 def _validate_stored(stored: Sequence[str], found: Sequence[Obj]) -> Causes:
     path = "status.storedVersions"
     if not stored:
-        return [field.invalid(path, list(stored), "must have at least one stored version")]
+        return [field.invalid(path, None, "must have at least one stored version")]
     causes = [
         field.invalid(path, list(stored), f"must have the storage version {text(version, 'name')}")
         for version in found

@@ -40,6 +40,12 @@ def test_dns_address_follows_the_service_range() -> None:
         pytest.param({"registry_mirrors": ("a=ftp://b",)}, r"--registry-mirror a=ftp://b", id="mirror-scheme"),
         pytest.param({"eviction_hard": "disk<5%"}, r"--eviction-hard 'disk<5%': write SIGNAL", id="eviction"),
         pytest.param({"image_gc": (80, 85)}, r"--image-gc 80,85: HIGH,LOW", id="image-gc"),
+        pytest.param(
+            {"controllers": "*,-cloud"}, r'--controllers \*,-cloud: "cloud" is not in the list', id="controllers"
+        ),
+        pytest.param({"advertise_address": "127.0.0.1", "nodes": 0}, r"not loopback", id="advertise-loopback"),
+        pytest.param({"advertise_address": "10.1.2.3", "nodes": 1}, r"give it with --nodes 0", id="advertise-nodes"),
+        pytest.param({"advertise_address": "here", "nodes": 0}, r"here: not an IPv4 address", id="advertise-name"),
         pytest.param({"cluster_dns": "8.8.8.8"}, r"--cluster-dns 8\.8\.8\.8: must lie in", id="dns-outside"),
         pytest.param({"cluster_dns": "10.96.0.1"}, r"not be its first address", id="dns-is-kubernetes"),
     ],

@@ -7,6 +7,13 @@ from typing import Annotated
 
 import typer
 
+AdvertiseAddress = Annotated[
+    str | None,
+    typer.Option(
+        metavar="IP",
+        help="Listen here as well, and lead the Service kubernetes to it; for --nodes 0, which has no node's.",
+    ),
+]
 MaxRequests = Annotated[
     int | None, typer.Option("--max-requests-inflight", help="Reads under way at once; 0 = no limit (400).")
 ]

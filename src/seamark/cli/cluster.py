@@ -38,6 +38,7 @@ from seamark.client.client import Client
 from seamark.client.inprocess import InProcessTransport
 from seamark.compile.ruleset import NodeConfig
 from seamark.controllers.manager import ControllerSettings, run_controllers
+from seamark.controllers.selection import parse_controllers
 from seamark.linux import fabric, netns
 from seamark.linux.clock import SystemClock
 from seamark.linux.podruntime.podruntime import PodRuntime
@@ -97,6 +98,7 @@ class Cluster:
     def __init__(self, data: DataDir, settings: Settings, listener: socket.socket) -> None:
         self._data = data
         self._settings = settings
+        self._controllers = parse_controllers(settings.controllers)
         self._sockets = [listener]
         self._clock = SystemClock()
         mirrors = tuple(parse_mirror(mirror) for mirror in settings.registry_mirrors)
@@ -121,6 +123,8 @@ class Cluster:
         with stages.stage("starting the API server") as said:
             if settings.nodes and settings.host:
                 self._sockets.append(listen_for_pods(None, self._node_address(0), settings.port))
+            if settings.advertise_address:
+                self._sockets.append(listen_for_pods(None, settings.advertise_address, settings.port))
             pki = self._make_pki()
             await self._start_api(pki)
             write_private(kubeconfig, render_kubeconfig(pki, self._url, token=False).encode())
@@ -137,6 +141,8 @@ class Cluster:
                 self._start_node(index, name)
             await self._watched(self._nodes_ready())
             said.append(f"{', '.join(settings.node_names)} ready")
+        if not {"deployment-controller", "replicaset-controller"} <= self._controllers:
+            return  # the DNS waits for whoever makes its pods
         with stages.stage("starting the DNS") as said:
             await self._watched(self._dns_ready())
             said.append(f"DNS answering on {settings.cluster_dns}, domain {settings.cluster_domain}")
@@ -205,6 +211,8 @@ class Cluster:
         names = ["localhost", "127.0.0.1", *service, f"{service[-1]}.{settings.cluster_domain}", settings.kubernetes_ip]
         if settings.nodes:
             names.append(self._node_address(0))
+        if settings.advertise_address:
+            names.append(settings.advertise_address)
         return ensure_pki(self._data.pki, server_names=names, now=datetime.datetime.now(datetime.UTC))
 
     async def _start_api(self, pki: Pki) -> None:
@@ -248,19 +256,26 @@ class Cluster:
 
     def _start_control(self, pki: Pki) -> None:
         settings = self._settings
-        endpoint = (self._node_address(0), settings.port if settings.host else API_PORT_ON_NODE)
         control = ControllerSettings(
             cluster_domain=settings.cluster_domain,
             cluster_dns=settings.cluster_dns,
             kubernetes_ip=settings.kubernetes_ip,
-            api_endpoint=endpoint if settings.nodes else None,
+            api_endpoint=self._api_endpoint(),
             ca_pem=pki.ca_pem,
             ca_key_pem=pki.ca_key_pem,
+            enabled=self._controllers,
         )
         manager = self._client("system:kube-controller-manager")
         self._run("controllers", run_controllers(manager, clock=self._clock, settings=control, rng=random.Random()))
         scheduler = self._client("system:kube-scheduler")
         self._run("scheduler", run_scheduler(scheduler, clock=self._clock))
+
+    def _api_endpoint(self) -> tuple[str, int] | None:
+        """Where the Service kubernetes leads."""
+        settings = self._settings
+        if settings.nodes:
+            return self._node_address(0), settings.port if settings.host else API_PORT_ON_NODE
+        return (settings.advertise_address, settings.port) if settings.advertise_address else None
 
     def _start_node(self, index: int, name: str) -> None:
         settings, pin = self._settings, self._pin(name)
@@ -349,8 +364,12 @@ class Cluster:
     async def _default_namespace(self) -> None:
         """Everything a pod in ``default`` needs is there: nobody's first command meets a cluster that is half made."""
         client = self._client("system:kube-controller-manager")
-        needed = ((SERVICEACCOUNTS, "default"), (CONFIGMAPS, "kube-root-ca.crt"), (SERVICES, "kubernetes"))
-        for gvr, name in needed[: 3 if self._settings.nodes else 2]:
+        needed = {
+            "": (SERVICES, "kubernetes"),
+            "serviceaccount-controller": (SERVICEACCOUNTS, "default"),
+            "root-ca-certificate-publisher-controller": (CONFIGMAPS, "kube-root-ca.crt"),
+        }
+        for gvr, name in (needed[maker] for maker in needed if maker in ("", *self._controllers)):
             while not await client.list(gvr, namespace="default", query={"fieldSelector": f"metadata.name={name}"}):
                 await self._clock.sleep(0.01)
 

@@ -109,6 +109,10 @@ def up(
     image_gc: Annotated[
         str | None, typer.Option(metavar="HIGH,LOW", help="Percent of the disk at which pulled images go (85,80).")
     ] = None,
+    advertise_address: apiserver.AdvertiseAddress = None,
+    controllers: Annotated[
+        str | None, typer.Option(metavar="LIST", help="As kube-controller-manager's: *,-job-controller (*).")
+    ] = None,
     max_requests_inflight: apiserver.MaxRequests = None,
     max_mutating_requests_inflight: apiserver.MaxMutating = None,
     audit_log_path: apiserver.AuditLogPath = None,
@@ -144,6 +148,8 @@ def up(
         cluster_dns=cluster_dns,
         pull=pull,
         insecure_registries=tuple(insecure_registry) if insecure_registry else None,
+        advertise_address=advertise_address,
+        controllers=controllers,
         max_requests_inflight=max_requests_inflight,
         max_mutating_requests_inflight=max_mutating_requests_inflight,
         audit_log_path=str(audit_log_path.absolute()) if audit_log_path else None,

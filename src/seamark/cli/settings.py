@@ -13,6 +13,7 @@ import msgspec
 
 from seamark.agent.eviction import ThresholdError, parse_thresholds
 from seamark.cli.errors import UserError
+from seamark.controllers.selection import SelectionError, parse_controllers
 
 FORMAT = 1
 """Format of ``seamark.json``. A file with a higher number was written by a newer Seamark."""
@@ -53,6 +54,8 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     eviction_hard: str | None = None
     image_gc: tuple[int, int] | None = None
     oci_runtime: str | None = None
+    controllers: str | None = None
+    advertise_address: str | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +85,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     eviction_hard: str = EVICTION_HARD
     image_gc: tuple[int, int] = (85, 80)
     oci_runtime: str = "runc"  # by name or path
+    controllers: str = "*"
+    advertise_address: str = ""
 
     @property
     def kubernetes_ip(self) -> str:
@@ -150,11 +155,30 @@ def check_settings(settings: Settings) -> Settings:
 
 
 def _check_api(settings: Settings) -> None:
+    try:
+        parse_controllers(settings.controllers)
+    except SelectionError as error:
+        raise UserError(f"--controllers {settings.controllers}: {error}") from None
+    if settings.advertise_address:
+        _check_advertised(settings)
     for name in _COUNTS:
         if getattr(settings, name) < 0:
             raise UserError(f"--{name.replace('_', '-')} {getattr(settings, name)}: cannot be a negative number")
     if bool(settings.audit_log_path) != bool(settings.audit_policy_file):
         raise UserError("--audit-log-path and --audit-policy-file need each other: the policy says what is told")
+
+
+def _check_advertised(settings: Settings) -> None:
+    """Endpoints refuse the same addresses."""
+    given = f"--advertise-address {settings.advertise_address}"
+    try:
+        address = ipaddress.IPv4Address(settings.advertise_address)
+    except ValueError:
+        raise UserError(f"{given}: not an IPv4 address") from None
+    if address.is_loopback or address.is_unspecified or address.is_link_local or address.is_multicast:
+        raise UserError(f"{given}: an address that others can reach; not loopback, link-local or multicast")
+    if settings.nodes:
+        raise UserError(f"{given}: the API server is at the first node's address; give it with --nodes 0")
 
 
 def check_registry(text: str) -> str:

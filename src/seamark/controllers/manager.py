@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from seamark.client.client import Client
@@ -73,35 +74,38 @@ async def run_controllers(client: Client, *, clock: Clock, settings: ControllerS
 def _build(caches: Caches, events: EventRecorder, settings: ControllerSettings) -> list[_Part]:
     service_pods = ServicePods(caches)
     signer = Signer(settings.ca_pem.encode(), settings.ca_key_pem) if settings.ca_key_pem else None
-    return [
+    always: list[_Part] = [
         BootstrapController(caches, settings),
-        NamespaceController(caches),
         CustomResourceDefinitionController(caches),
-        ServiceAccountController(caches),
-        RootCaController(caches, ca_pem=settings.ca_pem),
-        CertificateController(caches, signer),
-        BootstrapTokenController(caches),
-        ClusterRoleAggregationController(caches),
-        EndpointsController(caches, service_pods),
-        EndpointSliceController(caches, service_pods),
-        EndpointSliceMirroringController(caches, events),
-        ServiceCidrController(caches),
         IPAddressController(caches, events),
-        DeploymentController(caches, events),
-        ReplicaSetController(caches, events),
-        ReplicaSetController(caches, events, gvr=REPLICATIONCONTROLLERS),
-        HorizontalPodAutoscalerController(caches, events),
-        DisruptionController(caches),
-        ResourceQuotaController(caches),
-        PersistentVolumeController(caches, events),
-        VolumeProtectionController(caches),
-        StatefulSetController(caches, events),
-        DaemonSetController(caches, events),
-        JobController(caches, events),
-        CronJobController(caches, events),
-        TtlAfterFinishedController(caches),
-        GarbageCollector(caches),
-        NodeLifecycleController(caches, events),
-        PodGarbageCollector(caches),
         EventExpiry(caches),
     ]
+    named: dict[str, Callable[[], _Part]] = {
+        "namespace-controller": lambda: NamespaceController(caches),
+        "serviceaccount-controller": lambda: ServiceAccountController(caches),
+        "root-ca-certificate-publisher-controller": lambda: RootCaController(caches, ca_pem=settings.ca_pem),
+        "certificatesigningrequest-controller": lambda: CertificateController(caches, signer),
+        "bootstrap-token-controller": lambda: BootstrapTokenController(caches),
+        "clusterrole-aggregation-controller": lambda: ClusterRoleAggregationController(caches),
+        "endpoints-controller": lambda: EndpointsController(caches, service_pods),
+        "endpointslice-controller": lambda: EndpointSliceController(caches, service_pods),
+        "endpointslice-mirroring-controller": lambda: EndpointSliceMirroringController(caches, events),
+        "service-cidr-controller": lambda: ServiceCidrController(caches),
+        "deployment-controller": lambda: DeploymentController(caches, events),
+        "replicaset-controller": lambda: ReplicaSetController(caches, events),
+        "replicationcontroller-controller": lambda: ReplicaSetController(caches, events, gvr=REPLICATIONCONTROLLERS),
+        "horizontal-pod-autoscaler-controller": lambda: HorizontalPodAutoscalerController(caches, events),
+        "disruption-controller": lambda: DisruptionController(caches),
+        "resourcequota-controller": lambda: ResourceQuotaController(caches),
+        "persistentvolume-binder-controller": lambda: PersistentVolumeController(caches, events),
+        "persistentvolume-protection-controller": lambda: VolumeProtectionController(caches),
+        "statefulset-controller": lambda: StatefulSetController(caches, events),
+        "daemonset-controller": lambda: DaemonSetController(caches, events),
+        "job-controller": lambda: JobController(caches, events),
+        "cronjob-controller": lambda: CronJobController(caches, events),
+        "ttl-after-finished-controller": lambda: TtlAfterFinishedController(caches),
+        "garbage-collector-controller": lambda: GarbageCollector(caches),
+        "node-lifecycle-controller": lambda: NodeLifecycleController(caches, events),
+        "pod-garbage-collector-controller": lambda: PodGarbageCollector(caches),
+    }
+    return [*always, *(make() for name, make in named.items() if name in settings.enabled)]

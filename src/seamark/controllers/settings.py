@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from seamark.controllers.selection import KNOWN
+
 
 @dataclass(frozen=True, slots=True)
 class ControllerSettings:
     """``api_endpoint`` is where pods reach the API server (address, port); None = from nowhere, as without nodes.
 
-    ``kubernetes_ip`` is the first address of the service range, ``cluster_dns`` the tenth.
+    ``kubernetes_ip`` is the first address of the service range, ``cluster_dns`` the tenth. ``enabled``: the controllers
+    that run, by the names of ``selection.py``.
     """
 
     cluster_domain: str = "cluster.local"
@@ -20,3 +23,4 @@ class ControllerSettings:
     ca_key_pem: bytes = b""  # empty = certificate requests are not signed here
     dns_image: str = "seamark.local/seamark"
     dns_replicas: int = 2
+    enabled: frozenset[str] = frozenset(KNOWN)

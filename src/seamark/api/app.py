@@ -40,7 +40,8 @@ from seamark.api.verbs.get import get
 from seamark.api.verbs.list import list_collection
 from seamark.api.verbs.patch import patch
 from seamark.api.verbs.update import update
-from seamark.api.verbs.watch import watch
+from seamark.api.verbs.watch import open_watch, watch
+from seamark.api.websocket import wants_websocket
 from seamark.machinery.clock import Clock
 from seamark.machinery.gvr import CUSTOMRESOURCEDEFINITIONS
 from seamark.machinery.status import StatusError, internal
@@ -148,6 +149,8 @@ class Api:
             return None
         who = await self._who(request)
         call = await self._call(request, who)
+        if not call.target.subresource and wants_websocket(request) and self._verb(call) is watch:
+            return await open_watch(self.core, call)
         found = UPGRADES.get(call.target.subresource)
         if found is None or request.method not in ("GET", "POST"):
             return None

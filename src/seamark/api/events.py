@@ -33,8 +33,16 @@ class EventWriter:
         self._columns_sent = False
 
     @property
+    def is_text(self) -> bool:
+        return self._wanted.media_type == JSON
+
+    @property
     def content_type(self) -> str:
-        return JSON if self._wanted.media_type == JSON else f"{PROTOBUF};stream=watch"
+        return JSON if self.is_text else f"{PROTOBUF};stream=watch"
+
+    def split(self, chunk: bytes) -> list[bytes]:
+        """The single events of several that were written together, without what frames them."""
+        return chunk.splitlines() if self.is_text else protobuf.split_events(chunk)
 
     def event(self, kind: str, value: bytes, revision: int, committed: float = 0.0) -> bytes:
         if self._wanted.media_type == PROTOBUF and not self._wanted.transform:

@@ -294,7 +294,7 @@ class HttpProtocol(asyncio.Protocol):
             found = await self._serve(request, self._certificate)
             if isinstance(found, Upgrade):
                 await self._write(render_handshake(request, found.subprotocol))
-                await found.run(self._speak_websocket(channel, in_base64=found.in_base64))
+                await found.run(self._speak_websocket(channel, found))
             elif isinstance(found, RawUpgrade):
                 await self._write(render_switch(found.headers))
                 await found.run(channel)
@@ -308,9 +308,9 @@ class HttpProtocol(asyncio.Protocol):
             _log.exception("upgraded connection failed path=%s", request.path)
         self._end(keep=False)
 
-    def _speak_websocket(self, channel: ByteChannel, *, in_base64: bool) -> WebSocket:
+    def _speak_websocket(self, channel: ByteChannel, upgrade: Upgrade) -> WebSocket:
         assert self._transport is not None
-        socket = self._socket = WebSocket(self._write_patiently, self._transport, in_base64=in_base64)
+        socket = self._socket = WebSocket(self._write_patiently, self._transport, upgrade)
         socket.feed(channel.take())
         if channel.over:
             socket.lost()

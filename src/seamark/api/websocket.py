@@ -44,6 +44,7 @@ class Upgrade:
 
     subprotocol: str
     run: Callable[[Duplex], Awaitable[None]]
+    is_text: bool = False  # what we send goes out as text messages
 
     @property
     def in_base64(self) -> bool:
@@ -88,9 +89,10 @@ class WebSocket:
     """The server's end, fed by the protocol with what arrives."""
 
     def __init__(
-        self, write: Callable[[bytes], Awaitable[None]], transport: asyncio.Transport, *, in_base64: bool = False
+        self, write: Callable[[bytes], Awaitable[None]], transport: asyncio.Transport, upgrade: Upgrade
     ) -> None:
-        self._in_base64 = in_base64
+        self._in_base64 = upgrade.in_base64
+        self._is_text = upgrade.is_text
         self._write = write
         self._transport = transport
         self._connection = Connection(ConnectionType.SERVER)
@@ -162,7 +164,9 @@ class WebSocket:
     async def send(self, message: bytes) -> None:
         if self._connection.state is not ConnectionState.OPEN:
             raise ConnectionResetError("the WebSocket is closed")
-        event = TextMessage(render_base64(message)) if self._in_base64 else BytesMessage(message)
+        event: TextMessage | BytesMessage = BytesMessage(message)
+        if self._in_base64 or self._is_text:
+            event = TextMessage(render_base64(message) if self._in_base64 else message.decode())
         await self._write(self._connection.send(event))
 
     async def close(self) -> None:

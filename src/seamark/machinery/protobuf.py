@@ -78,6 +78,16 @@ def encode_event(kind: str, body: bytes) -> bytes:
     return len(frame).to_bytes(4, "big") + frame
 
 
+def split_events(frames: bytes) -> list[bytes]:
+    """The events of several frames, without their lengths."""
+    found, start = [], 0
+    while start < len(frames):
+        end = start + 4 + int.from_bytes(frames[start : start + 4], "big")
+        found.append(frames[start + 4 : end])
+        start = end
+    return found
+
+
 def _message(api_version: str, kind: str) -> Message:
     found = schema.message(api_version, kind)
     if found is None:

@@ -10,7 +10,7 @@ when it was committed (``committed``, Unix seconds): the API itself has no finer
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ from seamark.api.options import parse_integer, parse_revision_text
 from seamark.api.respond import representation
 from seamark.api.selection import Selection, parse_selection
 from seamark.api.verbs.list import wait_for_revision
+from seamark.api.websocket import Duplex, Upgrade
 from seamark.machinery.status import Cause, StatusError, expired, invalid
 from seamark.machinery.wire import Request, Response
 from seamark.store.base import CompactedError, Event, Watch
@@ -41,13 +42,47 @@ class WatchOptions:
 
 
 async def watch(core: Core, call: Call) -> Response:
+    stream, events = await _open(core, call)
+    headers = {"content-type": events.content_type, "cache-control": "no-cache, private"}
+    return Response(200, headers=headers, stream=stream.lines())
+
+
+async def _open(core: Core, call: Call) -> tuple[WatchStream, EventWriter]:
     selection = parse_selection(call.request, call.target)
     options = parse_options(core, call.request)
     events = EventWriter(core, call, representation(call, stream=True))
     stream = WatchStream(core, call, selection, options, events)
     await stream.open()
-    headers = {"content-type": events.content_type, "cache-control": "no-cache, private"}
-    return Response(200, headers=headers, stream=stream.lines())
+    return stream, events
+
+
+async def open_watch(core: Core, call: Call) -> Upgrade:
+    """The same over a WebSocket: a message an event, which is how programs in a browser watch."""
+    stream, events = await _open(core, call)
+
+    async def send_all(duplex: Duplex) -> None:
+        async with aclosing(stream.lines()) as chunks:
+            async for chunk in chunks:
+                for message in events.split(chunk):
+                    await duplex.send(message)
+
+    async def run(duplex: Duplex) -> None:
+        sending, listening = asyncio.ensure_future(send_all(duplex)), asyncio.ensure_future(_until_closed(duplex))
+        try:
+            await asyncio.wait({sending, listening}, return_when=asyncio.FIRST_COMPLETED)
+            await duplex.close()
+        finally:
+            for task in (sending, listening):
+                task.cancel()
+            await asyncio.gather(sending, listening, return_exceptions=True)
+
+    return Upgrade("", run, is_text=events.is_text)
+
+
+async def _until_closed(duplex: Duplex) -> None:
+    """A watcher has nothing to say."""
+    while await duplex.receive() is not None:
+        pass
 
 
 def parse_options(core: Core, request: Request) -> WatchOptions:
@@ -116,7 +151,7 @@ class WatchStream:
             await wait_for_revision(core, after)
         self._seen = after or await core.store.revision()
 
-    async def lines(self) -> AsyncIterator[bytes]:
+    async def lines(self) -> AsyncGenerator[bytes, None]:
         """The store's watch opens with the first line, so that a stream nobody reads holds nothing."""
         try:
             source = self._core.store.watch(prefix=self._call.target.prefix, after=self._seen)

@@ -5,7 +5,7 @@
     .venv/bin/python -m conformance.network --only-failed --focus 'session affinity' --jobs 1
 
 Programs and packages are built and fetched on first use, into a cache outside of the repository (needs Go and apt). The
-cluster is one of its own, in namespaces, of two nodes (three for all); ``--data-dir`` uses one that runs. Results are
+cluster is one of its own, in namespaces, of two nodes (six for all); ``--data-dir`` uses one that runs. Results are
 kept beside the programs, so a run can be broken off: ``--only-failed`` runs what failed or was never run. The status is
 1 if any test of the set, as far as is known, failed or was not run.
 """
@@ -13,6 +13,7 @@ kept beside the programs, so a run can be broken off: ``--only-failed`` runs wha
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import platform
@@ -27,9 +28,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
 from pathlib import Path
 
-from tools.conformance_dns import build_coredns
-
 from conformance.cluster import Cluster, running_cluster
+from conformance.dns.servers import build_coredns
 from conformance.network.groups import CONFORMANCE, select_groups
 from conformance.network.images import ImageFactory, Sources, has_recipe, module_folder
 from conformance.network.results import Results, render_results
@@ -39,9 +39,12 @@ from seamark.cli.datadir import DataDir
 from seamark.cli.settings import Settings
 from seamark.linux import netns
 from seamark.linux.fabric import FABRIC
+from seamark.machinery.gvr import NODES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "conformance-network.md"
+ZONES = ("east", "south", "west")
+"""For all tests there are two nodes in each: some look at how traffic is kept near."""
 
 
 def main() -> int:
@@ -59,13 +62,15 @@ def main() -> int:
         chosen = [test for test in chosen if results.is_failed(test)]
     print(f"{len(chosen)} tests to run of {len(wanted)}")
     sources = Sources(cache, peers, module_folder(ROOT / "tools" / "peers"), build_coredns())
-    nodes = "3" if options.set == "all" else "2"  # health check node ports are looked at on three
+    nodes = str(2 * len(ZONES)) if options.set == "all" else "2"
     if chosen:
         with (
             nullcontext(find_running(options.data_dir))
             if options.data_dir
             else running_cluster("--nodes", nodes) as cluster
         ):
+            if options.set == "all":
+                label_zones(cluster)
             load_images(cluster, sources, [name for name in list_images(program) if has_recipe(name)])
             run_all(make_suite(cluster, program, cache / "logs", options), chosen, results, jobs=options.jobs)
     PAGE.write_text(render_results(groups, results, versions(peers)))
@@ -103,6 +108,17 @@ def find_running(data: Path) -> Cluster:
     if settings is None:
         sys.exit(f"--data-dir {data}: no cluster there")
     return Cluster(data, settings.port)
+
+
+def label_zones(cluster: Cluster) -> None:
+    async def label() -> None:
+        client = cluster.client()
+        names = [node["metadata"]["name"] for node in await client.list(NODES)]
+        for index, name in enumerate(names):
+            labels = {"topology.kubernetes.io/zone": ZONES[index % len(ZONES)]}
+            await client.patch(NODES, name, {"metadata": {"labels": labels}})
+
+    asyncio.run(label())
 
 
 def load_images(cluster: Cluster, sources: Sources, names: Sequence[str]) -> None:

@@ -55,7 +55,6 @@ class Suite:
             "--provider=skeleton",
             f"--ginkgo.focus={re.escape(test)}$",
             f"--ginkgo.timeout={self.patience}s",
-            "--ginkgo.silence-skips",
             "--ginkgo.no-color",
             *self.flags,
         ]

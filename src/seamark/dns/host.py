@@ -104,6 +104,8 @@ class Site:
     """The addresses to listen on; empty = all (plugin bind)."""
     timeouts: Timeouts | None = None
     tls: ssl.SSLContext | None = None
+    view: str = ""
+    """The name of the block's plugin view, as metrics tell it."""
 
     @property
     def listeners(self) -> tuple[Listener, ...]:

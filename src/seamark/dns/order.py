@@ -17,7 +17,7 @@ kubernetes file auto secondary etcd loop forward grpc erratic whoami on sign vie
 _HERE = """
 acl any autopath bind bufsize cache cancel chaos debug dns64 erratic errors file forward header health hosts
 k8s_external kubernetes loadbalance local log loop metadata minimal nsid plugin_path prometheus ready reload rewrite
-root template timeouts tls transfer whoami
+root template timeouts tls transfer view whoami
 """
 _CLOUD = "records of that cloud are read by its own name servers; forward to them"
 

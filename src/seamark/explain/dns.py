@@ -128,7 +128,7 @@ class Explainer:
             message, asked.name, asked.rdtype, client, "udp", dns.name.root, self._host.clock.monotonic(), client_port=1
         )
         at = self._listener(query)
-        running = self._instance.find(at, query.text, query.rdtype)
+        running = self._instance.find(at, query)
         trace = self._tracer.trace = Trace()
         answer = await self._instance.serve(at, query)
         question.block = str(running.key) if running is not None else ""
@@ -147,7 +147,7 @@ class Explainer:
     def _listener(self, query: Query) -> Listener:
         """The first plain one whose blocks know the name, as pods ask at one address."""
         plain = [at for at in self._instance.listeners if at.transport == "dns"] or list(self._instance.listeners)
-        knowing = (at for at in plain if self._instance.find(at, query.text, query.rdtype) is not None)
+        knowing = (at for at in plain if self._instance.find(at, query) is not None)
         return next(knowing, plain[0])
 
     # what would mend it

@@ -90,8 +90,8 @@ class Core:
         wire = render(found, _limit(query), _opt(message, found))
         if answer.sent is not None:
             answer.sent(len(wire))
-        if answer.lasting is not None and query.protocol == "udp":
-            running = instance.find(at, query.text, query.rdtype)
+        if answer.lasting is not None and query.protocol == "udp" and instance.always_finds(at):
+            running = instance.find(at, query)
             if running is not None and running.again is not None:
                 instance.remembered.keep(at, packet, query, answer, wire, running.again)
         if answer.more:

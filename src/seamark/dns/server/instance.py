@@ -46,9 +46,12 @@ def parse_server(corefile: Corefile, *, default_port: int = 53) -> tuple[ParsedB
     for block in corefile.blocks:
         keys = [(key, token) for token in block.keys for key in parse_key(token, default_port=default_port)]
         plugins = tuple(_parse_plugins(block, [key for key, _ in keys]))
+        viewed = any(name == "view" for name, _ in plugins)
         hosts = [host for name, config in plugins if name == "bind" for host in config.hosts] or [""]
         for key, token in keys:
             for host in hosts:
+                if viewed:
+                    continue
                 if (key, host) in taken:
                     raise token.error(f"'{token.text}': {key} is served by another server block already")
                 taken.add((key, host))
@@ -115,6 +118,8 @@ class Running:
     serve: Next | None
     again: tuple[Again, ...] | None = None
     """None: every question goes through the chain (``remembered``)."""
+    takes: Callable[[Query], bool] | None = None
+    """Whether a query is for this block (plugin view); None takes all."""
 
 
 class Instance:
@@ -127,14 +132,16 @@ class Instance:
         self.host = host
         self._wrap = wrap or _as_it_is
         self.sites: list[Site] = []
-        self._zones: dict[Listener, dict[str, Running]] = {}
+        self._zones: dict[Listener, dict[str, list[Running]]] = {}
+        self._views: set[Listener] = set()
         self._all_classes: set[Listener] = set()
         self.remembered = Remembered(host.clock)
         for block in blocks:
             self._add(block)
 
     def _add(self, block: ParsedBlock) -> None:
-        site = Site(self.host, block.keys, everyone=lambda: tuple(self.plugins()))
+        view = next((config.name for name, config in block.plugins if name == "view"), "")
+        site = Site(self.host, block.keys, everyone=lambda: tuple(self.plugins()), view=view)
         site.lookup = lambda query, name, rdtype: self.lookup(site.listeners[0], query, name, rdtype)
         self.sites.append(site)
         for name, config in block.plugins:
@@ -145,10 +152,12 @@ class Instance:
             zones = self._zones.setdefault(at, {})
             for key in block.keys:
                 if (key.port, key.transport) == (at.port, at.transport):
-                    again = counters(site.plugins)
-                    zones[key.zone] = Running(dns.name.from_text(key.zone), key, serve, again)
+                    running = Running(dns.name.from_text(key.zone), key, serve, counters(site.plugins), _filter(site))
+                    zones.setdefault(key.zone, []).append(running)
             if any(name in ALL_CLASSES for name, _ in block.plugins):
                 self._all_classes.add(at)
+            if view:
+                self._views.add(at)
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
@@ -173,24 +182,28 @@ class Instance:
     def http(self) -> Mapping[tuple[str, str], HttpHandler]:
         return {where: handler for site in self.sites for where, handler in site.http.items()}
 
-    def find(self, at: Listener, name: str, rdtype: dns.rdatatype.RdataType) -> Running | None:
-        """The block with the longest zone around ``name`` (lower-case); for DS, which belongs to the parent of its
-        zone, the shortest but the root (as CoreDNS).
+    def find(self, at: Listener, query: Query) -> Running | None:
+        """The block with the longest zone around the name; for DS, which belongs to the parent of its zone, the
+        shortest but the root (as CoreDNS). Of several with one zone the first whose view takes the query.
         """
         zones = self._zones.get(at, {})
         parent: Running | None = None
-        start = 0
+        name, start = query.text, 0
         while start < len(name) and name != ".":
-            running = zones.get(name[start:])
-            if running is not None and rdtype != DS:
+            running = _first(zones.get(name[start:], ()), query)
+            if running is not None and query.rdtype != DS:
                 return running
             parent = running or parent
             start = _next_label(name, start)
-        return parent or zones.get(".")
+        return parent or _first(zones.get(".", ()), query)
+
+    def always_finds(self, at: Listener) -> bool:
+        """Whether a name alone tells the block: no views there."""
+        return at not in self._views
 
     async def serve(self, at: Listener, query: Query) -> Answer:
         """Through the chain of the block in charge; REFUSED without one. Never raises."""
-        running = self.find(at, query.text, query.rdtype)
+        running = self.find(at, query)
         if running is None or running.serve is None:
             return Answer(dns.rcode.REFUSED)
         query.zone = running.zone
@@ -240,6 +253,30 @@ class Instance:
         for _, handler in self.plugins():
             if hasattr(handler, "stop"):
                 await handler.stop()
+
+
+def _filter(site: Site) -> Callable[[Query], bool] | None:
+    """What the block's view says of a query; its expressions may read metadata, so that comes first."""
+    handlers = dict(site.plugins)
+    if "view" not in handlers:
+        return None
+    takes = handlers["view"].takes
+    collect = handlers["metadata"].collect if "metadata" in handlers else None
+
+    def decide(query: Query) -> bool:
+        before = query.metadata
+        if collect is not None:
+            query.metadata = dict(before)
+            collect(query)
+        found = bool(takes(query))
+        query.metadata = query.metadata if found else before
+        return found
+
+    return decide
+
+
+def _first(blocks: Sequence[Running], query: Query) -> Running | None:
+    return next((running for running in blocks if running.takes is None or running.takes(query)), None)
 
 
 def _as_it_is(plugin: Plugin) -> Plugin:

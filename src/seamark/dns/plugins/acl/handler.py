@@ -21,11 +21,12 @@ class Acl:
 
     def __init__(self, config: Config, site: Site) -> None:
         self.rules = [config]
+        self._view = site.view
         self._counters = site.host.metrics.acl
 
     async def serve(self, query: Query, following: Next) -> Answer:
         action = self._action(query)
-        self._counters[action].labels(query.server, query.zone.to_text(), "").inc()
+        self._counters[action].labels(query.server, query.zone.to_text(), self._view).inc()
         if action == "allow":
             return await following(query)
         if action == "drop":

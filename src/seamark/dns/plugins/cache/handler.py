@@ -26,7 +26,6 @@ from seamark.dns.reply import reply_to
 
 TRANSFERS = (dns.rdatatype.AXFR, dns.rdatatype.IXFR)
 FRESH = frozenset({"kubernetes", "k8s_external"})
-VIEW = ""
 
 
 class Cache:
@@ -38,7 +37,7 @@ class Cache:
         self._clock = site.host.clock
         self._metrics = site.host.metrics
         self._items: dict[str, OrderedDict[Key, Item]] = {"success": OrderedDict(), "denial": OrderedDict()}
-        self._labels = (",".join(config.zones), VIEW)
+        self._labels = (",".join(config.zones), site.view)
         self._counters: dict[tuple[Counter, str], Counter] = {}
         self._refreshes: set[asyncio.Task[Answer]] = set()
 

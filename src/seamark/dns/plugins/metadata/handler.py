@@ -18,11 +18,14 @@ class Metadata:
         self._site = site
 
     async def serve(self, query: Query, following: Next) -> Answer:
+        self.collect(query)
+        return await following(query)
+
+    def collect(self, query: Query) -> None:
         if match_zone(self._zones, query.text) is not None:
             for _, handler in self._site.plugins:
                 if hasattr(handler, "metadata"):
                     query.metadata |= handler.metadata(query)
-        return await following(query)
 
 
 def make(config: Config, site: Site) -> Metadata:

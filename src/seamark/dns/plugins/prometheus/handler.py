@@ -13,15 +13,13 @@ from seamark.dns.metrics import CONTENT_TYPE, OTHER, Metrics, type_label
 from seamark.dns.plugin import Answer, Next, Query
 from seamark.dns.plugins.prometheus.config import Config
 
-VIEW = ""
-
 
 class _OfZone:
-    """The metrics of one server, zone and protocol, looked up once."""
+    """The metrics of one server, zone, view and protocol, looked up once. ``labels``: the first three."""
 
-    def __init__(self, metrics: Metrics, server: str, zone: str, protocol: str) -> None:
+    def __init__(self, metrics: Metrics, labels: tuple[str, str, str], protocol: str) -> None:
         self._metrics = metrics
-        self._labels = (server, zone, VIEW)
+        self._labels = labels
         self._protocol = protocol
         self._duration = metrics.duration.labels(*self._labels)
         self._request_size = metrics.request_size.labels(*self._labels, protocol)
@@ -72,7 +70,7 @@ class Prometheus:
             for at in self._site.listeners:
                 for key in self._site.keys:
                     if (key.port, key.transport) == (at.port, at.transport):
-                        self._metrics.plugin_enabled.labels(at.label, key.zone, VIEW, name).set(1)
+                        self._metrics.plugin_enabled.labels(at.label, key.zone, self._site.view, name).set(1)
 
     async def serve(self, query: Query, following: Next) -> Answer:
         answer = await following(query)
@@ -84,7 +82,8 @@ class Prometheus:
         labels = (query.server, query.zone, query.protocol)
         found = self._of_zone.get(labels)
         if found is None:
-            found = self._of_zone[labels] = _OfZone(self._metrics, query.server, query.zone.to_text(), query.protocol)
+            block = (query.server, query.zone.to_text(), self._site.view)
+            found = self._of_zone[labels] = _OfZone(self._metrics, block, query.protocol)
         found.count(query, answer, self._clock.monotonic() - query.received)
 
     def _answer(self) -> HttpAnswer:

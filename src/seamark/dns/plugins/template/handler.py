@@ -68,7 +68,7 @@ class TemplatePlugin:
 
     async def _reply(self, query: Query, values: Values) -> Answer:
         config = self._config
-        labels = (query.server, values.zone, "", values.rdclass, values.rdtype)
+        labels = (query.server, values.zone, self._site.view, values.rdclass, values.rdtype)
         self._metrics.template_matches.labels(*labels).inc()
         if config.rcode == dns.rcode.SERVFAIL:
             return failed(self.name, "the template says SERVFAIL")

@@ -21,7 +21,7 @@ from seamark.cli.corefile import app as corefile_app
 from seamark.cli.datadir import DataDir, default_directory
 from seamark.cli.errors import UserError, medium_error
 from seamark.cli.explain import app as explain_app
-from seamark.cli.settings import Given
+from seamark.cli.upoptions import parse_given
 
 app = typer.Typer(name="seamark", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 image_app = typer.Typer(no_args_is_help=True, help="Images the nodes of a cluster can run.")
@@ -43,19 +43,10 @@ InsecureOption = Annotated[
     typer.Option("--insecure-registry", metavar="HOST[:PORT]", help="A registry that speaks plain HTTP; repeatable."),
 ]
 
-
 MirrorOption = Annotated[
     list[str] | None,
     typer.Option("--registry-mirror", metavar="HOST=URL", help="Asked before the registry HOST; repeatable."),
 ]
-
-
-def parse_percents(text: str) -> tuple[int, int]:
-    try:
-        high, low = (int(part) for part in text.split(","))
-    except ValueError:
-        raise UserError(f"--image-gc {text}: not HIGH,LOW, such as 85,80") from None
-    return high, low
 
 
 def _data(path: Path | None) -> DataDir:
@@ -77,6 +68,7 @@ def root() -> None:
 
 @app.command()
 def up(
+    context: typer.Context,
     nodes: Annotated[int | None, typer.Option(help="Number of nodes; 0 = API server and controllers alone.")] = None,
     isolated: Annotated[bool, typer.Option("--isolated", help="Nodes are network namespaces (the default).")] = False,
     host: Annotated[bool, typer.Option("--host", help="The machine itself is the one node (root).")] = False,
@@ -128,8 +120,7 @@ def up(
       seamark up --nodes 3 --detach
       seamark up --data-dir /tmp/second --cluster-domain example.internal
     """
-    if isolated and host:
-        raise UserError("up: --isolated and --host exclude each other")
+    given = parse_given(context.params)
     data = _data(data_dir)
     if detach:
         from seamark.cli.background import start_in_background
@@ -138,30 +129,6 @@ def up(
         return
     from seamark.cli.up import UpOptions, run_up
 
-    given = Given(
-        nodes=nodes,
-        host=host if host or isolated else None,
-        port=port,
-        service_cidr=service_cidr,
-        pod_cidr=pod_cidr,
-        cluster_domain=cluster_domain,
-        cluster_dns=cluster_dns,
-        pull=pull,
-        insecure_registries=tuple(insecure_registry) if insecure_registry else None,
-        advertise_address=advertise_address,
-        controllers=controllers,
-        max_requests_inflight=max_requests_inflight,
-        max_mutating_requests_inflight=max_mutating_requests_inflight,
-        audit_log_path=str(audit_log_path.absolute()) if audit_log_path else None,
-        audit_policy_file=str(audit_policy_file.absolute()) if audit_policy_file else None,
-        audit_log_maxsize=audit_log_maxsize,
-        audit_log_maxbackup=audit_log_maxbackup,
-        registry_mirrors=tuple(registry_mirror) if registry_mirror else None,
-        static_pods=str(static_pods.absolute()) if static_pods else None,
-        eviction_hard=eviction_hard,
-        oci_runtime=oci_runtime,
-        image_gc=parse_percents(image_gc) if image_gc else None,
-    )
     run_up(UpOptions(data, (kubeconfig or data.kubeconfig).absolute(), given))
 
 

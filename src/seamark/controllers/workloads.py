@@ -37,6 +37,7 @@ class ContainerState(Projection, frozen=True):
 
 
 class ContainerStatus(Projection, frozen=True):
+    name: str = ""
     restart_count: int = 0
     state: ContainerState = ContainerState()
 
@@ -47,6 +48,7 @@ class ContainerStatus(Projection, frozen=True):
 
 class WorkloadPodStatus(PodStatus, frozen=True):
     container_statuses: list[ContainerStatus] | None = None
+    init_container_statuses: list[ContainerStatus] | None = None
 
 
 class WorkloadPodSpec(PodSpec, frozen=True):

@@ -32,6 +32,7 @@ __all__ = [
     "in_range",
     "index",
     "invalid",
+    "invalid_plain",
     "invalid_struct",
     "invalids",
     "not_found",
@@ -63,6 +64,11 @@ def _struct(value: Mapping[str, Any], detail: str) -> str:
     """A struct as Go shows it: fields in the order of their declaration, which the caller keeps."""
     shown = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return f"{shown}: {detail}" if detail else shown
+
+
+def invalid_plain(path: str, detail: str) -> Cause:
+    """Without the value, where it would say nothing."""
+    return Cause("FieldValueInvalid", f"Invalid value: {detail}", path)
 
 
 def duplicate_struct(path: str, value: Mapping[str, Any], detail: str = "") -> Cause:

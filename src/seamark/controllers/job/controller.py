@@ -87,14 +87,16 @@ class JobController:
         batch, left = 1, list(plan.create)
         while left:  # one, then two, four, …: a template the API refuses costs one request
             now, left = left[:batch], left[batch:]
-            await asyncio.gather(*(self._create(job, index) for index in now))
+            await asyncio.gather(*(self._create(job, index, plan) for index in now))
             batch *= 2
 
-    async def _create(self, job: Job, index: int | None) -> None:
+    async def _create(self, job: Job, index: int | None, plan: Plan) -> None:
         pod = render_pod(job.spec.template, job, JOBS)
         pod["metadata"]["finalizers"] = [*(pod["metadata"].get("finalizers") or ()), TRACKING]
         try:
-            made = await self._caches.create(PODS, pod if index is None else with_index(pod, job, index))
+            if index is not None:
+                pod = with_index(pod, job, index, plan.failures.get(index, (0, 0)))
+            made = await self._caches.create(PODS, pod)
         except StatusError as error:
             if not is_namespace_ending(error):
                 text = f"Error creating: {error.message}"

@@ -9,6 +9,8 @@ from seamark.controllers.job.objects import Job
 from seamark.controllers.workloads import WorkloadPod
 
 COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
+FAILURE_COUNT = "batch.kubernetes.io/job-index-failure-count"
+IGNORED_COUNT = "batch.kubernetes.io/job-index-ignored-failure-count"
 _VARIABLE = "JOB_COMPLETION_INDEX"
 
 
@@ -55,10 +57,17 @@ def missing_indexes(taken: Iterable[int], completions: int, count: int) -> list[
     return found
 
 
-def with_index(pod: dict[str, Any], job: Job, index: int) -> dict[str, Any]:
-    """The pod as index ``index`` has it: annotation, label, host name, a variable in every container."""
+def with_index(pod: dict[str, Any], job: Job, index: int, failures: tuple[int, int] = (0, 0)) -> dict[str, Any]:
+    """The pod as index ``index`` has it: annotations, label, host name, a variable in every container. ``failures``:
+    how often the index failed before, counted and ignored.
+    """
     meta, spec = dict(pod["metadata"]), dict(pod["spec"])
     meta["annotations"] = {**(meta.get("annotations") or {}), COMPLETION_INDEX: str(index)}
+    if job.spec.backoff_limit_per_index is not None:
+        counted, ignored = failures
+        meta["annotations"][FAILURE_COUNT] = str(counted)
+        if ignored:
+            meta["annotations"][IGNORED_COUNT] = str(ignored)
     meta["labels"] = {**(meta.get("labels") or {}), COMPLETION_INDEX: str(index)}
     meta["generateName"] = f"{job.metadata.name}-{index}-"
     spec["hostname"] = f"{job.metadata.name}-{index}"

@@ -19,6 +19,36 @@ class JobCondition(Projection, frozen=True):
     last_transition_time: str | None = None
 
 
+class ExitCodes(Projection, frozen=True):
+    container_name: str | None = None
+    operator: str = ""
+    values: list[int] | None = None
+
+
+class ConditionPattern(Projection, frozen=True):
+    type: str = ""
+    status: str = "True"
+
+
+class FailureRule(Projection, frozen=True):
+    action: str = ""
+    on_exit_codes: ExitCodes | None = None
+    on_pod_conditions: list[ConditionPattern] | None = None
+
+
+class FailurePolicy(Projection, frozen=True):
+    rules: list[FailureRule] | None = None
+
+
+class SuccessRule(Projection, frozen=True):
+    succeeded_indexes: str | None = None
+    succeeded_count: int | None = None
+
+
+class SuccessPolicy(Projection, frozen=True):
+    rules: list[SuccessRule] | None = None
+
+
 class JobSpec(Projection, frozen=True):
     parallelism: int = 1
     completions: int | None = None
@@ -29,6 +59,10 @@ class JobSpec(Projection, frozen=True):
     ttl_seconds_after_finished: int | None = None
     pod_replacement_policy: str = "TerminatingOrFailed"
     managed_by: str | None = None
+    backoff_limit_per_index: int | None = None
+    max_failed_indexes: int | None = None
+    pod_failure_policy: FailurePolicy | None = None
+    success_policy: SuccessPolicy | None = None
     selector: Selector = msgspec.field(default_factory=dict)
     template: Template = msgspec.field(default_factory=dict)
 
@@ -54,6 +88,7 @@ class JobStatus(Projection, frozen=True):
     terminating: int | None = None
     ready: int | None = None
     completed_indexes: str = ""
+    failed_indexes: str | None = None
     uncounted_terminated_pods: Uncounted | None = None
 
     def has(self, *types: str) -> bool:

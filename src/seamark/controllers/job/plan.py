@@ -13,13 +13,22 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
 
 from seamark.controllers.job.indexes import format_indexes, index_of, missing_indexes, parse_indexes
 from seamark.controllers.job.objects import Job, JobCondition, JobStatus, Uncounted
+from seamark.controllers.job.policies import (
+    failed_indexes,
+    failures_after,
+    judge_failure,
+    match_success,
+    select_latest,
+    why_job_fails,
+)
 from seamark.controllers.pods import created_at
 from seamark.controllers.replicaset.plan import select_to_delete
 from seamark.controllers.workloads import WorkloadPod
@@ -40,6 +49,12 @@ class Ending(NamedTuple):
 COMPLETED = Ending("SuccessCriteriaMet", "CompletionsReached", "Reached expected number of succeeded pods")
 DEADLINE = Ending("FailureTarget", "DeadlineExceeded", "Job was active longer than specified deadline")
 BACKOFF = Ending("FailureTarget", "BackoffLimitExceeded", "Job has reached the specified backoff limit")
+FAILED_INDEXES = Ending("FailureTarget", "FailedIndexes", "Job has failed indexes")
+TOO_MANY_INDEXES = Ending(
+    "FailureTarget",
+    "MaxFailedIndexesExceeded",
+    "Job has exceeded the specified maximal number of failed indexes",
+)
 
 
 class Plan(NamedTuple):
@@ -50,14 +65,20 @@ class Plan(NamedTuple):
     untrack: tuple[WorkloadPod, ...]
     """Written down in ``status``: after that their finalizer may go."""
     again: float | None
+    failures: Mapping[int, tuple[int, int]] = MappingProxyType({})
+    """By index, how often it failed before (counted, ignored): for the pods that are made."""
 
 
 class _Counts(NamedTuple):
+    """``given_up`` are indexes that failed too often, ``latest`` the last failed pods of those that need a new one."""
+
     status: JobStatus
     succeeded: int
     failed: int
     indexes: frozenset[int]
     untrack: tuple[WorkloadPod, ...]
+    given_up: frozenset[int] = frozenset()
+    latest: Mapping[int, WorkloadPod] = MappingProxyType({})
 
 
 def plan_job(job: Job, pods: Sequence[WorkloadPod], *, now: float) -> Plan:
@@ -67,7 +88,8 @@ def plan_job(job: Job, pods: Sequence[WorkloadPod], *, now: float) -> Plan:
     if job.status.is_finished:
         return Plan(counts.status, (), (), counts.untrack, None)
     status = _begin(job, counts.status, now)
-    ending = _ending(job, counts, active, now)
+    failed = [pod for pod in pods if _outcome(job, pod) == "failed"]
+    ending = _ending(job, counts, active, failed, now)
     if ending is not None:
         status = _with_condition(status, ending.type, ending.reason, ending.message, now=now)
     create, delete, again = _plan_pods(job, pods, active, counts=counts, now=now, ends=ending is not None)
@@ -79,9 +101,11 @@ def plan_job(job: Job, pods: Sequence[WorkloadPod], *, now: float) -> Plan:
         ready=sum(pod.is_ready for pod in left),
         terminating=sum(pod.is_terminating and not pod.is_finished for pod in pods) + len(gone),
     )
-    if ending is not None and not left and not status.terminating and _all_counted(status):
+    if ending is not None and not left and not status.terminating and _all_counted(status) and not counts.latest:
         status = _finish(status, ending, now)
-    return Plan(status, create, delete, counts.untrack, _earliest(again, _until_deadline(job, status, now)))
+    wait = _earliest(again, _until_deadline(job, status, now))
+    failures = {index: failures_after(job, pod) for index, pod in counts.latest.items()}
+    return Plan(status, create, delete, counts.untrack, wait, failures)
 
 
 def _count(job: Job, pods: Sequence[WorkloadPod]) -> _Counts:
@@ -89,21 +113,19 @@ def _count(job: Job, pods: Sequence[WorkloadPod]) -> _Counts:
     spec, status = job.spec, job.status
     known = status.uncounted_terminated_pods or Uncounted()
     tracked = {pod.metadata.uid for pod in pods if TRACKING in (pod.metadata.finalizers or ())}
-    done = {kind: set(getattr(known, kind) or ()) for kind in ("succeeded", "failed")}
+    ended = {kind: [p for p in pods if _is_counted(job, p, kind, tracked)] for kind in ("succeeded", "failed")}
+    done = {kind: set(getattr(known, kind) or ()) for kind in ended}
+    indexes = _succeeded_indexes(job, ended["succeeded"])
+    given_up = failed_indexes(job, ended["failed"]) - indexes
+    latest = _select_kept(job, pods, ended["failed"], indexes | given_up)
+    kept = {pod.metadata.uid for pod in latest.values()}
     fresh: dict[str, list[str]] = {"succeeded": [], "failed": []}
-    indexes = set(parse_indexes(status.completed_indexes, spec.completions or 0)) if spec.is_indexed else set()
-    untrack = []
-    for pod in pods:
-        uid, kind = pod.metadata.uid, _outcome(job, pod)
-        if uid not in tracked or not kind:
-            continue
-        untrack.append(pod)
-        index = index_of(pod)
-        if kind == "succeeded" and spec.is_indexed:
-            if index is not None and index < (spec.completions or 0):
-                indexes.add(index)
-        elif uid not in done["succeeded"] | done["failed"]:
-            fresh[kind].append(uid)
+    for kind, found in ended.items():
+        for uid in (
+            pod.metadata.uid for pod in found if _counts_for_limit(job, pod, kind) and pod.metadata.uid not in kept
+        ):
+            if uid not in done["succeeded"] | done["failed"] and not (kind == "succeeded" and spec.is_indexed):
+                fresh[kind].append(uid)
     waiting = {kind: [uid for uid in getattr(known, kind) or () if uid in tracked] + fresh[kind] for kind in done}
     flushed = {kind: len(done[kind] - tracked) for kind in done}
     succeeded = len(indexes) if spec.is_indexed else status.succeeded + flushed["succeeded"]
@@ -113,10 +135,38 @@ def _count(job: Job, pods: Sequence[WorkloadPod]) -> _Counts:
         succeeded=succeeded,
         failed=failed,
         completed_indexes=format_indexes(indexes),
+        failed_indexes=None if spec.backoff_limit_per_index is None else format_indexes(given_up),
         uncounted_terminated_pods=Uncounted(waiting["succeeded"] or None, waiting["failed"] or None),
     )
     total = succeeded + (0 if spec.is_indexed else len(waiting["succeeded"]))
-    return _Counts(counted, total, failed + len(waiting["failed"]), frozenset(indexes), tuple(untrack))
+    untrack = tuple(pod for found in ended.values() for pod in found if pod.metadata.uid not in kept)
+    return _Counts(counted, total, failed + len(waiting["failed"]), indexes, untrack, given_up, latest)
+
+
+def _is_counted(job: Job, pod: WorkloadPod, kind: str, tracked: set[str]) -> bool:
+    return pod.metadata.uid in tracked and _outcome(job, pod) == kind
+
+
+def _counts_for_limit(job: Job, pod: WorkloadPod, kind: str) -> bool:
+    return kind == "succeeded" or judge_failure(job, pod).action != "Ignore"
+
+
+def _succeeded_indexes(job: Job, succeeded: Sequence[WorkloadPod]) -> frozenset[int]:
+    if not job.spec.is_indexed:
+        return frozenset()
+    completions = job.spec.completions or 0
+    fresh = {index for pod in succeeded if (index := index_of(pod)) is not None and index < completions}
+    return parse_indexes(job.status.completed_indexes, completions) | fresh
+
+
+def _select_kept(
+    job: Job, pods: Sequence[WorkloadPod], failed: Sequence[WorkloadPod], settled: frozenset[int]
+) -> dict[int, WorkloadPod]:
+    """What the last failed pod of an index knows is still needed, until the Job ends."""
+    if job.status.has("SuccessCriteriaMet", "FailureTarget", "Complete", "Failed"):
+        return {}
+    running = {index for pod in pods if _is_active(pod) and (index := index_of(pod)) is not None}
+    return select_latest(job, failed, settled | running)
 
 
 def _outcome(job: Job, pod: WorkloadPod) -> str:
@@ -147,16 +197,36 @@ def _suspended(status: JobStatus, value: str, reason: str, message: str, now: fl
     return _with_condition(status, "Suspended", reason, message, now=now, value=value)
 
 
-def _ending(job: Job, counts: _Counts, active: Sequence[WorkloadPod], now: float) -> Ending | None:
+def _ending(
+    job: Job, counts: _Counts, active: Sequence[WorkloadPod], failed: Sequence[WorkloadPod], now: float
+) -> Ending | None:
     for known in job.status.conditions or ():
         if known.type in ("SuccessCriteriaMet", "FailureTarget") and known.status == "True":
             return Ending(known.type, known.reason, known.message)
     spec = job.spec
+    why = why_job_fails(job, failed)
+    if why:
+        return Ending("FailureTarget", "PodFailurePolicy", why)
     if counts.failed > spec.backoff_limit or _restarted_too_often(job, active):
         return BACKOFF
     wait = _until_deadline(job, job.status, now)
     if wait is not None and wait <= 0:
         return DEADLINE
+    return _ending_by_index(job, counts) or _completed(job, counts, active)
+
+
+def _ending_by_index(job: Job, counts: _Counts) -> Ending | None:
+    spec, given_up = job.spec, len(counts.given_up)
+    if spec.max_failed_indexes is not None and given_up > spec.max_failed_indexes:
+        return TOO_MANY_INDEXES
+    if given_up and given_up + len(counts.indexes) >= (spec.completions or 0):
+        return FAILED_INDEXES
+    met = match_success(job, counts.indexes)
+    return Ending("SuccessCriteriaMet", "SuccessPolicy", met) if met else None
+
+
+def _completed(job: Job, counts: _Counts, active: Sequence[WorkloadPod]) -> Ending | None:
+    spec = job.spec
     if spec.completions is None:
         return COMPLETED if counts.succeeded and not active else None
     if spec.completions == 0 and spec.suspend:
@@ -190,7 +260,7 @@ def _plan_pods(
         return (), tuple(active[:BURST]), None
     surplus = _useless(job, active, counts) if spec.is_indexed else []
     useful = [pod for pod in active if pod not in surplus]
-    wanted = _wanted(job, counts.succeeded, len(useful))
+    wanted = _wanted(job, counts.succeeded + len(counts.given_up), len(useful))
     if len(useful) > wanted:
         surplus += select_to_delete(useful)[: len(useful) - wanted]
     if surplus:
@@ -199,16 +269,26 @@ def _plan_pods(
     missing = wanted - len(useful) - (len(going) if spec.pod_replacement_policy == "Failed" else 0)
     if missing <= 0:
         return (), (), None
-    wait = _backoff(pods, now)
+    per_index = spec.backoff_limit_per_index is not None
+    wait = 0.0 if per_index else _backoff(job, pods, now)
     if wait > 0:
         return (), (), wait
     count = min(missing, BURST)
     if not spec.is_indexed:
         return (None,) * count, (), None
-    held = [index for pod in useful if (index := index_of(pod)) is not None]
+    held = {index for pod in useful if (index := index_of(pod)) is not None} | counts.given_up
     if spec.pod_replacement_policy == "Failed":
-        held += [index for pod in going if (index := index_of(pod)) is not None]
-    return tuple(missing_indexes([*counts.indexes, *held], spec.completions or 0, count)), (), None
+        held |= {index for pod in going if (index := index_of(pod)) is not None}
+    waits = {index: _wait_of_index(job, pod, now) for index, pod in counts.latest.items()}
+    held |= {index for index, left in waits.items() if left > 0}
+    found = tuple(missing_indexes([*counts.indexes, *held], spec.completions or 0, count))
+    return found, (), min((left for left in waits.values() if left > 0), default=None)
+
+
+def _wait_of_index(job: Job, pod: WorkloadPod, now: float) -> float:
+    """An index that failed waits by itself, the longer the oftener."""
+    counted, _ = failures_after(job, pod)
+    return _ended_at(pod) + min(FIRST_BACKOFF * 2.0 ** min(max(counted - 1, 0), 16), MAX_BACKOFF) - now
 
 
 def _wanted(job: Job, succeeded: int, active: int) -> int:
@@ -229,8 +309,9 @@ def _useless(job: Job, active: Sequence[WorkloadPod], counts: _Counts) -> list[W
     return found
 
 
-def _backoff(pods: Sequence[WorkloadPod], now: float) -> float:
-    ended = sorted((_ended_at(pod), pod.status.phase) for pod in pods if pod.is_finished)
+def _backoff(job: Job, pods: Sequence[WorkloadPod], now: float) -> float:
+    finished = [pod for pod in pods if pod.is_finished and _counts_for_limit(job, pod, _outcome(job, pod))]
+    ended = sorted((_ended_at(pod), pod.status.phase) for pod in finished)
     failures = 0
     for _, phase in reversed(ended):
         if phase == "Succeeded":

@@ -25,6 +25,7 @@ from seamark.resources.core.podspec_defaults import default_pod_spec
 from seamark.resources.registry import AGE, NAME, Causes, Column, Obj, Resource
 
 BACKOFF_LIMIT = 6
+UNLIMITED = 2**31 - 1
 _FINISHED = ("Complete", "Failed")
 
 
@@ -33,10 +34,15 @@ def default_job_spec(spec: Obj) -> None:
     if spec.get("completions") is None and spec.get("parallelism") is None:
         spec["completions"] = 1
     default_pointer(spec, "parallelism", 1)
-    default_pointer(spec, "backoffLimit", BACKOFF_LIMIT)
+    default_pointer(spec, "backoffLimit", BACKOFF_LIMIT if spec.get("backoffLimitPerIndex") is None else UNLIMITED)
     default_pointer(spec, "completionMode", NON_INDEXED)
     default_pointer(spec, "suspend", False)
-    default_pointer(spec, "podReplacementPolicy", "TerminatingOrFailed")
+    default_pointer(
+        spec, "podReplacementPolicy", "TerminatingOrFailed" if spec.get("podFailurePolicy") is None else "Failed"
+    )
+    for rule in entries(spec, "podFailurePolicy", "rules"):
+        for pattern in entries(rule, "onPodConditions"):
+            default(pattern, "status", "True")
     default_pointer(spec, "manualSelector", False)
 
 

@@ -90,8 +90,8 @@ def validate_job_spec(path: str, spec: Obj) -> Causes:
     causes += _validate_manager(f"{path}.managedBy", spec.get("managedBy"))
     causes += _validate_mode(path, spec) + validate_indexed_limits(path, spec)
     causes += validate_failure_policy(path, spec) + validate_success_policy(path, spec)
-    policy, known = spec.get("podReplacementPolicy"), REPLACEMENT_POLICIES
-    known = known[:1] if spec.get("podFailurePolicy") is not None else known
+    policy = spec.get("podReplacementPolicy")
+    known = REPLACEMENT_POLICIES if spec.get("podFailurePolicy") is None else ("Failed",)
     if policy is not None and policy not in known:
         causes.append(field.not_supported(f"{path}.podReplacementPolicy", policy, known))
     causes += validate_pod_template(f"{path}.template", section(spec, "template"))

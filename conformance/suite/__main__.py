@@ -1,0 +1,132 @@
+"""Runs the suite's tests that need no node against ``seamark up --nodes 0``, and writes docs/conformance-api.md.
+
+    make conformance-suite
+    .venv/bin/python -m conformance.suite --focus ResourceQuota --jobs 1
+    .venv/bin/python -m conformance.suite --only-failed
+
+The suite is built on first use, into a cache outside of the repository (needs Go). Bodies are protobuf, the suite's
+default. Slow tests, which wait minutes for something to happen, run beside the rest; serial ones alone at the end.
+Results are kept beside the programs, so a run can be broken off. The status is 1 if a test failed that asks for nothing
+that Seamark leaves out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import sys
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from conformance.cluster import Cluster, running_cluster
+from conformance.kubectl.__main__ import fetch
+from conformance.network.__main__ import build_peers
+from conformance.network.results import Results
+from conformance.network.suite import Suite, Verdict, is_serial
+from conformance.page import escape, render_page
+from conformance.suite.excluded import find_exclusion
+from seamark import __version__
+from seamark.linux.fabric import machine_address
+from seamark.machinery.gvr import DEPLOYMENTS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "conformance-api.md"
+KUBECTL_MINOR = 37
+SLOW = re.compile(
+    r"CronJob should (not schedule|replace|schedule multiple)|continue listing from the last key|"
+    r"apply changes to a resourcequota status"
+)
+ABOUT = """The [Conformance] tests of Kubernetes' own end-to-end suite that need an API server and controllers but no
+node, run against `seamark up --nodes 0` by `make conformance-suite`. Bodies are protobuf, as client-go sends them. –
+says that a test asks for what Seamark [does not serve](not-served.md)."""
+
+
+def main() -> int:
+    options = parse_options()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seamark" / "conformance-suite"
+    (cache / "logs").mkdir(parents=True, exist_ok=True)
+    tests = read_tests()
+    results = Results(cache / "results.json")
+    chosen = [test for test in tests if re.search(options.focus, test) and not find_exclusion(test)]
+    if options.only_failed:
+        chosen = [test for test in chosen if results.is_failed(test)]
+    peers = build_peers()
+    with running_cluster("--nodes", "0", "--advertise-address", machine_address()) as cluster:
+        asyncio.run(remove_dns(cluster))
+        program, kubectl = peers / "e2e.test", str(fetch(KUBECTL_MINOR))
+        suite = Suite(program, cluster.kubeconfig, kubectl, (), cache / "logs", options.patience, ("--num-nodes=0",))
+        run_all(suite, chosen, results, jobs=options.jobs)
+    if not options.focus:
+        PAGE.write_text(render(tests, results, peers.name.removeprefix("kubernetes-")))
+    failed = [test for test in chosen if results.is_failed(test)]
+    for test in failed:
+        print(f"✗ {test}: {result.why if (result := results.get(test)) else 'not run'}")
+    print(f"{len(chosen) - len(failed)} passed, {len(failed)} failed, {len(tests) - len(chosen)} skipped")
+    return 1 if failed else 0
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--focus", default="", help="a pattern that names must match; the page is not written")
+    parser.add_argument("--only-failed", action="store_true", help="what failed last, or never ran")
+    parser.add_argument("--jobs", type=int, default=3, help="tests side by side, but for serial and slow ones")
+    parser.add_argument("--patience", type=int, default=600, help="seconds a test may take")
+    return parser.parse_args()
+
+
+def read_tests() -> list[str]:
+    lines = Path(__file__).with_name("tests.txt").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+async def remove_dns(cluster: Cluster) -> None:
+    """The suite waits for every pod of kube-system, and no node is there to run them."""
+    scale = {"spec": {"replicas": 0}}
+    await cluster.client().patch(DEPLOYMENTS, "coredns", scale, namespace="kube-system")
+
+
+def run_all(suite: Suite, tests: Sequence[str], results: Results, *, jobs: int) -> None:
+    slow = [test for test in tests if SLOW.search(test)]
+    serial = [test for test in tests if is_serial(test) and test not in slow]
+    others = [test for test in tests if test not in slow and test not in serial]
+    with ThreadPoolExecutor(len(slow) or 1) as waiting:
+        beside = {waiting.submit(suite.run, test): test for test in slow}
+        for batch, workers in ((others, jobs), (serial, 1)):
+            with ThreadPoolExecutor(workers) as pool:
+                note_all({pool.submit(suite.run, test): test for test in batch}, results)
+        note_all(beside, results)
+
+
+def note_all(running: dict[Future[Verdict], str], results: Results) -> None:
+    for done in as_completed(running):
+        test, verdict = running[done], done.result()
+        results.note(test, verdict)
+        print(f"{verdict.outcome:<8}{verdict.seconds:6.0f} s  {test} {verdict.why}".rstrip(), flush=True)
+
+
+def render(tests: Sequence[str], results: Results, version: str) -> str:
+    lines = ["| test | | seconds | date |", "|---|---|---|---|"]
+    counts = {"passed": 0, "failed": 0, "left out": 0}
+    for test in tests:
+        name = escape(test.removesuffix(" [Conformance]"))
+        if why := find_exclusion(test):
+            counts["left out"] += 1
+            lines.append(f"| {name} | – {escape(why)} | | |")
+        elif (result := results.get(test)) is None:
+            counts["failed"] += 1
+            lines.append(f"| {name} | ✗ not run | | |")
+        else:
+            passed = result.outcome == "passed"
+            counts["passed" if passed else "failed"] += 1
+            mark = "✓" if passed else f"✗ {escape(result.why)}"
+            lines.append(f"| {name} | {mark} | {result.seconds:.0f} | {result.date} |")
+    told = f"{len(tests)} tests: " + ", ".join(f"{count} {name}" for name, count in counts.items()) + ".\n\n"
+    versions = {"Seamark": __version__, "Kubernetes' suite": version}
+    return render_page("Kubernetes' API tests", ABOUT, versions=versions, body=told + "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

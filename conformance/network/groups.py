@@ -32,6 +32,7 @@ LEFT_OUT: Mapping[str, str] = {
     r"LoadBalancer|\[Provider:": "needs a cloud",
     r"\[Disruptive\]": "restarts a kube-proxy or kube-apiserver that runs as a pod",
     r"PVC|PersistentVolumeClaim": "needs PersistentVolumes",
+    r"Forward PTR lookup": "asks a name server of the Internet",
     r"OffByDefault|IPv6": "off by default in Kubernetes, too, or IPv6",
 }
 """Tests of those groups that are not run, and why."""

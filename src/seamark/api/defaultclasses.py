@@ -79,6 +79,6 @@ def _marked(annotation: str) -> Callable[[Obj], bool]:
 
 
 def _youngest(classes: list[Obj]) -> Obj | None:
-    return max(
-        classes, key=lambda one: (text(one, "metadata", "creationTimestamp"), one["metadata"]["name"]), default=None
-    )
+    """Of one age: the first by name."""
+    by_name = sorted(classes, key=lambda one: str(one["metadata"]["name"]))
+    return max(by_name, key=lambda one: text(one, "metadata", "creationTimestamp"), default=None)

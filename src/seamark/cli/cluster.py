@@ -64,6 +64,7 @@ log = logging.getLogger(__name__)
 
 API_PORT_ON_NODE = 6443
 READY_SECONDS = 60.0
+DNS_MAKERS = frozenset(("deployment-controller", "replicaset-controller"))
 DNS_LABEL = "k8s-app=kube-dns"
 
 
@@ -141,8 +142,8 @@ class Cluster:
                 self._start_node(index, name)
             await self._watched(self._nodes_ready())
             said.append(f"{', '.join(settings.node_names)} ready")
-        if not {"deployment-controller", "replicaset-controller"} <= self._controllers:
-            return  # the DNS waits for whoever makes its pods
+        if settings.disable_kube_proxy or not self._controllers >= DNS_MAKERS:
+            return  # the DNS waits for other people's programs
         with stages.stage("starting the DNS") as said:
             await self._watched(self._dns_ready())
             said.append(f"DNS answering on {settings.cluster_dns}, domain {settings.cluster_domain}")
@@ -306,13 +307,17 @@ class Cluster:
             clock=self._clock,
             rng=random.Random(),
         )
-        node = NodeConfig(name, (address,), (settings.pod_cidr,), (settings.service_cidr,))
-        client = self._client("system:kube-proxy")
-        proxy = ServiceProxy(node, client=client, namespace_pin=pin, clock=self._clock, options=self._proxy_options())
         self._runtimes.append(runtime)
         self._agents[name] = agent
-        self._proxies.append(proxy)
         self._run(f"agent of {name}", agent.run())
+        if not settings.disable_kube_proxy:
+            self._start_proxy(name, address)
+
+    def _start_proxy(self, name: str, address: str) -> None:
+        settings, pin, client = self._settings, self._pin(name), self._client("system:kube-proxy")
+        node = NodeConfig(name, (address,), (settings.pod_cidr,), (settings.service_cidr,))
+        proxy = ServiceProxy(node, client=client, namespace_pin=pin, clock=self._clock, options=self._proxy_options())
+        self._proxies.append(proxy)
         self._run(f"proxy of {name}", proxy.run())
         outward = "127.0.0.1" if settings.host else "0.0.0.0"  # a machine's own addresses are not ours to open
         ports = {"healthz": Address(outward, 10256), "metrics": Address("127.0.0.1", 10249)}

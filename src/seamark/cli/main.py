@@ -101,6 +101,9 @@ def up(
     image_gc: Annotated[
         str | None, typer.Option(metavar="HIGH,LOW", help="Percent of the disk at which pulled images go (85,80).")
     ] = None,
+    disable_kube_proxy: Annotated[
+        bool | None, typer.Option("--disable-kube-proxy", help="Nodes without service proxy: run another one there.")
+    ] = None,
     advertise_address: apiserver.AdvertiseAddress = None,
     controllers: Annotated[
         str | None, typer.Option(metavar="LIST", help="As kube-controller-manager's: *,-job-controller (*).")

@@ -55,6 +55,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     image_gc: tuple[int, int] | None = None
     oci_runtime: str | None = None
     controllers: str | None = None
+    disable_kube_proxy: bool | None = None
     advertise_address: str | None = None
 
 
@@ -86,6 +87,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     image_gc: tuple[int, int] = (85, 80)
     oci_runtime: str = "runc"  # by name or path
     controllers: str = "*"
+    disable_kube_proxy: bool = False  # the nodes' Services are somebody else's
     advertise_address: str = ""
 
     @property

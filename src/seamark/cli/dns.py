@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import os
 import signal
 import sys
 from collections.abc import Callable
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 
 import prometheus_client
@@ -25,6 +27,7 @@ from seamark.dns.server.loading import load_corefile
 from seamark.dns.server.process import Process
 from seamark.linux.clock import SystemClock
 
+LOCAL = ("169.254.20.10", "10.96.0.10")
 HELP = "the cluster DNS server: CoreDNS's Corefile, CoreDNS's flags"
 
 
@@ -56,12 +59,13 @@ def _run(options: argparse.Namespace) -> int:
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # CoreDNS has none
     host.metrics.build_info.labels(f"seamark-{seamark.__version__}", "", "").set(1)
     path = Path(options.conf) if options.conf else None
+    hosts = options.localip if options.node_local else ("",)
     load = partial(load_corefile, path, port=port, environment=environment)
     try:
         import uvloop
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(Process(host, load), partial(_started, options)))
+            return runner.run(_run_where(options, Process(host, load, hosts=hosts)))
     except CorefileError as error:
         print(f"seamark dns: {error}", file=sys.stderr)
     except UnicodeDecodeError as error:
@@ -77,6 +81,25 @@ def _started(options: argparse.Namespace) -> None:
         Path(options.pidfile).write_text(f"{os.getpid()}\n")
     if not options.quiet:
         write_line(f"Seamark-{seamark.__version__}")
+
+
+async def _run_where(options: argparse.Namespace, process: Process) -> int:
+    """With ``-node-local``, at addresses that this makes the node's own for as long as it serves."""
+    if not options.node_local:
+        return await _serve(process, partial(_started, options))
+    from seamark.linux.links import LinkError
+    from seamark.linux.nft import NftError
+    from seamark.linux.nodelocal import apply_node_local, remove_node_local
+
+    try:
+        await apply_node_local(options.localip)
+    except (LinkError, NftError) as error:
+        raise OSError(errno.EPERM, f"-node-local: {error}") from error
+    try:
+        return await _serve(process, partial(_started, options))
+    finally:
+        if not options.skipteardown:
+            await remove_node_local()
 
 
 async def _serve(process: Process, started: Callable[[], None]) -> int:
@@ -115,9 +138,26 @@ def _parser() -> argparse.ArgumentParser:
     found.add_argument("-pidfile", metavar="FILE", help="where to write the process id")
     found.add_argument("-plugins", action="store_true", help="list the plugins and end")
     found.add_argument("-quiet", action="store_true", help="write no log")
+    node = found.add_argument_group("on each node (NodeLocal DNSCache)")
+    node.add_argument("-node-local", action="store_true", help="answer at -localip, without address translation (root)")
+    node.add_argument(
+        "-localip",
+        type=_addresses,
+        metavar="ADDRESS,…",
+        default=LOCAL,
+        help=f"a local address and that of the cluster DNS ({','.join(LOCAL)})",
+    )
+    node.add_argument("-skipteardown", action="store_true", help="leave routes and rules when it ends")
     found.add_argument("-version", action="store_true", help="show the version and end")
     found.epilog = f"Plugins see a query in CoreDNS's order: {' '.join(n for n in ORDER if n in IMPLEMENTED)}."
     return found
+
+
+def _addresses(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(str(ip_address(word)) for word in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _port(text: str) -> int:

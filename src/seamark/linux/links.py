@@ -44,14 +44,16 @@ async def remove_link(namespace: Path | None, link: str) -> bool:
     return True
 
 
-async def list_local_routes(namespace: Path | None, *, ipv6: bool) -> set[str]:
+async def list_local_routes(namespace: Path | None, *, ipv6: bool, protocol: str = ROUTE_PROTOCOL) -> set[str]:
     """The addresses that routes of ours make local."""
-    argv = ("-6" if ipv6 else "-4", "-json", "route", "show", "table", "local", "proto", ROUTE_PROTOCOL)
+    argv = ("-6" if ipv6 else "-4", "-json", "route", "show", "table", "local", "proto", protocol)
     return {route["dst"] for route in json.loads(await _ip(namespace, *argv) or "[]")}
 
 
-async def put_local_routes(namespace: Path | None, *, add: Iterable[str] = (), delete: Iterable[str] = ()) -> None:
-    route = f"dev lo table local proto {ROUTE_PROTOCOL}"
+async def put_local_routes(
+    namespace: Path | None, *, add: Iterable[str] = (), delete: Iterable[str] = (), protocol: str = ROUTE_PROTOCOL
+) -> None:
+    route = f"dev lo table local proto {protocol}"
     lines = [f"route replace local {_whole(ip)} {route}" for ip in add]
     lines += [f"route delete local {_whole(ip)} {route}" for ip in delete]
     if lines:

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from seamark.machinery.gvr import CONFIGMAPS, LIMITRANGES, PODS, RESOURCEQUOTAS
+from seamark.machinery.gvr import (
+    CONFIGMAPS,
+    LIMITRANGES,
+    PERSISTENTVOLUMECLAIMS,
+    PODS,
+    PRIORITYCLASSES,
+    RESOURCEQUOTAS,
+    SERVICES,
+)
 from seamark.machinery.status import StatusError
 from seamark.testing.builders import make_pod, to_create
 
@@ -81,3 +89,46 @@ async def test_quota_counts_objects(cluster: Any) -> None:
         'configmaps "b" is forbidden: exceeded quota: q, requested: count/configmaps=1, used: count/configmaps=2, '
         "limited: count/configmaps=2"
     )
+
+
+async def test_quota_is_charged_for_what_an_update_takes_more(cluster: Any) -> None:
+    client = cluster.client
+    storage = {"requests.storage": "3Gi", "gold.storageclass.storage.k8s.io/persistentvolumeclaims": "1"}
+    await create_quota(cluster, {"services.nodeports": "1", "services.loadbalancers": "1", **storage})
+    gold = "gold.storageclass.storage.k8s.io/persistentvolumeclaims"
+    nothing = {"services.nodeports": "0", "services.loadbalancers": "0", "requests.storage": "0"}
+    await used(cluster, **nothing, **{gold: "0"})
+    meta = {"name": "web", "namespace": "default"}
+    await client.create(SERVICES, {"metadata": meta, "spec": {"ports": [{"port": 80}]}})
+    await client.patch(SERVICES, "web", {"spec": {"type": "NodePort"}}, namespace="default")
+    await used(cluster, **{**nothing, "services.nodeports": "1"}, **{gold: "0"})
+    with pytest.raises(StatusError) as caught:
+        two = {"spec": {"ports": [{"name": "a", "port": 80}, {"name": "b", "port": 81}]}}
+        await client.patch(SERVICES, "web", two, namespace="default")
+    assert caught.value.message == (
+        'services "web" is forbidden: exceeded quota: q, requested: services.nodeports=1, '
+        "used: services.nodeports=1, limited: services.nodeports=1"
+    )
+    await client.patch(SERVICES, "web", {"spec": {"type": "ClusterIP"}}, namespace="default")
+    await used(cluster, **nothing, **{gold: "0"})
+    size = {"requests": {"storage": "1Gi"}}
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": size, "storageClassName": "gold"}
+    await client.create(PERSISTENTVOLUMECLAIMS, {"metadata": {"name": "data", "namespace": "default"}, "spec": spec})
+    await used(cluster, **{**nothing, "requests.storage": "1Gi"}, **{gold: "1"})
+    with pytest.raises(StatusError, match="exceeded quota: q, requested: gold"):
+        await client.create(PERSISTENTVOLUMECLAIMS, {"metadata": {"name": "b", "namespace": "default"}, "spec": spec})
+
+
+async def test_quota_of_a_priority_class_counts_its_pods_alone(cluster: Any) -> None:
+    selector = {"matchExpressions": [{"scopeName": "PriorityClass", "operator": "In", "values": ["high"]}]}
+    await cluster.client.create(PRIORITYCLASSES, {"metadata": {"name": "high"}, "value": 5})
+    await create_quota(cluster, {"pods": "1"}, scopeSelector=selector)
+    await used(cluster, pods="0")
+    await cluster.client.create(PODS, pod("usual"))
+    high = pod("high")
+    high["spec"]["priorityClassName"] = "high"
+    await cluster.client.create(PODS, high)
+    await used(cluster, pods="1")
+    high["metadata"]["name"] = "higher"
+    with pytest.raises(StatusError, match="exceeded quota: q, requested: pods=1"):
+        await cluster.client.create(PODS, high)

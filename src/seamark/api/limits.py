@@ -1,8 +1,8 @@
-"""Limits of a namespace, kept on create: LimitRanges fill in and refuse, ResourceQuotas are charged.
+"""Limits of a namespace: LimitRanges fill in and refuse what is created, ResourceQuotas are charged.
 
 A quota is charged in its own status before the object is stored, by compare-and-set, so two creates at the same time
-cannot both take the last unit. A create that fails afterwards leaves the quota too full for a moment: the quota
-controller counts again.
+cannot both take the last unit. A write that fails afterwards leaves the quota too full for a moment: the quota
+controller counts again. An update is charged for what it takes more (a claim that grows, a Service that wants ports).
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 from seamark.api.core import Call, Core
 from seamark.api.objects import Obj, pack, unpack_entry
 from seamark.machinery.status import StatusError, conflict, forbidden
-from seamark.machinery.usage import Usage, usage_of
+from seamark.machinery.usage import Usage, growth_of, usage_of
 from seamark.resources.core.limits import apply_defaults, find_violations
 from seamark.resources.core.quota import QuotaError, charge
 from seamark.store.base import RevisionMismatchError
 
 _TRIES = 16
 _LIMITED = ("Pod", "PersistentVolumeClaim")
+_GROWING = ("persistentvolumeclaims", "services")
 
 
 async def admit_limits(core: Core, call: Call, obj: Obj) -> None:
@@ -46,6 +47,18 @@ async def charge_quotas(core: Core, call: Call, obj: Obj) -> None:
     usage = usage_of(call.target.row.gvr, obj)
     for entry in page.entries:
         await _charge(core, call, obj, key=entry.key, usage=usage)
+
+
+async def charge_growth(core: Core, call: Call, new: Obj, old: Obj) -> None:
+    """The same for an update."""
+    gvr, row = call.target.row.gvr, core.registry.by_kind("", "ResourceQuota")
+    if row is None or gvr.group or gvr.resource not in _GROWING or call.target.subresource:
+        return
+    more = growth_of(usage_of(gvr, new), usage_of(gvr, old))
+    if not more:
+        return
+    for entry in (await core.store.list(prefix=f"{row.key_prefix}{call.target.namespace}/")).entries:
+        await _charge(core, call, new, key=entry.key, usage=more)
 
 
 async def _charge(core: Core, call: Call, obj: Obj, *, key: str, usage: Usage) -> None:

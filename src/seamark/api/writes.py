@@ -15,7 +15,7 @@ from seamark.api.authz.admission import admit_create, admit_update
 from seamark.api.certificates import fill_times, is_request, prepare_approval
 from seamark.api.core import Call, Core, Target
 from seamark.api.defaultclasses import give_default_class
-from seamark.api.limits import admit_limits, charge_quotas
+from seamark.api.limits import admit_limits, charge_growth, charge_quotas
 from seamark.api.metadata import (
     begin_create,
     begin_update,
@@ -203,6 +203,7 @@ async def _replace(core: Core, call: Call, new: Obj, old: Obj, entry: Entry) -> 
     causes = _prepare(core, call, new, old)
     await admit_update(core, call, new, old)
     refuse(row, new, causes)
+    await charge_growth(core, call, new, old)
     warnings = tuple(row.warnings(new)) if row.warnings else ()
     if row.allocate:
         await core.addresses.follow()

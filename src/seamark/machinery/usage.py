@@ -89,6 +89,17 @@ def sum_of(first: Any, second: Any) -> str:
     return str(type(a)(a.nanos + b.nanos, form))
 
 
+def growth_of(after: Usage, before: Usage) -> Usage:
+    """What is used more than before; what is used less is for the quota controller to give back."""
+    found: Usage = {}
+    for name, value in after.items():
+        amount = parse_quantity(value)
+        more = amount.nanos - nanos(before.get(name, "0"))
+        if more > 0:
+            found[name] = str(type(amount)(more, amount.format))
+    return found
+
+
 def qos_class_of(spec: Obj) -> str:
     """BestEffort without any request or limit of cpu and memory, Guaranteed with equal ones everywhere."""
     requested, guaranteed = False, True

@@ -15,6 +15,7 @@ from seamark.controllers.runtime import Controller
 from seamark.machinery.gvr import GVR, PODS, RESOURCEQUOTAS, SERVICES
 from seamark.model.meta import Object, ObjectKey
 from seamark.model.pod import Pod
+from seamark.model.volume import PersistentVolumeClaim
 
 
 class ResourceQuotaController:
@@ -58,4 +59,6 @@ class ResourceQuotaController:
 def _costs_other(gvr: GVR, old: Object, new: Object) -> bool:
     if gvr == PODS and isinstance(old, Pod) and isinstance(new, Pod):
         return old.is_finished != new.is_finished
+    if isinstance(old, PersistentVolumeClaim) and isinstance(new, PersistentVolumeClaim):
+        return old.spec != new.spec
     return gvr == SERVICES and old != new

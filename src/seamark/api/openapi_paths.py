@@ -148,7 +148,8 @@ def _subresource_message(gvr: GVR, subresource: str, message: Message | None) ->
 
 
 def render_path(served: Served, dialect: Dialect) -> Node:
-    node: Node = {"parameters": list(_path_parameters(served, dialect))}
+    parameters = list(_path_parameters(served, dialect))
+    node: Node = {"parameters": parameters} if parameters else {}
     for verb in served.verbs:
         method, _, _ = _VERBS[verb]
         node[method] = _operation(served, verb, dialect)

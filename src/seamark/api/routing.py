@@ -48,10 +48,9 @@ def parse_target(registry: Registry, path: str) -> Target:
         raise unknown_path(registry, path)
     try:
         return _parse_rest(registry, group, version, rest)
-    except StatusError:
-        if group not in registry.builtin_groups:
-            raise UnknownPathError(path) from None
-        if (group, version) not in registry.group_versions():
+    except StatusError as error:
+        is_unlisted = error.code == 404 and not error.details  # no such resource: below a custom group, no such path
+        if (group, version) not in registry.group_versions() or (is_unlisted and group not in registry.builtin_groups):
             raise unknown_path(registry, path) from None
         raise
 

@@ -32,8 +32,10 @@ def validate(obj: Obj) -> Causes:
 
 
 def validate_update(new: Obj, old: Obj) -> Causes:
-    parent, before = section(new, "spec").get("parentRef"), section(old, "spec").get("parentRef")
-    parent, before = ({key: value for key, value in ref.items() if value} for ref in (parent, before))  # "" is absent
+    parent, before = (
+        {key: value for key, value in section(obj, "spec", "parentRef").items() if value}  # "" is absent
+        for obj in (new, old)
+    )
     return field.immutable("spec.parentRef", parent, before)
 
 

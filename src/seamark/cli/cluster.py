@@ -265,6 +265,7 @@ class Cluster:
             ca_pem=pki.ca_pem,
             ca_key_pem=pki.ca_key_pem,
             enabled=self._controllers,
+            node_local_dns=settings.node_local_dns,
         )
         manager = self._client("system:kube-controller-manager")
         self._run("controllers", run_controllers(manager, clock=self._clock, settings=control, rng=random.Random()))

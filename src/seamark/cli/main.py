@@ -82,6 +82,10 @@ def up(
     pod_cidr: Annotated[str | None, typer.Option(help="Range of pod addresses, a /24 a node (10.244.0.0/16).")] = None,
     cluster_domain: Annotated[str | None, typer.Option(help="DNS domain of the cluster (cluster.local).")] = None,
     cluster_dns: Annotated[str | None, typer.Option(help="ClusterIP of the DNS (10.96.0.10).")] = None,
+    node_local_dns: Annotated[
+        bool | None,
+        typer.Option("--node-local-dns/--no-node-local-dns", help="DNS on every node itself, untranslated (no)."),
+    ] = None,
     pull: Annotated[
         bool | None,
         typer.Option("--pull/--no-pull", help="Pull images from registries, over the machine's network (no)."),

@@ -56,6 +56,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     oci_runtime: str | None = None
     controllers: str | None = None
     disable_kube_proxy: bool | None = None
+    node_local_dns: bool | None = None
     advertise_address: str | None = None
 
 
@@ -88,6 +89,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     oci_runtime: str = "runc"  # by name or path
     controllers: str = "*"
     disable_kube_proxy: bool = False  # the nodes' Services are somebody else's
+    node_local_dns: bool = False
     advertise_address: str = ""
 
     @property

@@ -23,4 +23,5 @@ class ControllerSettings:
     ca_key_pem: bytes = b""  # empty = certificate requests are not signed here
     dns_image: str = "seamark.local/seamark"
     dns_replicas: int = 2
+    node_local_dns: bool = False
     enabled: frozenset[str] = frozenset(KNOWN)

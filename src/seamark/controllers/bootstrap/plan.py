@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from seamark.controllers.bootstrap.nodelocal import plan_node_local
 from seamark.controllers.settings import ControllerSettings
 from seamark.machinery import gvr as g
 from seamark.machinery.gvr import GVR
@@ -64,6 +65,8 @@ def plan_bootstrap(settings: ControllerSettings) -> tuple[tuple[GVR, Obj], ...]:
     found.append((g.CONFIGMAPS, {**_object("v1", "ConfigMap", "coredns", "kube-system"), "data": corefile}))
     found.append((g.SERVICES, _dns_service(settings)))
     found.append((g.DEPLOYMENTS, _dns_deployment(settings)))
+    if settings.node_local_dns:
+        found += plan_node_local(settings, corefile["Corefile"])
     return tuple(found)
 
 

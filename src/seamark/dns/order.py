@@ -15,7 +15,7 @@ acl plugin_path cache header dnssec tls minimal template transfer dynupdate host
 kubernetes file auto secondary etcd loop forward grpc erratic whoami on sign view nomad
 """
 _HERE = """
-acl any autopath bind bufsize cache cancel chaos debug dns64 erratic errors file forward header health hosts
+acl any autopath bind bufsize cache cancel chaos debug dns64 erratic errors etcd file forward header health hosts
 k8s_external kubernetes loadbalance local log loop metadata minimal nsid plugin_path prometheus ready reload rewrite
 root template timeouts tls transfer view whoami
 """

@@ -19,7 +19,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ from seamark.linux.podruntime.spec import (
     select_shared_memory,
     select_user,
 )
-from seamark.linux.process import run
+from seamark.linux.podruntime.supervisors import start_supervisor
 from seamark.linux.runtime import RUNTIME_DEFAULT, ContainerConfig, Mount, RuntimeFault, SandboxConfig, SandboxState
 from seamark.machinery.clock import Clock
 from seamark.machinery.streams import ExecIO, TerminalSize
@@ -52,10 +51,6 @@ PROBE_OUTPUT = 10 * 1024
 SHARED_MEMORY = "shm"
 OCI_RUNTIMES = ("runc", "crun", "youki", "runsc", "kata-runtime")
 """Those that take runc's command line: what the handler of a RuntimeClass may name."""
-SOURCE = str(Path(__file__).parents[3])
-SUPERVISOR = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from seamark.linux.supervisor.main import main; main(sys.argv[2])"
-)
 
 
 class PodRuntime:
@@ -123,7 +118,7 @@ class PodRuntime:
         (sandbox / "sandbox.json").write_text(json.dumps(description))
         for directory in config.memory:
             os.makedirs(directory, exist_ok=True)
-        pid = await _start_supervisor(sandbox)
+        pid = await start_supervisor(sandbox)
         if ip:
             await network.attach(config.uid, ip, pid=pid, node=self._node)
             if config.host_ports:
@@ -402,16 +397,6 @@ def _version(program: str) -> str:
     done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
     words = done.stdout.split()
     return words[2] if len(words) > 2 else ""
-
-
-async def _start_supervisor(sandbox: Path) -> int:
-    """Its pid, once it listens."""
-    result = await run(sys.executable, "-I", "-S", "-c", SUPERVISOR, SOURCE, str(sandbox))
-    word, _, pid = result.stdout.strip().partition(" ")
-    if word != "ready":
-        reason = result.stdout.strip() or result.stderr.strip().rpartition("\n")[2]
-        raise RuntimeFault("FailedCreatePodSandBox", f"supervisor: {reason}")
-    return int(pid)
 
 
 def _is_shared_tmpfs(mount: Mount) -> bool:

@@ -154,10 +154,16 @@ def hold_processes() -> int:
     return pid
 
 
+def set_title(title: str) -> None:
+    """The command as ps shows it, as far as there is room (proc_pid_stat(5), arg_start and arg_end)."""
+    start, end = (int(field) for field in read_text("/proc/self/stat").rpartition(")")[2].split()[45:47])
+    text = os.fsencode(title)[: end - start - 1]
+    ctypes.memmove(start, text.ljust(end - start, b"\0"), end - start)
+
+
 def _serve_as_first_process() -> None:
     check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "end with the supervisor")
-    start, end = (int(field) for field in read_text("/proc/self/stat").rpartition(")")[2].split()[45:47])
-    ctypes.memmove(start, b"pause".ljust(end - start, b"\0"), end - start)  # the command as ps shows it
+    set_title("pause")
     os.closerange(0, os.sysconf("SC_OPEN_MAX"))
     check(libc.unshare(CLONE_NEWNS), "unshare mounts")
     mount("tmpfs", "/proc", "tmpfs", "mode=0555,size=4k")

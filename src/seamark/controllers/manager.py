@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from seamark.client.client import Client
 from seamark.client.events import EventRecorder
+from seamark.controllers.accounttokens.controller import AccountTokenController
 from seamark.controllers.bootstrap.controller import BootstrapController
 from seamark.controllers.bootstraptokens.controller import BootstrapTokenController
 from seamark.controllers.caches import Caches
@@ -83,6 +84,7 @@ def _build(caches: Caches, events: EventRecorder, settings: ControllerSettings) 
     named: dict[str, Callable[[], _Part]] = {
         "namespace-controller": lambda: NamespaceController(caches),
         "serviceaccount-controller": lambda: ServiceAccountController(caches),
+        "serviceaccount-token-controller": lambda: AccountTokenController(caches, ca_pem=settings.ca_pem),
         "root-ca-certificate-publisher-controller": lambda: RootCaController(caches, ca_pem=settings.ca_pem),
         "certificatesigningrequest-controller": lambda: CertificateController(caches, signer),
         "bootstrap-token-controller": lambda: BootstrapTokenController(caches),

@@ -31,6 +31,7 @@ KNOWN = (
     "root-ca-certificate-publisher-controller",
     "service-cidr-controller",
     "serviceaccount-controller",
+    "serviceaccount-token-controller",
     "statefulset-controller",
     "ttl-after-finished-controller",
 )

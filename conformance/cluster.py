@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from seamark.client.client import Client
 from seamark.client.kubeconfig import load_kubeconfig
 
@@ -37,6 +39,18 @@ class Cluster:
 
     def client(self) -> Client:
         return Client(load_kubeconfig(self.kubeconfig).transport())
+
+    def kubeconfig_of(self, user: str, *, url: str = "") -> Path:
+        """The administrator acting as another user, with that one's rights. ``url``: where the API server is asked."""
+        config = yaml.safe_load(self.kubeconfig.read_text())
+        for entry in config["users"]:
+            entry["user"]["as"] = user
+        for entry in config["clusters"]:
+            entry["cluster"]["server"] = url or entry["cluster"]["server"]
+        path = self.data / f"{user.replace(':', '-')}.kubeconfig"
+        path.touch(0o600)
+        path.write_text(yaml.safe_dump(config))
+        return path
 
     def crash(self) -> None:
         """Kills the main process, as a fault would; pods and rules stay."""

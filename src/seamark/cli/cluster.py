@@ -28,6 +28,7 @@ from seamark.api.config import ApiConfig
 from seamark.api.inflight import Inflight
 from seamark.api.server import ApiServer, serve_api
 from seamark.cli.auditing import open_audit
+from seamark.cli.corefilewarning import corefile_warnings
 from seamark.cli.datadir import DataDir, write_private
 from seamark.cli.errors import UserError
 from seamark.cli.leaving import Leaving
@@ -231,7 +232,7 @@ class Cluster:
         )
         self._api = Api(
             store=self._store,
-            registry=build_registry(),
+            registry=build_registry({CONFIGMAPS: corefile_warnings}),
             clock=self._clock,
             config=config,
             nodes=self._streams,

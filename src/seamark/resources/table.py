@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from seamark.machinery.gvr import GVR
 from seamark.resources.apiextensions.customresourcedefinition import CUSTOMRESOURCEDEFINITION
 from seamark.resources.apps.controllerrevision import CONTROLLERREVISION
 from seamark.resources.apps.daemonset import DAEMONSET
@@ -47,7 +51,7 @@ from seamark.resources.rbac.clusterrole import CLUSTERROLE
 from seamark.resources.rbac.clusterrolebinding import CLUSTERROLEBINDING
 from seamark.resources.rbac.role import ROLE
 from seamark.resources.rbac.rolebinding import ROLEBINDING
-from seamark.resources.registry import Registry, Resource
+from seamark.resources.registry import Obj, Registry, Resource
 from seamark.resources.scheduling.priorityclass import PRIORITYCLASS
 from seamark.resources.storage.storageclass import STORAGECLASS
 
@@ -102,5 +106,10 @@ ROWS: tuple[Resource, ...] = (
 )
 
 
-def build_registry() -> Registry:
-    return Registry(ROWS)
+Warn = Callable[[Obj], Sequence[str]]
+
+
+def build_registry(warnings: Mapping[GVR, Warn] | None = None) -> Registry:
+    """``warnings`` is what only the composition root can say of objects of a kind that has none of its own."""
+    told = warnings or {}
+    return Registry([replace(row, warnings=told[row.gvr]) if row.gvr in told else row for row in ROWS])

@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 PYTEST := .venv/bin/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help setup demo up down test test-net test-vm test-kubectl conformance-api conformance-suite test-dns-attached conformance-dns conformance-network lint type format clean
+.PHONY: help setup demo up down test test-net test-vm test-kubectl conformance-api conformance-suite test-dns-attached conformance-dns conformance-network bench-pods lint type format clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

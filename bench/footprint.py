@@ -43,14 +43,14 @@ class Cluster:
 
     def __init__(self, root: Path, port: int) -> None:
         self.root = root
-        self._port = port
+        self.port = port
 
     def get(self, path: str) -> bytes | None:
         """The body of a 200, None for anything else."""
         try:
             context = ssl.create_default_context(cafile=str(self.root / "pki/ca.crt"))
             token = (self.root / "pki/admin.token").read_text().strip()
-            connection = http.client.HTTPSConnection("127.0.0.1", self._port, timeout=2, context=context)
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=2, context=context)
             connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
             answer = connection.getresponse()
             body = answer.read()

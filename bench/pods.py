@@ -27,7 +27,9 @@ from typing import Any
 
 from footprint import DNS_PODS, MAIN, SUPERVISORS, Cluster, read_cpu_seconds, read_memory, running, wait_until
 
-from seamark.testing.traces import count_traces
+from seamark.linux import netns
+from seamark.linux.process import kill_exactly, start_time
+from seamark.testing.traces import count_traces, processes_of
 
 KUBECTL = os.environ.get("KUBECTL") or shutil.which("kubectl") or ".tools/bin/kubectl"
 HOST, OCI = "seamark.local/host", "bench/busybox:1"
@@ -54,6 +56,9 @@ class Bench:
         items = json.loads(self.cluster.get(path) or b"{}").get("items", [])
         conditions = [c for item in items for c in item.get("status", {}).get("conditions", ())]
         return sum(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+    def restarts(self) -> int:
+        return sum(s["restartCount"] for pod in self.pods() for s in pod["status"].get("containerStatuses", ()))
 
     def create(self, name: str, image: str) -> float:
         """Seconds from ``kubectl create`` to Ready; the pod goes again, and is waited for."""
@@ -196,6 +201,24 @@ def measure_lives(options: argparse.Namespace) -> list[Row]:
     return [(f"left behind by {len(uids)} pod lives ({took / len(uids):.2f} s each)", said, "nothing")]
 
 
+def measure_reboot(options: argparse.Namespace) -> list[Row]:
+    """Every process and namespace of the cluster goes, the files stay; then ``seamark up`` again."""
+    with bench(1) as now:
+        root, port = now.cluster.root, now.cluster.port
+        now.deploy("web", 10)
+        for pid in sorted(processes_of(root), key=lambda pid: pid != int((root / "lock").read_text())):
+            kill_exactly(pid, start_time(pid))
+        for pin in (root / "run/netns").iterdir():
+            netns.remove(pin)
+            pin.touch()
+        wait_until(lambda: not processes_of(root), time.monotonic())
+        began = time.monotonic()
+        line = [sys.executable, "-m", "seamark", "up", "--detach", "--data-dir", str(root), "--port", str(port)]
+        subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
+        found = wait_until(lambda: now.ready() == 10 and now.restarts() == 10, began)
+    return [("10 pods Ready again after a reboot, from the start of `seamark up`", f"{found:.1f} s", "≤ 10 s")]
+
+
 def settled(look: Callable[[], dict[str, int]]) -> Callable[[], bool]:
     """Whether two looks half a second apart are equal: the last things go a moment after their pod."""
 
@@ -213,6 +236,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], list[Row]]] = {
     "up": measure_up,
     "rest": measure_rest,
     "lives": measure_lives,
+    "reboot": measure_reboot,
 }
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from seamark.api.app import Api
+from seamark.api.server import tune_malloc
 from seamark.machinery.clock import Clock
 from seamark.machinery.wire import ADMIN_GROUP, Identity, Request, Response
 from seamark.resources.table import build_registry
@@ -167,6 +168,7 @@ async def main() -> None:
     parser.add_argument("--memory", action="store_true", help="over the store in memory")
     parser.add_argument("--profile", default="", metavar="NAME", help="a line of the table, such as 'create Service'")
     given = parser.parse_args()
+    tune_malloc()  # as the server does
     clock: Clock = WallClock()
     with tempfile.TemporaryDirectory() as directory:
         store = MemoryStore(now=clock.time) if given.memory else SqliteStore(Path(directory) / "registry.db")

@@ -13,6 +13,14 @@ def validate(obj: Obj) -> Causes:
     return field.not_negative("revision", obj.get("revision"))
 
 
+def validate_create(obj: Obj) -> Causes:
+    """Later it cannot change, so that what was stored before is not asked again."""
+    data = obj.get("data")
+    if data is None:
+        return [field.required("data", "data is mandatory")]
+    return [] if isinstance(data, dict) else [field.required("data", "data must be a valid JSON object")]
+
+
 def validate_update(new: Obj, old: Obj) -> Causes:
     return field.immutable("data", new.get("data"), old.get("data"))
 
@@ -37,5 +45,6 @@ CONTROLLERREVISION = Resource(
         AGE,
     ),
     validate=validate,
+    validate_create=validate_create,
     validate_update=validate_update,
 )

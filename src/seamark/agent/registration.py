@@ -77,6 +77,7 @@ def render_status(
             {"type": "Hostname", "address": config.node},
         ],
         "conditions": render_conditions(before.get("conditions") or [], now, pressures),
+        "features": {"supplementalGroupsPolicy": True},
         "nodeInfo": {
             "machineID": machine.machine_id,
             "systemUUID": machine.machine_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -204,6 +205,18 @@ async def test_user_capabilities_and_read_only_root(node: Node) -> None:
     await node.ended(1)
     lines = [line.removeprefix("stdout F ") for line in node.log(1)]
     assert lines == ["1000", "1001", "1001 7", "CapEff:\t0000000000000000", "read-only"]
+
+
+@pytest.mark.skipif("memory" not in cgroups.read_layout().controllers, reason="nothing counts memory here")
+async def test_memory_in_use_by_container(node: Node) -> None:
+    script = "import time; held = bytearray(b'x' * (40 << 20)); print('held', flush=True); time.sleep(600)"
+    await started(node, 1, sys.executable, "-c", script)
+    await node.runtime.start_container(node.container(1, *SLEEP, name="small"))
+    while node.log(1) != ["stdout F held"]:
+        await asyncio.sleep(0.01)
+    used = await node.runtime.memory(node.uid(1))
+    assert used["main"] > 40 << 20 > used["small"]
+    assert await node.runtime.memory("nosuch") == {}
 
 
 async def test_memory_limit_and_the_kernels_killer(node: Node) -> None:

@@ -21,21 +21,25 @@ from typer.testing import CliRunner
 from seamark.cli.compile import app
 from seamark.compile.diff import compile_nft
 from seamark.compile.manifest import parse_manifest
-from seamark.compile.ruleset import NodeConfig, Ruleset, compile_ruleset
+from seamark.compile.nftlayout import Layout
+from seamark.compile.ruleset import Family, NodeConfig, Ruleset, compile_ruleset, family_of
 from seamark.compile.tracer import Outcome, Packet, trace
 from seamark.linux.ipvs import Ipvs, IpvsError
 from seamark.model.meta import ObjectKey
+from seamark.model.node import ZONE_LABEL
 from seamark.model.snapshot import Snapshot
 from seamark.proxy.backend import Backend, NftablesBackend
 from seamark.proxy.iptablestable import IptablesBackend
 from seamark.proxy.ipvstable import IpvsBackend
 from seamark.proxy.userspacetable import UserspaceBackend
 from seamark.testing.fakenft import FakeNft
-from seamark.testing.networld import World, make_world
+from seamark.testing.networld import OUTSIDE, OUTSIDE6, World, make_world
 
 HERE = Path(__file__).parent
 SCENARIOS = sorted(path.parent for path in HERE.glob("*/objects.yaml"))
 MAX_TRIES = 300
+POD_CIDRS, SERVICE_CIDRS = ("10.244.0.0/16", "fd00:244::/32"), ("10.96.0.0/12", "fd00:96::/112")
+HERE_PREFIXES = ("10.244.1.", "fd00:244:1:")
 BACKENDS = (NftablesBackend(), IptablesBackend("-legacy"), IptablesBackend("-nft"), IpvsBackend(), UserspaceBackend())
 PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
@@ -55,7 +59,11 @@ class Flow(msgspec.Struct, forbid_unknown_fields=True):
     @property
     def packet(self) -> Packet:
         ip, _, port = self.to.rpartition(":")
-        return Packet(self.source, ip, int(port), self.protocol)  # type: ignore[arg-type]  # checked by the tracer
+        return Packet(self.source, ip.strip("[]"), int(port), self.protocol)  # type: ignore[arg-type]  # by the tracer
+
+    @property
+    def family(self) -> Family:
+        return "IPv6" if ":" in self.source else "IPv4"
 
     @property
     def wanted(self) -> Outcome:
@@ -72,14 +80,15 @@ def read_flows(folder: Path) -> Flows:
     return msgspec.convert(yaml.safe_load((folder / "flows.yaml").read_text()), Flows)
 
 
-def read_ruleset(folder: Path) -> Ruleset:
+def read_ruleset(folder: Path, family: Family = "IPv4") -> Ruleset:
     snapshot = parse_manifest((folder / "objects.yaml").read_text()).snapshot
-    return compile_ruleset(snapshot, node_config(snapshot, read_flows(folder).node))
+    return compile_ruleset(snapshot, node_config(snapshot, read_flows(folder).node), family=family)
 
 
 def node_config(snapshot: Snapshot, name: str) -> NodeConfig:
-    addresses = snapshot.nodes[ObjectKey("", name)].internal_ips
-    return NodeConfig(name, addresses, ("10.244.0.0/16",), ("10.96.0.0/12",))
+    node = snapshot.nodes[ObjectKey("", name)]
+    ranges = (POD_CIDRS, SERVICE_CIDRS)
+    return NodeConfig(name, node.internal_ips, *ranges, zone=node.labels.get(ZONE_LABEL, ""))
 
 
 def all_flows() -> Iterator[Any]:
@@ -98,16 +107,26 @@ def test_every_folder_tells_a_whole_story() -> None:
 
 
 @pytest.mark.parametrize("folder", SCENARIOS, ids=lambda f: f.name)
-@pytest.mark.parametrize("product", ["env", "dns", "nft", "iptables", "ipvs"])
+@pytest.mark.parametrize("product", ["env", "dns", "nft", "iptables", "ipvs", "nft6", "iptables6", "ipvs6"])
 def test_product(folder: Path, product: str, update_golden: bool) -> None:
     """The golden file is what the command line prints."""
-    argv = [product, "-f", str(folder / "objects.yaml"), *(["--show-source"] if product in ("env", "dns") else [])]
+    golden = folder / f"{product}.golden"
+    if product.endswith("6") and not any(flow.family == "IPv6" for flow in read_flows(folder).flows):
+        assert not golden.exists()
+        return
+    argv = [
+        product.removesuffix("6"),
+        "-f",
+        str(folder / "objects.yaml"),
+        *(["--show-source"] if product in ("env", "dns") else []),
+    ]
     snapshot = parse_manifest((folder / "objects.yaml").read_text()).snapshot
+    if product.endswith("6"):
+        argv += ["--ipv6", "--pod-cidr", ",".join(POD_CIDRS), "--service-cidr", ",".join(SERVICE_CIDRS)]
     if product == "env" and snapshot.pods:
         argv += ["--pod", str(min(snapshot.pods))]
     result = CliRunner().invoke(app, argv)
     assert result.exit_code == 0, result.output
-    golden = folder / f"{product}.golden"
     if update_golden:
         golden.write_text(result.stdout)
     assert result.stdout == golden.read_text(), "if this is meant: pytest --update-golden tests/scenarios"
@@ -115,14 +134,14 @@ def test_product(folder: Path, product: str, update_golden: bool) -> None:
 
 @pytest.mark.parametrize(("folder", "flow"), list(all_flows()))
 def test_flow_on_the_tracer(folder: Path, flow: Flow) -> None:
-    assert trace(read_ruleset(folder), flow.packet) == flow.wanted
+    assert trace(read_ruleset(folder, flow.family), flow.packet) == flow.wanted
 
 
 @pytest.mark.parametrize(("folder", "flow"), list(all_flows()))
 def test_flow_in_the_elements(folder: Path, flow: Flow) -> None:
-    ruleset = read_ruleset(folder)
-    kernel = FakeNft(ruleset.node)
-    kernel.apply(compile_nft(ruleset).full())
+    ruleset, layout = read_ruleset(folder, flow.family), Layout(flow.family)
+    kernel = FakeNft(ruleset.node, layout)
+    kernel.apply(compile_nft(ruleset, layout).full())
     assert kernel.trace(flow.packet) == flow.wanted
 
 
@@ -137,12 +156,14 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         for piece in snapshot.slices.values()
         for endpoint in piece.endpoints or []
         for port in piece.ports or []
-        if endpoint.addresses and port.port
+        if endpoint.addresses and port.port and family_of(endpoint.addresses[0]) == piece.address_type
     }
+    servers = {place for place in servers if place[2] != "SCTP"}
     everybody = {ip for ip, _, _ in servers} | {flow.source for flow in flows}
-    here = sorted(ip for ip in everybody if ip.startswith("10.244.1."))
-    away = sorted(everybody - set(here) - set(ruleset.node.node_ips) - {"172.30.0.100"})
-    with make_world(tmp_path / "netns", node=ruleset.node.node_ips[0], pods=here, outside=away) as made:
+    here = sorted(ip for ip in everybody if ip.startswith(HERE_PREFIXES))
+    away = sorted(everybody - set(here) - set(ruleset.node.node_ips) - {OUTSIDE, OUTSIDE6})
+    node, node6 = (*ruleset.node.node_ips, "")[:2]
+    with make_world(tmp_path / "netns", node=node, node6=node6, pods=here, outside=away) as made:
         for ip, port, protocol in sorted(servers):
             await made.serve(ip, port, protocol)
         yield made
@@ -154,20 +175,23 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 @pytest.mark.parametrize("world", SCENARIOS, ids=lambda f: f.name, indirect=True)
 async def test_flows_on_the_kernel(world: World, backend: Backend, request: pytest.FixtureRequest) -> None:
     folder: Path = request.node.callspec.params["world"]
-    ruleset = read_ruleset(folder)
+    flows = [flow for flow in read_flows(folder).flows if flow.outcome != "pass" and flow.protocol != "SCTP"]
+    families = sorted({flow.family for flow in flows}) or ["IPv4"]
     if backend.mode == "iptables" and shutil.which("iptables-restore", path=PATH) is None:
         pytest.skip("iptables-restore is not installed")
     if backend.mode == "ipvs" and not has_ipvs(world):
         pytest.skip("this kernel has no IPVS: make test-vm")
-    table = backend.open(ruleset.node, "IPv4", world.node_pin)
+    rulesets = {family: read_ruleset(folder, family) for family in families}
+    tables = [(backend.open(rules.node, family, world.node_pin), rules) for family, rules in rulesets.items()]
     try:
-        await table.start(ruleset.ports)
-        for flow in read_flows(folder).flows:
-            if flow.outcome != "pass":
-                await (check_userspace if backend.mode == "userspace" else check_flow)(world, flow)
-        removed = await backend.remove(["IPv4"], world.node_pin)
-        assert removed == (bool(ruleset.ports) or backend.mode != "userspace"), "a mode without tables leaves nothing"
-        assert not await backend.remove(["IPv4"], world.node_pin)
+        for table, rules in tables:
+            await table.start(rules.ports)
+        for flow in flows:
+            await (check_userspace if backend.mode == "userspace" else check_flow)(world, flow)
+        removed = await backend.remove(families, world.node_pin)
+        some = any(rules.ports for rules in rulesets.values())
+        assert removed == (some or backend.mode != "userspace"), "a mode without tables leaves nothing"
+        assert not await backend.remove(families, world.node_pin)
         assert "dummy" not in world.run_on_node("ip", "-details", "link")
         assert "proto 94" not in world.run_on_node("ip", "route", "show", "table", "local")
         if not backend.mode.startswith("iptables"):
@@ -175,8 +199,10 @@ async def test_flows_on_the_kernel(world: World, backend: Backend, request: pyte
         else:
             assert "KUBE-" not in world.run_on_node("iptables-save")
             assert "KUBE-" not in world.run_on_node("iptables-legacy-save")
+            assert "KUBE-" not in world.run_on_node("ip6tables-save")
     finally:
-        table.close()
+        for table, _ in tables:
+            table.close()
 
 
 async def check_userspace(world: World, flow: Flow) -> None:
@@ -188,7 +214,7 @@ async def check_userspace(world: World, flow: Flow) -> None:
         assert answer.result == "refused" or (wanted.action == "drop" and answer.result != "answer"), flow.case
         return
     answers = [await world.ask(packet.source, packet.destination, packet.port, packet.protocol) for _ in range(60)]
-    assert {a.client for a in answers} == {world.node}, flow.case
+    assert {a.client for a in answers} == {world.node6 if flow.family == "IPv6" else world.node}, flow.case
     assert len({a.server for a in answers}) == (1 if flow.sticky else len(wanted.endpoints)), flow.case
     assert {a.server for a in answers} <= wanted.endpoints, flow.case
 
@@ -216,6 +242,7 @@ async def check_flow(world: World, flow: Flow) -> None:
         answer = await world.ask(packet.source, packet.destination, packet.port, packet.protocol)
         assert answer.result == "answer", flow.case
         assert answer.server in wanted.endpoints, flow.case
-        assert answer.client == (world.node if answer.server in wanted.masqueraded else packet.source), flow.case
+        own = world.node6 if flow.family == "IPv6" else world.node
+        assert answer.client == (own if answer.server in wanted.masqueraded else packet.source), flow.case
         seen.add(answer.server)
     assert len(seen) == goal, flow.case

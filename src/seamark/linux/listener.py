@@ -8,18 +8,19 @@ from pathlib import Path
 from seamark.linux import netns
 
 BACKLOG = 128
+IPV6_FREEBIND = 78
 
 
-def open_listener(namespace: Path | None, host: str, port: int) -> socket.socket:
-    """Bound and listening; ``host`` is an address, ``namespace`` None = this process's own. Raises OSError that names
-    the address.
+def open_listener(namespace: Path | None, host: str, port: int, *, routed: bool = False) -> socket.socket:
+    """Bound and listening; ``host`` is an address, ``namespace`` None = this process's own. ``routed``: the address is
+    made local by a route alone, which IPv6 takes for no address to bind to. Raises OSError that names the address.
     """
-    return _bound(namespace, host, port, socket.SOCK_STREAM)
+    return _bound(namespace, host, port, socket.SOCK_STREAM, routed=routed)
 
 
-def open_datagrams(namespace: Path | None, host: str, port: int) -> socket.socket:
+def open_datagrams(namespace: Path | None, host: str, port: int, *, routed: bool = False) -> socket.socket:
     """Bound for UDP. Raises OSError that names the address."""
-    return _bound(namespace, host, port, socket.SOCK_DGRAM)
+    return _bound(namespace, host, port, socket.SOCK_DGRAM, routed=routed)
 
 
 def open_outgoing(namespace: Path | None, host: str, kind: int) -> socket.socket:
@@ -30,13 +31,14 @@ def open_outgoing(namespace: Path | None, host: str, kind: int) -> socket.socket
     return opened
 
 
-def _bound(namespace: Path | None, host: str, port: int, kind: int) -> socket.socket:
+def _bound(namespace: Path | None, host: str, port: int, kind: int, *, routed: bool) -> socket.socket:
     opened = open_outgoing(namespace, host, kind)
     try:
         if kind == socket.SOCK_STREAM:  # of two datagram sockets with one address the later would take all
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if opened.family == socket.AF_INET6:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            opened.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, int(routed))
         opened.bind((host, port))
         if kind == socket.SOCK_STREAM:
             opened.listen(BACKLOG)

@@ -33,10 +33,10 @@ BREATH = 0.1
 class TcpForwarder:
     """Raises OSError from the start where it cannot listen."""
 
-    def __init__(self, namespace: Path | None, host: str, port: int, pick: Pick) -> None:
+    def __init__(self, namespace: Path | None, host: str, port: int, pick: Pick, *, routed: bool = False) -> None:
         self._namespace = namespace
         self._pick = pick
-        self._listener = open_listener(namespace, host, port)
+        self._listener = open_listener(namespace, host, port, routed=routed)
         self._connections: set[asyncio.Task[None]] = set()
         self._accepting = asyncio.create_task(self._accept(), name=f"forwarder {host}:{port}")
 
@@ -139,13 +139,21 @@ class _Pipe(asyncio.Protocol):
 class UdpForwarder:
     """``serving`` tells whether an endpoint may keep the flows it has."""
 
-    def __init__(self, namespace: Path | None, at: Place, pick: Pick, serving: Callable[[Place], bool]) -> None:
+    def __init__(
+        self,
+        namespace: Path | None,
+        at: Place,
+        pick: Pick,
+        serving: Callable[[Place], bool],
+        *,
+        routed: bool = False,
+    ) -> None:
         self._namespace = namespace
         self._destination = at[0]
         self._pick = pick
         self._serving = serving
         self._loop = asyncio.get_running_loop()
-        self._socket = open_datagrams(namespace, *at)
+        self._socket = open_datagrams(namespace, *at, routed=routed)
         self._flows: dict[tuple[str, int], _Flow] = {}
         self._loop.add_reader(self._socket, self._receive)
         self._idle = self._loop.call_later(UDP_IDLE_SECONDS, self._expire)

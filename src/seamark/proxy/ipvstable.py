@@ -100,8 +100,11 @@ class IpvsTable:
         found = await list_addresses(self._namespace)
         self._observe(found)
         bound = {ip for ip in found.get(LINK, ()) if family_of(ip) == self._family}
-        left = IpvsProduct(self._read_servers(bound), bound)
-        await self._bring(left, self._compile(), whole=True)
+        new = self._compile()
+        left = IpvsProduct(
+            self._read_servers(bound | new.addresses), bound
+        )  # the link may be gone, and not the servers
+        await self._bring(left, new, whole=True)
 
     async def apply(self, changes: Mapping[PortKey, PortRules | None]) -> int:
         if not changes:

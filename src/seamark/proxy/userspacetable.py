@@ -59,6 +59,7 @@ class UserspaceTable:
         self._owners: dict[Listening, PortKey] = {}
         self._forwarders: dict[Listening, TcpForwarder | UdpForwarder] = {}
         self._refused: set[Listening] = set()
+        self._routed = False  # whether addresses are made local by routes of ours
         self._calls = 0
 
     def close(self) -> None:
@@ -119,10 +120,11 @@ class UserspaceTable:
         pick = partial(self._pick, at)
         try:
             if frontend.protocol == "TCP":
-                self._forwarders[at] = TcpForwarder(self._namespace, ip, frontend.port, pick)
+                self._forwarders[at] = TcpForwarder(self._namespace, ip, frontend.port, pick, routed=self._routed)
             else:
                 serving = partial(self._is_serving, at)
-                self._forwarders[at] = UdpForwarder(self._namespace, (ip, frontend.port), pick, serving)
+                place = (ip, frontend.port)
+                self._forwarders[at] = UdpForwarder(self._namespace, place, pick, serving, routed=self._routed)
         except OSError as error:
             if at not in self._refused:
                 logger.warning("service port %s not served: %s", self._owners[at], error.strerror or error)
@@ -175,6 +177,7 @@ class UserspaceAddresses(UserspaceTable):
         here = await list_local_routes(self._namespace, ipv6=self._family == "IPv6")
         try:
             await put_local_routes(self._namespace, add=sorted(wanted - here), delete=sorted(here - wanted))
+            self._routed = True
         except LinkError as error:
             logger.warning("addresses of Services not made this machine's own, so node ports alone work: %s", error)
             self._allowed = False

@@ -25,7 +25,7 @@ from seamark.linux import netns
 GATEWAY, GATEWAY6 = "169.254.1.1", "fe80::1"
 OUTSIDE, OUTSIDE6 = "172.30.0.100", "fd00:30::100"
 ROUTES = ("10.96.0.0/12", "10.244.0.0/16", "192.0.2.0/24")
-ROUTES6 = ("fd00:96::/112", "fd00:244::/48")
+ROUTES6 = ("fd00:96::/112", "fd00:244::/32", "2001:db8::/64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,8 @@ class World:
     def build(self) -> None:
         for pin in (self.node_pin, self._outside_pin, *self._pins.values()):
             netns.create(pin)
-        addresses = (OUTSIDE, *self._outside)
+            netns.run_in(pin, _without_duplicate_detection)
+        addresses = (OUTSIDE, *(ip for ip in self._outside if ":" not in ip))
         self._veth(self._outside_pin, "uplink", "eth0")
         _ip(self.node_pin, f"addr add {self.node}/24 dev uplink", "link set uplink up")
         _ip(self._outside_pin, *(f"addr add {ip}/{24 if ip == OUTSIDE else 32} dev eth0" for ip in addresses))
@@ -81,7 +82,9 @@ class World:
             netns.run_in(self.node_pin, partial(_proxy_arp, link))
         if self.node6:
             _ip(self.node_pin, f"addr add {self.node6}/64 dev uplink nodad", f"route add default via {OUTSIDE6}")
+            outside = (ip for ip in self._outside if ":" in ip)
             _ip(self._outside_pin, f"addr add {OUTSIDE6}/64 dev eth0 nodad")
+            _ip(self._outside_pin, *(f"addr add {ip}/128 dev eth0 nodad" for ip in outside))
             _ip(self._outside_pin, *(f"route add {net} via {self.node6}" for net in ROUTES6))
         netns.run_in(self.node_pin, _forward)
 
@@ -186,6 +189,11 @@ def make_world(
 
 def _family(ip: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in ip else socket.AF_INET
+
+
+def _without_duplicate_detection() -> None:
+    """Else a link has no usable address of its own for a second, and a node asks for no neighbour meanwhile."""
+    _sysctl("net/ipv6/conf/default/accept_dad", "0")
 
 
 def _forward() -> None:

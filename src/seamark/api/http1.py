@@ -13,7 +13,7 @@ import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qsl
 
 import httptools
@@ -22,9 +22,12 @@ from seamark.api.httprender import render_head, render_response, render_switch
 from seamark.api.objects import encode
 from seamark.api.respond import close_stream
 from seamark.api.streaming.channel import ByteChannel, RawUpgrade
-from seamark.api.websocket import Upgrade, WebSocket, render_handshake
+from seamark.api.websocket import Upgrade
 from seamark.machinery.status import StatusError
 from seamark.machinery.wire import Request, Response
+
+if TYPE_CHECKING:
+    from seamark.api.websocketframes import WebSocket
 
 _log = logging.getLogger(__name__)
 
@@ -293,8 +296,7 @@ class HttpProtocol(asyncio.Protocol):
         try:
             found = await self._serve(request, self._certificate)
             if isinstance(found, Upgrade):
-                await self._write(render_handshake(request, found.subprotocol))
-                await found.run(self._speak_websocket(channel, found))
+                await found.run(await self._speak_websocket(request, channel, found))
             elif isinstance(found, RawUpgrade):
                 await self._write(render_switch(found.headers))
                 await found.run(channel)
@@ -308,8 +310,11 @@ class HttpProtocol(asyncio.Protocol):
             _log.exception("upgraded connection failed path=%s", request.path)
         self._end(keep=False)
 
-    def _speak_websocket(self, channel: ByteChannel, upgrade: Upgrade) -> WebSocket:
+    async def _speak_websocket(self, request: Request, channel: ByteChannel, upgrade: Upgrade) -> WebSocket:
+        from seamark.api.websocketframes import WebSocket, render_handshake  # not before somebody wants one
+
         assert self._transport is not None
+        await self._write(render_handshake(request, upgrade.subprotocol))
         socket = self._socket = WebSocket(self._write_patiently, self._transport, upgrade)
         socket.feed(channel.take())
         if channel.over:

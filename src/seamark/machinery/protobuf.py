@@ -12,16 +12,17 @@ format error, a value that its field cannot hold.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
-
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.message import DecodeError
-from google.protobuf.message import Message as Wire
+from typing import TYPE_CHECKING, Any
 
 from seamark.machinery import protobuf_values as values
 from seamark.machinery import schema
 from seamark.machinery.schema import Field, Message
 from seamark.machinery.status import StatusError, bad_request
+
+if TYPE_CHECKING:  # loaded with the first message: it takes its time, and many a server never sees one
+    from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
+    from google.protobuf.descriptor_pool import DescriptorPool
+    from google.protobuf.message import Message as Wire
 
 Obj = dict[str, Any]
 
@@ -47,7 +48,7 @@ def decode_body(body: bytes, *, api_version: str = "", kind: str = "") -> Obj:
         kind = getattr(type_meta, _TYPE_META_KIND) or kind
         message = _message(api_version, kind)
         decoded: Obj = _codec(message.name).decode(_parse(message.name, getattr(unknown, _UNKNOWN_RAW)))
-    except (DecodeError, ValueError, OverflowError, RecursionError) as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         raise bad_request(f"the protobuf body cannot be decoded: {error}") from None
     return {"apiVersion": api_version, "kind": kind} | decoded
 
@@ -96,19 +97,27 @@ def _message(api_version: str, kind: str) -> Message:
 
 
 def _parse(name: str, data: bytes) -> Wire:
+    """Raises ValueError for what is no such message."""
+    from google.protobuf.message import DecodeError
+
     wire = _class(name)()
-    wire.ParseFromString(data)
+    try:
+        wire.ParseFromString(data)
+    except DecodeError as error:
+        raise ValueError(str(error)) from None
     return wire
 
 
 @cache
-def _pool() -> descriptor_pool.DescriptorPool:
+def _pool() -> DescriptorPool:
     """Every message of the table, in one file; a field is called after its number, which cannot clash."""
+    from google.protobuf import descriptor_pb2, descriptor_pool
+
     file = descriptor_pb2.FileDescriptorProto(name="seamark/k8s.proto", package=_PACKAGE, syntax="proto2")
     for message in schema.load().messages.values():
         described = file.message_type.add(name=_wire_name(message.name))
         for field in message.own:
-            _describe(described, field)
+            _describe(described, field, descriptor_pb2.FieldDescriptorProto)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return pool
@@ -118,8 +127,7 @@ def _wire_name(name: str) -> str:
     return name.replace(".", "_")
 
 
-def _describe(described: descriptor_pb2.DescriptorProto, field: Field) -> None:
-    proto = descriptor_pb2.FieldDescriptorProto
+def _describe(described: DescriptorProto, field: Field, proto: type[FieldDescriptorProto]) -> None:
     row = described.field.add(name=f"f{field.number}", number=field.number)
     row.label = proto.LABEL_OPTIONAL if field.shape == "one" else proto.LABEL_REPEATED
     target = row
@@ -139,6 +147,8 @@ def _describe(described: descriptor_pb2.DescriptorProto, field: Field) -> None:
 
 @cache
 def _class(name: str) -> type[Wire]:
+    from google.protobuf import message_factory
+
     return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"{_PACKAGE}.{_wire_name(name)}"))
 
 

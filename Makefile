@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 PYTEST := .venv/bin/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help setup demo up down test test-net test-vm test-kubectl conformance-api conformance-suite test-dns-attached conformance-dns conformance-network bench-pods lint type format clean
+.PHONY: help setup demo up down test test-net test-vm test-kubectl test-helm conformance-api conformance-suite test-dns-attached conformance-dns conformance-network bench-pods lint type format clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ test-vm: setup ## the service proxy in mode ipvs under Debian's kernel, in a vir
 
 test-dns-attached: setup ## docs/replace-coredns.md, followed against a kube-apiserver on Debian's etcd (needs Go; 4 minutes)
 	@SEAMARK_PEERS=1 $(PY) -m pytest -n 0 tests/dns/test_replace_coredns.py
+
+test-helm: setup ## Helm 3 and 4 install, upgrade, roll back, test and remove a chart; writes docs/helm.md
+	@$(PY) -m conformance.helm
 
 conformance-api: setup ## kube-controller-manager, kube-proxy and CoreDNS on this API (needs Go); writes docs/conformance-peers.md
 	@$(PY) -m conformance.peers

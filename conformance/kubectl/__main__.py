@@ -30,20 +30,28 @@ ABOUT = """What is typed, by version of kubectl, each command judged by what it 
 page, the cases are [data](../conformance/kubectl/cases). ✓ passed, ✗ failed, – left out: the note says why."""
 
 
-def fetch(minor: int) -> Path:
+def fetch(minor: int, program: str = "kubectl") -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seamark" / "clients"
-    binary = cache / f"kubectl-1.{minor}" / "kubectl"
+    binary = cache / f"{program}-1.{minor}" / program
     if not binary.exists():
-        print(f"fetching kubectl 1.{minor}", flush=True)
-        subprocess.run([ROOT / "tools" / "fetch-kubectl", str(minor), binary.parent], check=True)
+        print(f"fetching {program} of Kubernetes 1.{minor}", flush=True)
+        subprocess.run([ROOT / "tools" / "fetch-kubectl", str(minor), binary.parent, program], check=True)
     return binary
 
 
-async def run(minors: Sequence[int], cases: Sequence[Case], clusters: dict[bool, Cluster]) -> Matrix:
+async def run(
+    minors: Sequence[int],
+    cases: Sequence[Case],
+    clusters: dict[bool, Cluster],
+    *,
+    program: str = "kubectl",
+    words: dict[str, str] | None = None,
+) -> Matrix:
     """Every case with every version; ``clusters``: by whether the case needs a node."""
     matrix = Matrix([f"1.{minor}" for minor in minors], [case.name for case in cases])
     given = read_given()
     waiting = list(minors)
+    kubectl = fetch(MINORS[-1])
 
     async def work() -> None:
         while waiting:
@@ -52,9 +60,10 @@ async def run(minors: Sequence[int], cases: Sequence[Case], clusters: dict[bool,
                 await _run_version(minor, Path(home))
 
     async def _run_version(minor: int, home: Path) -> None:
-        binary = fetch(minor)
+        binary = fetch(minor, program)
         runners = {
-            node: Runner(cluster, cluster.client(), binary, minor, home, given) for node, cluster in clusters.items()
+            node: Runner(cluster, cluster.client(), binary, minor, home, given, kubectl, words or {})
+            for node, cluster in clusters.items()
         }
         for number, case in enumerate(cases):
             why = case.skipped(minor)

@@ -3,10 +3,11 @@
 A case has a ``name`` (the row of the page), ``steps``, and maybe ``given`` (names of objects in given.yaml), ``node``
 (it needs pods that run) and ``from`` with ``why`` (the first minor version of kubectl that has the command).
 
-A step has one of ``run`` (arguments of kubectl), ``get`` (an address to fetch) or ``while`` (arguments of a kubectl
-that stays; ``do`` are the steps to take when it has printed ``ready``), and what is expected: ``code``; ``out``, the
-whole of standard output; ``has``, ``err`` and ``not``: expressions for the output, standard error, and what must not be
-in the output. ``within``: seconds to try it again. ``from`` and ``until`` leave it out for other minor versions.
+A step has one of ``run`` (arguments of the program under test), ``kubectl`` (arguments of a recent kubectl), ``get``
+(an address to fetch) or ``while`` (as ``run``, for one that stays; ``do`` are the steps to take when it has printed
+``ready``), and what is expected: ``code``; ``out``, the whole of standard output; ``has``, ``err`` and ``not``:
+expressions for the output, standard error, and what must not be in the output. ``within``: seconds to try it again.
+``from`` and ``until`` leave it out for other minor versions.
 
 ``stdin`` is text, an object, or a list of objects. ``$ns``, ``$id``, ``$port``, ``$dir`` stand for the case's
 namespace, a word of its own, a free port, and a directory.
@@ -31,6 +32,7 @@ class Step(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"while_": "while", "from_": "from", "not_": "not"}
 ):
     run: str = ""
+    kubectl: str = ""
     get: str = ""
     while_: str = ""
     ready: str = ""
@@ -75,9 +77,10 @@ class Output(msgspec.Struct, frozen=True):
     err: str = ""
 
 
-def read_cases() -> tuple[Case, ...]:
+def read_cases(*files: Path) -> tuple[Case, ...]:
+    """Those of kubectl, where no files are given."""
     found: list[Case] = []
-    for path in sorted((HERE / "cases").glob("*.yaml")):
+    for path in files or sorted((HERE / "cases").glob("*.yaml")):
         found += msgspec.convert(yaml.safe_load(path.read_text()), list[Case])
     names = [case.name for case in found]
     twice = {name for name in names if names.count(name) > 1}

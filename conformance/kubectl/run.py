@@ -34,7 +34,7 @@ class StepError(Exception):
 
 @dataclass
 class Runner:
-    """``binary`` speaks Kubernetes 1.``minor``; ``home`` keeps its caches."""
+    """``binary`` speaks Kubernetes 1.``minor``; ``home`` keeps its caches. ``words``: further ones that cases use."""
 
     cluster: Cluster
     client: Client
@@ -42,12 +42,14 @@ class Runner:
     minor: int
     home: Path
     given: dict[str, list[dict[str, Any]]]
+    kubectl: Path
+    words: dict[str, str]
 
     async def take(self, case: Case, number: int) -> str:
         """Empty, or why the case failed."""
         word = f"c{number}-{self.minor}"
         with tempfile.TemporaryDirectory(dir=self.home) as directory:
-            words = {"ns": word, "id": word, "dir": directory, "port": str(free_port())}
+            words = {**self.words, "ns": word, "id": word, "dir": directory, "port": str(free_port())}
             try:
                 await self._prepare(case, words)
                 for step in case.steps:
@@ -88,18 +90,16 @@ class Runner:
             return
         deadline = time.monotonic() + step.within
         while True:
-            output = await (
-                self._kubectl(step, words) if step.run else asyncio.to_thread(_fetch, fill(step.get, words))
-            )
+            output = await (asyncio.to_thread(_fetch, fill(step.get, words)) if step.get else self._run(step, words))
             wrong = judge(step, output, words)
             if not wrong:
                 return
             if time.monotonic() > deadline:
-                raise StepError(f"{fill(step.run or step.get, words)}: {wrong}"[:600])
+                raise StepError(f"{fill(step.run or step.kubectl or step.get, words)}: {wrong}"[:600])
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _kubectl(self, step: Step, words: dict[str, str]) -> Output:
-        process = await self._start(step.run, words)
+    async def _run(self, step: Step, words: dict[str, str]) -> Output:
+        process = await self._start(step.run or step.kubectl, words, binary=self.binary if step.run else self.kubectl)
         try:
             async with asyncio.timeout(STEP_SECONDS):
                 out, err = await process.communicate(step.input(words))
@@ -113,7 +113,7 @@ class Runner:
 
     async def _stay(self, step: Step, words: dict[str, str]) -> None:
         """A command that stays: others are run beside it, then it has to have printed what is expected."""
-        process = await self._start(step.while_, words)
+        process = await self._start(step.while_, words, binary=self.binary)
         printed = bytearray()
         reading = asyncio.create_task(_collect(process, printed))
         try:
@@ -142,10 +142,10 @@ class Runner:
                     )
                 await asyncio.sleep(POLL_SECONDS)
 
-    async def _start(self, command: str, words: dict[str, str]) -> asyncio.subprocess.Process:
+    async def _start(self, command: str, words: dict[str, str], *, binary: Path) -> asyncio.subprocess.Process:
         pipe = asyncio.subprocess.PIPE
         return await asyncio.create_subprocess_exec(
-            str(self.binary),
+            str(binary),
             f"--kubeconfig={self.cluster.kubeconfig}",
             f"--namespace={words['ns']}",
             *shlex.split(fill(command, words)),

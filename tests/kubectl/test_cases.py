@@ -14,7 +14,7 @@ def test_the_cases_are_read_and_start_from_what_there_is() -> None:
     cases = read_cases()
     assert len(cases) > 90
     assert {name for case in cases for name in case.given} <= given.keys()
-    assert all(step.run or step.get or step.while_ for case in cases for step in case.steps)
+    assert all(step.run or step.kubectl or step.get or step.while_ for case in cases for step in case.steps)
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,7 @@ async def test_memory_in_use_by_container(node: Node) -> None:
     script = "import time; held = bytearray(b'x' * (40 << 20)); print('held', flush=True); time.sleep(600)"
     await started(node, 1, sys.executable, "-c", script)
     await node.runtime.start_container(node.container(1, *SLEEP, name="small"))
-    while node.log(1) != ["stdout F held"]:
+    while node.log(1) != ["stdout F held"]:  # noqa: ASYNC110 - it is a file that says so
         await asyncio.sleep(0.01)
     used = await node.runtime.memory(node.uid(1))
     assert used["main"] > 40 << 20 > used["small"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import dns.edns
@@ -10,6 +11,7 @@ import dns.rcode
 import pytest
 
 from seamark.testing.dnscase import DnsCase, render_records
+from seamark.testing.dnsupstream import good
 
 ZONE = """
     hosts /nonexistent {
@@ -144,3 +146,70 @@ async def test_templates_count_and_tell_errors(serve: Any, host: Any) -> None:
     )
     assert "coredns_template_rr_failures_total{" in text
     assert "is not a record" in server.log[-1]
+
+
+ALIASES = """cn.test {
+    rewrite cname RULE
+    file FILE
+}
+"""
+ALIAS_ZONE = """$TTL 300
+@ IN SOA ns root 1 2 3 4 5
+@ IN NS ns
+ns IN A 192.0.2.1
+web IN CNAME target
+target IN A 192.0.2.2
+other IN A 192.0.2.3
+deep IN CNAME web
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "qtype", "expected"),
+    [
+        ("target.cn.test other.cn.test", "web", "A", "CNAME other.cn.test. A 192.0.2.3"),
+        ("exact target.cn.test. other.cn.test.", "deep", "A", "CNAME web.cn.test. CNAME other.cn.test. A 192.0.2.3"),
+        ("target.cn.test other.cn.test", "web", "CNAME", "CNAME other.cn.test."),
+        ("target.cn.test other.cn.test", "web", "AAAA", "CNAME other.cn.test."),
+        ("prefix tar o", "web", "CNAME", "CNAME oget.cn.test."),
+        ("suffix get.cn.test other.cn.test", "web", "CNAME", "CNAME tarother.cn.test."),
+        ("substring arge o", "web", "CNAME", "CNAME tot.cn.test."),
+        ("regex (t.*)[.]cn[.]test[.] {1}.new.test.", "web", "CNAME", "CNAME target.new.test."),
+        ("nosuch.cn.test other.cn.test", "web", "A", "CNAME target.cn.test. A 192.0.2.2"),
+    ],
+)
+async def test_targets_of_aliases(rule: str, name: str, qtype: str, expected: str, serve: Any, tmp_path: Path) -> None:
+    (tmp_path / "db").write_text(ALIAS_ZONE)
+    server = await serve(ALIASES.replace("RULE", rule).replace("FILE", str(tmp_path / "db")))
+    found = await server.ask(dns.message.make_query(f"{name}.cn.test.", qtype))
+    records = [f"{rrset.rdtype.name} {rdata.to_text()}" for rrset in found.answer for rdata in rrset]
+    assert " ".join(records) == expected
+
+
+CLIENT = dns.edns.GenericOption(0xFFEE, b"x")
+
+
+@pytest.mark.parametrize(
+    ("rules", "options", "sent", "shown"),
+    [
+        ("edns0 local set 0xffee abcd", [], [b"abcd"], [b"abcd"]),
+        ("edns0 local set 0xffee abcd", [CLIENT], [b"abcd"], [b"abcd"]),
+        ("edns0 local set 0xffee abcd revert", [], [b"abcd"], []),
+        ("edns0 local set 0xffee abcd revert", [CLIENT], [b"abcd"], [b"x"]),
+        ("edns0 local unset 0xffee", [CLIENT], [], []),
+        ("edns0 subnet set 24 56", [], [bytes([0, 1, 24, 0, 192, 0, 2])], []),
+        ("edns0 subnet append 16 56 revert", [], [bytes([0, 1, 16, 0, 192, 0])], []),
+        ("edns0 subnet replace 24 56", [], [], []),
+        ("edns0 subnet unset", [dns.edns.ECSOption("198.51.100.0", 24)], [], []),
+    ],
+)
+async def test_options_on_their_way_out_and_back(
+    rules: str, options: list[Any], sent: list[bytes], shown: list[bytes], serve: Any, upstream: Any
+) -> None:
+    """As CoreDNS 1.15 was seen to answer."""
+    up = await upstream(good("10.0.0.1"))
+    server = await serve(f". {{\nrewrite {rules}\nforward . 127.0.0.1:{up.port}\n}}\n")
+    found = await server.ask(dns.message.make_query("a.test.", "A", use_edns=0, options=options))
+    ((_, asked),) = up.queries
+    assert [option.to_wire() for option in asked.options] == sent
+    assert [option.to_wire() for option in found.options if option.otype == 0xFFEE] == shown

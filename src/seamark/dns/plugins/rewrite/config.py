@@ -11,19 +11,16 @@ import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
 
-from seamark.dns.corefile.block import Block, Line
+from seamark.dns.corefile.block import Block, Line, integer
 from seamark.dns.corefile.lexer import Token
 
 MANY = True
 KINDS = ("exact", "prefix", "suffix", "substring", "regex")
+OPTIONS = ("local", "nsid", "subnet")
 ACTIONS = ("set", "append", "replace", "unset")
 MAX_PATTERN = 10000
 MAX_TTL = 2**31 - 1
-NOT_YET = {
-    "cname": "rules for targets of aliases are not supported",
-    "subnet": "client subnets are not supported",
-    "revert": "options of replies are the client's own, so there is nothing to revert",
-}
+SUBNET, NSID = 8, 3
 Replacing = tuple[re.Pattern[str], str]
 
 
@@ -70,14 +67,27 @@ class RcodeRule:
 
 @dataclass(frozen=True, slots=True)
 class OptionRule:
-    """``data`` may be a name in braces."""
+    """``data`` may be a name in braces; ``prefixes`` are what is told of a client's address, IPv4 and IPv6 (subnet).
+
+    ``reverts``: the reply holds the client's own option again, not the one that was sent on.
+    """
 
     action: str
     code: int
     data: str = ""
+    prefixes: tuple[int, int] = (0, 0)
+    reverts: bool = False
 
 
-Rule = NameRule | NumberRule | TtlRule | RcodeRule | OptionRule
+@dataclass(frozen=True, slots=True)
+class AliasRule:
+    """Of the targets of CNAME records in answers."""
+
+    match: Match
+    to: str
+
+
+Rule = NameRule | NumberRule | TtlRule | RcodeRule | OptionRule | AliasRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +105,13 @@ def parse(block: Block) -> Config:
         raise block.name.error("'rewrite' takes a field such as name, and what to rewrite")
     field, *rest = words
     reader = FIELDS.get(field.text)
-    if field.text in NOT_YET:
-        raise field.error(f"rewrite {field.text}: {NOT_YET[field.text]}")
     if reader is None:
         raise field.error(f"'{field.text}' is not a field of rewrite (known: {', '.join(FIELDS)})")
     return Config(reader(field, rest), goes_on)
 
 
 def _words(block: Block, line: Line) -> Iterable[Token]:
-    if line.name.text not in {*FIELDS, *NOT_YET, "answer", "continue", "stop"}:
+    if line.name.text not in {*FIELDS, "answer", "continue", "stop"}:
         known = ", ".join(sorted(FIELDS))
         raise line.name.error(f"'{block.name.text}' has no property '{line.name.text}' (known: {known})")
     return line.words
@@ -142,8 +150,6 @@ def _name(field: Token, words: list[Token]) -> NameRule:
     found: dict[str, list[Replacing]] = {"name": [], "value": []}
     while words:
         word = words.pop(0)
-        if word.text in NOT_YET:
-            raise word.error(f"rewrite: {NOT_YET[word.text]}")
         how = words.pop(0) if words else word
         if word.text != "answer" or how.text not in ("auto", "name", "value"):
             raise word.error(f"'{word.text}' is not an option of rewrite name (known: answer auto, name, value)")
@@ -193,15 +199,25 @@ def _rcode(field: Token, words: list[Token]) -> RcodeRule:
     return RcodeRule(match, *found)
 
 
+def _alias(field: Token, words: list[Token]) -> AliasRule:
+    match = _match(field, words)
+    _count(field, words, 1, "the target to rewrite, and what to")
+    to = words[0].text.lower()
+    return AliasRule(match, to if to.endswith(".") or match.kind in ("prefix", "substring") else f"{to}.")
+
+
 def _option(field: Token, words: list[Token]) -> OptionRule:
-    if words and words[0].text in NOT_YET:
-        raise words[0].error(f"rewrite edns0: {NOT_YET[words[0].text]}")
-    if len(words) < 2 or words[0].text not in ("local", "nsid") or words[1].text not in ACTIONS:
-        raise (words[0] if words else field).error(f"'edns0' takes local or nsid, then {', '.join(ACTIONS)}")
+    if len(words) < 2 or words[0].text not in OPTIONS or words[1].text not in ACTIONS:
+        raise (words[0] if words else field).error(f"'edns0' takes {', '.join(OPTIONS)}, then {', '.join(ACTIONS)}")
     kind, action, *rest = words
+    reverts = bool(rest) and rest[-1].text == "revert" and action.text != "unset"
+    if reverts:
+        rest.pop()
     if kind.text == "nsid":
         _count(field, rest, 0, "nothing behind it")
-        return OptionRule(action.text, 3)
+        return OptionRule(action.text, NSID, reverts=reverts)
+    if kind.text == "subnet":
+        return OptionRule(action.text, SUBNET, prefixes=_prefixes(field, action, rest), reverts=reverts)
     _count(field, rest, 1 if action.text == "unset" else 2, "a code and data")
     try:
         code = int(rest[0].text, 0)
@@ -212,13 +228,19 @@ def _option(field: Token, words: list[Token]) -> OptionRule:
     data = rest[1].text if len(rest) > 1 else ""
     if data.startswith("0x") and not re.fullmatch("0x([0-9a-fA-F]{2})*", data):
         raise rest[1].error(f"'{data}' is not hexadecimal")
-    return OptionRule(action.text, code, data)
+    return OptionRule(action.text, code, data, reverts=reverts)
+
+
+def _prefixes(field: Token, action: Token, words: list[Token]) -> tuple[int, int]:
+    if action.text == "unset":
+        _count(field, words, 0, "nothing behind it")
+        return 0, 0
+    _count(field, words, 2, "two prefix lengths, of IPv4 and of IPv6")
+    v4, v6 = (integer(word, least=0, most=most) for word, most in zip(words, (32, 128), strict=True))
+    return v4, v6
 
 
 def _count(field: Token, words: list[Token], wanted: int, what: str) -> None:
-    for word in words:
-        if word.text in NOT_YET:
-            raise word.error(f"rewrite: {NOT_YET[word.text]}")
     if len(words) != wanted:
         raise (words[-1] if words else field).error(f"'{field.text}' takes {what}")
 
@@ -230,4 +252,5 @@ FIELDS: dict[str, Callable[[Token, list[Token]], Rule]] = {
     "ttl": _ttl,
     "rcode": _rcode,
     "edns0": _option,
+    "cname": _alias,
 }

@@ -11,7 +11,7 @@ import dns.name
 import dns.rdata
 import dns.rrset
 
-from seamark.dns.plugins.rewrite.config import Match, NameRule, Replacing
+from seamark.dns.plugins.rewrite.config import AliasRule, Match, NameRule, Replacing
 
 _GROUP = re.compile(r"\{(\d+)\}")
 FIELDS = ("target", "exchange", "mname", "rname")
@@ -31,7 +31,7 @@ def matches(match: Match, name: str) -> bool:
     return tests[match.kind](match.text)
 
 
-def rewritten(rule: NameRule, name: str) -> str:
+def rewritten(rule: NameRule | AliasRule, name: str) -> str:
     """The name to ask for instead."""
     match = rule.match
     if match.pattern is not None:

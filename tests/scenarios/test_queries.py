@@ -69,6 +69,8 @@ class Objects:
         self._lists["namespaces"] = [_stored({"metadata": {"name": name}}) for name in sorted(namespaces)]
 
     async def __call__(self, request: Request) -> Response:
+        if request.flag("sendInitialEvents"):  # as a server without streaming lists answers
+            return Response(400, json.dumps({"kind": "Status", "code": 400, "message": "no such list"}).encode())
         if request.flag("watch"):
             return Response(200, stream=_nothing())
         items = self._lists[request.path.rsplit("/", 1)[-1]]

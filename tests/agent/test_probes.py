@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from seamark.agent.asker import Asker
 from seamark.agent.connect import NodeConnector
 from seamark.agent.podspec import Container, HTTPGetAction, Probe
-from seamark.agent.prober import Asker
 from seamark.agent.probes import Tally, parse_status_line, plan_probe_times, render_http_get, select_port
 from seamark.linux.clock import SystemClock
 from seamark.model import codec
@@ -71,6 +71,9 @@ class TestAsker:
             words = (await reader.readline()).split()  # a TCP probe says nothing
             if words[1:2] == [b"/hang"]:
                 await reader.read()
+            elif words[1:2] and words[1].startswith(b"/to/"):
+                place = words[1].removeprefix(b"/to/").replace(b"@", b"/")
+                writer.write(b"HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 5\r\n\r\nFound" % place)
             elif len(words) > 1:
                 writer.write(b"HTTP/1.1 %s Word\r\n\r\n" % words[1][1:])
             writer.close()
@@ -89,6 +92,19 @@ class TestAsker:
         found, text = await self.ask(httpGet={"path": f"/{code}", "port": port})
         assert found is good
         assert good or text == f"HTTP probe failed with statuscode: {code}"
+
+    async def test_redirects_are_followed_on_the_same_host(self, port: int) -> None:
+        assert await self.ask(httpGet={"path": "/to/@200", "port": port}) == (True, "")
+        found, text = await self.ask(httpGet={"path": "/to/@503", "port": port})
+        assert (found, text) == (False, "HTTP probe failed with statuscode: 503")
+
+    async def test_a_redirect_to_another_host_is_good_and_told(self, port: int) -> None:
+        found = await self.ask(httpGet={"path": "/to/http:@@0.0.0.0@", "port": port})
+        assert found == (True, "Probe terminated redirects, Response body: Found")
+
+    async def test_a_circle_of_redirects(self, port: int) -> None:
+        found, text = await self.ask(httpGet={"path": "/to/", "port": port})
+        assert (found, text) == (False, f'Get "http://127.0.0.1:{port}/to/": stopped after 10 redirects')
 
     async def test_timeout(self, port: int) -> None:
         found, text = await self.ask(httpGet={"path": "/hang", "port": port}, timeoutSeconds=0)

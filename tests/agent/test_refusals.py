@@ -39,7 +39,6 @@ def volume(**source: Any) -> Pod:
         ),
         (volume(hostPath={"path": "/x", "type": "Odd"}), "spec.volumes[v].hostPath.type"),
         (volume(projected={"sources": [{"clusterTrustBundle": {}}]}), "spec.volumes[v].projected.sources[0]"),
-        (pod({"livenessProbe": {"grpc": {"port": 1}}}), "spec.containers[c].livenessProbe.grpc"),
         (pod({"startupProbe": {}}), "spec.containers[c].startupProbe"),
         (pod({"lifecycle": {"postStart": {}}}), "spec.containers[c].lifecycle.postStart"),
         (pod({"lifecycle": {"preStop": {"tcpSocket": {"port": 1}}}}), "spec.containers[c].lifecycle.preStop"),

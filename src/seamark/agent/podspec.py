@@ -99,6 +99,11 @@ class TCPSocketAction(Projection, frozen=True):
     host: str = ""
 
 
+class GRPCAction(Projection, frozen=True):
+    port: int = 0
+    service: str = ""
+
+
 class SleepAction(Projection, frozen=True):
     seconds: int = 0
 
@@ -120,7 +125,7 @@ class Probe(Projection, frozen=True):
     exec: ExecAction | None = None
     http_get: HTTPGetAction | None = None
     tcp_socket: TCPSocketAction | None = None
-    grpc: Any = None
+    grpc: GRPCAction | None = None
     initial_delay_seconds: int = 0
     timeout_seconds: int = 1
     period_seconds: int = 10

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+from seamark.agent.asker import Asker
 from seamark.agent.context import NodeContext
 from seamark.agent.ipam import RangeExhaustedError
 from seamark.agent.look import Failure
@@ -11,7 +12,6 @@ from seamark.agent.podevents import PodEvents
 from seamark.agent.podplan import format_seconds, plan_failure
 from seamark.agent.podsetup import PodSetup, SetupError
 from seamark.agent.podspec import Container, Handler, Pod
-from seamark.agent.prober import Asker
 from seamark.agent.timers import within
 from seamark.linux.runtime import Image, RuntimeFault
 

@@ -1,4 +1,4 @@
-"""Asks the containers of one pod how they are, by exec, HTTP or TCP, and keeps a Verdict of each.
+"""Has the containers of one pod asked how they are (``asker.py``), and keeps a Verdict of each.
 
 One task per running container attempt: the startup probe to its end, then readiness and liveness side by side.
 ``probes.py`` decides what results mean; every new verdict wakes the pod's worker.
@@ -8,110 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from seamark.agent.connect import Connect, connected
+from seamark.agent.asker import Asker
 from seamark.agent.look import Look, Verdict, select_current
-from seamark.agent.podspec import Container, HTTPGetAction, Probe, TCPSocketAction
-from seamark.agent.probes import Kind, Tally, parse_status_line, plan_probe_times, render_http_get, select_port
-from seamark.agent.timers import cancel, within
-from seamark.linux.runtime import ContainerState, Runtime, RuntimeFault
+from seamark.agent.podspec import Container, Probe
+from seamark.agent.probes import Kind, Tally, plan_probe_times
+from seamark.agent.timers import cancel
+from seamark.linux.runtime import ContainerState
 from seamark.machinery.clock import Clock
 
 logger = logging.getLogger(__name__)
 
-Unhealthy = Callable[[Container, str], None]
-"""Records the Event: ``Readiness probe failed: …``."""
-
-Finding = tuple[bool, str]
-MAX_TEXT = 10 * 1024
-
-
-class Asker:
-    """Does one check of one container and says what came of it; never raises for a check that failed."""
-
-    def __init__(self, uid: str, *, runtime: Runtime, connect: Connect, clock: Clock) -> None:
-        self._uid = uid
-        self._runtime = runtime
-        self._connect = connect
-        self._clock = clock
-
-    async def ask(self, container: Container, probe: Probe, ip: str) -> Finding:
-        if probe.exec:
-            return await self._exec(container, tuple(probe.exec.command or ()), probe.timeout_seconds)
-        if probe.http_get:
-            return await self.http_get(container, probe.http_get, ip, timeout=probe.timeout_seconds)
-        if probe.tcp_socket:
-            return await self._tcp(container, probe.tcp_socket, ip, timeout=probe.timeout_seconds)
-        return False, "the probe names nothing to ask"
-
-    async def http_get(self, container: Container, action: HTTPGetAction, ip: str, *, timeout: float) -> Finding:
-        port = select_port(container, action.port)
-        if port is None:
-            return False, f"couldn't find port: {action.port}"
-        host = action.host or ip
-        url = f"{action.scheme.lower()}://{_bracketed(host)}:{port}{action.path}"
-        work = self._get(host, port, render_http_get(action, host, port), tls=action.scheme == "HTTPS")
-        try:
-            code = await within(self._clock, timeout, work)
-        except TimeoutError:
-            return False, f'Get "{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
-        except (OSError, ValueError, EOFError) as error:
-            return False, f'Get "{url}": {_dial(host, port, error)}'
-        return 200 <= code < 400, f"HTTP probe failed with statuscode: {code}"
-
-    async def _get(self, host: str, port: int, request: bytes, *, tls: bool) -> int:
-        async with connected(self._connect, host, port, tls=tls) as (reader, writer):
-            writer.write(request)
-            return parse_status_line(await reader.readline())
-
-    async def _tcp(self, container: Container, action: TCPSocketAction, ip: str, *, timeout: float) -> Finding:
-        port = select_port(container, action.port)
-        if port is None:
-            return False, f"couldn't find port: {action.port}"
-        host = action.host or ip
-        try:
-            await within(self._clock, timeout, self._touch(host, port))
-        except TimeoutError:
-            return False, f"dial tcp {_bracketed(host)}:{port}: i/o timeout"
-        except OSError as error:
-            return False, _dial(host, port, error)
-        return True, ""
-
-    async def _touch(self, host: str, port: int) -> None:
-        async with connected(self._connect, host, port):
-            pass
-
-    async def _exec(self, container: Container, command: tuple[str, ...], timeout: float) -> Finding:
-        try:
-            code, output = await self._runtime.probe_exec(self._uid, container.name, command, timeout=timeout)
-        except TimeoutError:
-            return False, f'command timed out: "{" ".join(command)}" timed out after {int(timeout)}s'
-        except RuntimeFault as fault:
-            return False, fault.message
-        except OSError as error:
-            return False, str(error)
-        return code == 0, output[:MAX_TEXT].decode("utf-8", "replace")
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _dial(host: str, port: int, error: Exception) -> str:
-    text = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-    return f"dial tcp {_bracketed(host)}:{port}: connect: {text.lower()}"
+Tell = Callable[[str, Container, str], None]
+"""Records the Event, by reason: ``Unhealthy``, ``Readiness probe failed: …``."""
 
 
 class Prober:
-    def __init__(self, asker: Asker, *, clock: Clock, wake: Callable[[], None], unhealthy: Unhealthy) -> None:
+    def __init__(self, asker: Asker, *, clock: Clock, wake: Callable[[], None], tell: Tell) -> None:
         self.verdicts: dict[str, Verdict] = {}
         self._asker = asker
         self._clock = clock
         self._wake = wake
-        self._unhealthy = unhealthy
+        self._tell = tell
         self._tasks: dict[str, tuple[int, asyncio.Task[None]]] = {}
 
     def sync(self, look: Look) -> None:
@@ -171,7 +91,9 @@ class Prober:
             began = self._clock.time()
             good, text = await self._asker.ask(container, probe, ip)
             if not good:
-                self._unhealthy(container, f"{kind.capitalize()} probe failed: {text}")
+                self._tell("Unhealthy", container, f"{kind.capitalize()} probe failed: {text}")
+            elif text:
+                self._tell("ProbeWarning", container, f"{kind.capitalize()} probe warning: {text}")
             tally = self._count(container, probe, kind, tally, good=good)
             if self._is_settled(kind, tally):
                 return

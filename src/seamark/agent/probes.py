@@ -5,8 +5,10 @@ A result counts when it came as often in a row as the threshold says; until then
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urljoin, urlsplit
 
 from seamark.agent.podspec import Container, HTTPGetAction, Probe
 
@@ -62,6 +64,23 @@ def render_http_get(action: HTTPGetAction, host: str, port: int) -> bytes:
     if any(c in line for line in lines for c in "\r\n"):
         raise ValueError("httpGet: path and headers must not hold line breaks")
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def parse_head(lines: Sequence[bytes]) -> tuple[int, dict[str, str]]:
+    """Status and headers, names in lower case."""
+    headers = {}
+    for line in lines[1:]:
+        name, _, value = line.decode("latin-1").partition(":")
+        headers[name.strip().lower()] = value.strip()
+    return parse_status_line(lines[0]), headers
+
+
+def plan_redirect(url: str, location: str) -> str:
+    """Where a redirect leads on the same host; empty where it leads to another."""
+    further = urljoin(url, location)
+    parts = urlsplit(further)
+    same = parts.hostname == urlsplit(url).hostname and parts.scheme in ("http", "https")
+    return further if same else ""
 
 
 def parse_status_line(line: bytes) -> int:

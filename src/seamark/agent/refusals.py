@@ -132,10 +132,8 @@ def _in_memory(pod: Pod) -> frozenset[str]:
 def _refused_in_probe(path: str, probe: Probe | None) -> Iterator[str]:
     if probe is None:
         return
-    if probe.grpc is not None:
-        yield f"{path}.grpc: not done; use exec, httpGet or tcpSocket"
-    elif not (probe.exec or probe.http_get or probe.tcp_socket):
-        yield f"{path}: names none of exec, httpGet, tcpSocket"
+    if not (probe.exec or probe.http_get or probe.tcp_socket or probe.grpc):
+        yield f"{path}: names none of exec, httpGet, tcpSocket, grpc"
 
 
 def _refused_in_lifecycle(path: str, container: Container) -> Iterator[str]:

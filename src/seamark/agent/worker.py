@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from seamark.agent.admission import select_rejection
+from seamark.agent.asker import Asker
 from seamark.agent.context import NodeContext
 from seamark.agent.look import Backoff, Ending, Failure, Kill, Look, UsedImage, is_running, is_settled, select_current
 from seamark.agent.messages import read_message
@@ -41,7 +42,7 @@ from seamark.agent.podsetup import PodSetup, SetupError
 from seamark.agent.podspec import Container, Pod
 from seamark.agent.podstart import PodStart
 from seamark.agent.podstatus import StatusWriter
-from seamark.agent.prober import Asker, Prober
+from seamark.agent.prober import Prober
 from seamark.agent.refusals import REASON, select_ignored, select_refused
 from seamark.agent.timers import Alarm, cancel, within
 from seamark.client.base import TransportError
@@ -96,7 +97,7 @@ class PodWorker:
         self._status = StatusWriter(context.client)
         asker = Asker(pod.uid, runtime=context.runtime, connect=context.connect, clock=context.clock)
         self._asker = asker
-        self._prober = Prober(asker, clock=context.clock, wake=self.wake, unhealthy=self._unhealthy)
+        self._prober = Prober(asker, clock=context.clock, wake=self.wake, tell=self._warn)
         self._refused = select_refused(pod)
         self._ending: Ending | None = None
         if adopted is not None:
@@ -382,8 +383,8 @@ class PodWorker:
             self._memory.noted.add((name, attempt))
             self.events.warning("BackOff", text[0].upper() + text[1:], self._container(name))
 
-    def _unhealthy(self, container: Container, text: str) -> None:
-        self.events.warning("Unhealthy", text, container)
+    def _warn(self, reason: str, container: Container, text: str) -> None:
+        self.events.warning(reason, text, container)
 
     def _tell_unsupported(self) -> None:
         for text in self._refused:

@@ -187,7 +187,7 @@ async def test_an_evicted_pod_fails(node: Any) -> None:
 async def test_pressure_shows_on_the_node_and_keeps_pods_out(node: Any) -> None:
     node.eviction_hard = parse_thresholds("memory.available<1000000Gi")
     await node.restart()
-    await node.advance(11)
+    await node.advance(0.1)  # told at once, not with the next heartbeat
     conditions = {c["type"]: c for c in (await node.client.get(NODES, "node1"))["status"]["conditions"]}
     assert conditions["MemoryPressure"]["status"] == "True"
     assert conditions["MemoryPressure"]["reason"] == "KubeletHasInsufficientMemory"

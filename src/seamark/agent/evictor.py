@@ -43,7 +43,9 @@ class Evictable(Protocol):
 
 
 class Evictor:
-    """``observe`` and ``workers`` give what is now; ``reclaim`` frees disk that no pod needs."""
+    """``observe`` and ``workers`` give what is now; ``reclaim`` frees disk that no pod needs. ``changed`` is called
+    when there is a new pressure: until it is known, controllers make pods that this node cannot take.
+    """
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class Evictor:
         self._usages = usages
         self._reclaim = reclaim
         self._clock = clock
+        self.changed: Callable[[], None] = lambda: None
         self._met: dict[str, float] = {}  # condition -> when its threshold was last met
         self._evicted: tuple[str, float] | None = None
 
@@ -85,8 +88,11 @@ class Evictor:
             await self._evict(met[0], seen)
 
     def _note(self, met: tuple[Threshold, ...]) -> tuple[Threshold, ...]:
+        before = self.pressures()
         for threshold in met:
             self._met[threshold.signal.condition] = self._clock.time()
+        if self.pressures() != before:
+            self.changed()
         return met
 
     def _is_waiting(self) -> bool:

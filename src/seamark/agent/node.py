@@ -71,6 +71,7 @@ class NodeAgent:
         self._evictor = self._make_evictor(config, runtime, clock)
         pressures = self._evictor.pressures
         self._registration = Registration(config, machine, client=client, clock=clock, rng=rng, pressures=pressures)
+        self._evictor.changed = self._registration.wake
         self._pods = Informer(client, PODS, Pod, clock=clock, field_selector=f"spec.nodeName={config.node}")
         self._context = NodeContext(
             config=config,

@@ -15,6 +15,7 @@ from typing import Any
 from seamark import __version__
 from seamark.agent.config import AgentConfig
 from seamark.agent.machine import Machine
+from seamark.agent.timers import Alarm
 from seamark.client.base import TransportError
 from seamark.client.client import Client
 from seamark.machinery.clock import Clock, format_micro_time, format_time, parse_time
@@ -171,6 +172,7 @@ class Registration:
         self._clock = clock
         self._rng = rng
         self._pressures = pressures
+        self._alarm = Alarm(clock)
 
     async def run(self) -> None:
         """Ends when cancelled."""
@@ -184,7 +186,12 @@ class Registration:
                 retry = min(retry * 2, HEARTBEAT)
                 continue
             retry = FIRST_RETRY
-            await self._clock.sleep(HEARTBEAT * (1 - JITTER * self._rng.random()))
+            period = HEARTBEAT * (1 - JITTER * self._rng.random())
+            await self._alarm.wait(self._clock.time() + period)
+
+    def wake(self) -> None:
+        """There is something to say that cannot wait for the next heartbeat."""
+        self._alarm.ring()
 
     async def beat(self) -> None:
         node = await self._register()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -10,16 +11,18 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import dns.message
 import pytest
 
 from seamark.linux import netns
 
 pytestmark = [pytest.mark.net, pytest.mark.timeout(180), pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 
-REQUESTS_A_SECOND = 200
+REQUESTS_A_SECOND = 100  # of each kind
+CLUSTER_DNS, NAME = "10.96.0.10", "each.default.svc.cluster.local."
 IMAGE = "192.168.10.33:80/k8s/pod_test:v0.1"
 
 
@@ -57,9 +60,11 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 class Load:
-    """Requests at a steady pace from one node, each on a connection of its own, until told to end."""
+    """Requests at a steady pace from one node, each on a connection of its own, until told to end. ``address`` says
+    where the next one goes.
+    """
 
-    def __init__(self, pin: Path, address: str) -> None:
+    def __init__(self, pin: Path, address: Callable[[], str]) -> None:
         self.results: Counter[str] = Counter()
         self._pin = pin
         self._address = address
@@ -86,7 +91,7 @@ class Load:
 
     def _ask(self) -> str:
         try:
-            with socket.create_connection((self._address, 80), timeout=5) as connection:
+            with socket.create_connection((self._address(), 80), timeout=5) as connection:
                 connection.sendall(b"GET / HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n")
                 answer = b"".join(iter(lambda: connection.recv(4096), b""))
         except OSError as error:
@@ -94,13 +99,27 @@ class Load:
         return "answered" if b"pod-test v0.1" in answer else f"cut short: {answer!r}"
 
 
+def resolve(name: str) -> str:
+    """One of the addresses that DNS gives now, as a client that keeps none of them."""
+    query = dns.message.make_query(name, "A")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(5)
+        client.sendto(query.to_wire(), (CLUSTER_DNS, 53))
+        answer = dns.message.from_wire(client.recv(4096))
+    return random.choice([record.address for rrset in answer.answer for record in rrset])
+
+
 def test_no_request_is_lost(cluster: Cluster) -> None:
+    """By the address of a Service, which the rules lead to pods, and by a name that is those of the pods themselves."""
     cluster.kubectl("create", "deployment", "web", f"--image={IMAGE}", "--replicas=10")
     cluster.kubectl("expose", "deployment", "web", "--port=80")
+    cluster.kubectl("expose", "deployment", "web", "--name=each", "--port=80", "--cluster-ip=None")
     cluster.kubectl("rollout", "status", "deployment", "web", "--timeout=60s")
     address = cluster.kubectl("get", "svc", "web", "-o", "jsonpath={.spec.clusterIP}")
-    with Load(cluster.data / "run/netns/node2", address) as load:
+    pin = cluster.data / "run/netns/node2"
+    with Load(pin, lambda: address) as by_address, Load(pin, lambda: resolve(NAME)) as by_name:
         cluster.kubectl("rollout", "restart", "deployment", "web")
         cluster.kubectl("rollout", "status", "deployment", "web", "--timeout=90s")
-    assert set(load.results) == {"answered"}, load.results
-    assert load.results["answered"] > REQUESTS_A_SECOND
+    for load in (by_address, by_name):
+        assert set(load.results) == {"answered"}, load.results
+        assert load.results["answered"] > REQUESTS_A_SECOND

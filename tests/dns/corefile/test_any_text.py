@@ -12,8 +12,8 @@ from seamark.dns.order import ORDER
 from seamark.dns.server.instance import parse_server
 
 PLAIN = """. .:53 a.test 10.0.0.0/15 tls://. dns://b.test:1053 (snip) import snip { } {$HOME} {%X%} # \\ , a, errors log
-forward 192.0.2.1 cache 30 kubernetes cluster.local pods insecure hosts fallthrough rewrite name regex ( ) [ template IN ANY
-acl block net * \u00e9 \ufeff"""
+forward 192.0.2.1 cache 30 kubernetes cluster.local pods insecure hosts fallthrough rewrite name regex ( ) [ template IN
+ANY acl block net * \u00e9 \ufeff"""
 WORDS = [*PLAIN.split(), '"', '"quoted word"', '"two\nlines"', "# a comment", "\x00"]
 GAPS = ["\n", "\n", " ", "\t", "\r\n", "\n    ", ""]
 TEXT = st.one_of(

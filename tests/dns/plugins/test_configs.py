@@ -178,6 +178,8 @@ def test_what_is_taken(text: str, fields: dict[str, object]) -> None:
         ("rewrite type A Q", 2, 16, "Q", "not a type"),
         ("rewrite ttl a 5-3", 2, 15, "5-3", "not a TTL"),
         ("rewrite rcode a 99999 1", 2, 17, "99999", "not an rcode"),
+        ("transfer {\nto x\n}", 3, 4, "x", "not an address"),
+        ("transfer {\nto *\nsource nowhere\n}", 4, 8, "nowhere", "not an address"),
         ("rewrite edns0 subnet set 24", 2, 26, "24", "two prefix lengths"),
         ("rewrite edns0 subnet set 33 56", 2, 26, "33", "from 0 to 32"),
         ("rewrite edns0 subnet unset 24", 2, 28, "24", "nothing behind it"),

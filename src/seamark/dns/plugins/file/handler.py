@@ -109,6 +109,17 @@ class File:
             self._zones[zone] = found
             if known is not None:
                 self._host.log(f"[INFO] plugin/file: Successfully reloaded zone {zone} with {found.serial} SOA serial")
+                self._tell(zone)
+
+    @property
+    def notified_zones(self) -> tuple[str, ...]:
+        """Of what the plugin transfer tells others."""
+        return tuple(self._zones)
+
+    def _tell(self, zone: str) -> None:
+        for _, handler in self._site.plugins:
+            if hasattr(handler, "changed"):
+                handler.changed(zone)
 
     async def _poll(self, zone: str, interval: float) -> None:
         while True:

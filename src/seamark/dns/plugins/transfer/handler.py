@@ -1,10 +1,17 @@
-"""Zones to whom may have them: AXFR, and IXFR as far as "nothing changed"."""
+"""Zones to whom may have them: AXFR, and IXFR as far as "nothing changed"; and telling them of changes (NOTIFY).
+
+Who is told are the addresses of ``to``; of what, the zones of plugins that say which they tell of (``notified_zones``):
+once at the start, then whenever such a plugin calls ``changed``.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
+import dns.flags
 import dns.message
+import dns.opcode
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
@@ -12,10 +19,14 @@ import dns.rrset
 from seamark.dns.corefile.keys import match_zone
 from seamark.dns.host import Joined, Site
 from seamark.dns.plugin import Answer, Next, Query
+from seamark.dns.plugins.forward.config import Health, Transport
+from seamark.dns.plugins.forward.upstream import Upstream, UpstreamError
 from seamark.dns.plugins.transfer.config import EVERYBODY, Config
 from seamark.dns.reply import reply_to
 
 T = dns.rdatatype
+TRIES = 3
+UNWATCHED = Health(max_fails=0)
 BATCH = 500
 """Records in one message: names have 255 octets and addresses follow, so it stays below 64 KiB for all but long TXT,
 which count for more."""
@@ -27,6 +38,45 @@ class Transfer:
     def __init__(self, config: Config, site: Site) -> None:
         self.rules = [config]
         self._site = site
+        self._telling: set[asyncio.Task[None]] = set()
+
+    def serving(self) -> None:
+        """Called once queries arrive: whoever is told now can ask."""
+        for _, handler in self._site.plugins:
+            for zone in getattr(handler, "notified_zones", ()):
+                self.changed(zone)
+
+    def changed(self, zone: str) -> None:
+        """Tells that the zone is another one now, in the background."""
+        rule = self._rule(zone)
+        for host, port in rule.notified if rule is not None else ():
+            task = asyncio.get_running_loop().create_task(self._tell(zone, host, port, rule.source if rule else ""))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
+    async def stop(self) -> None:
+        for task in self._telling:
+            task.cancel()
+
+    async def _tell(self, zone: str, host: str, port: int, source: str) -> None:
+        """Up to three times; a failure is told in the log alone."""
+        message = dns.message.make_query(zone, T.SOA, flags=dns.flags.AA)
+        message.set_opcode(dns.opcode.NOTIFY)
+        to = Upstream(host, port, own=self._site.host, transport=Transport(source_address=source), health=UNWATCHED)
+        why = ""
+        try:
+            for _ in range(TRIES):
+                try:
+                    rcode = (await to.ask(message, "udp")).rcode()
+                    if rcode == dns.rcode.NOERROR:
+                        return
+                    why = f"rcode was {dns.rcode.to_text(rcode)}"
+                except UpstreamError as error:
+                    why = str(error)
+        finally:
+            await to.close()
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._site.host.log(f'[WARNING] plugin/transfer: notify for zone "{zone}" was not accepted by {where}: {why}')
 
     async def serve(self, query: Query, following: Next) -> Answer:
         if query.rdtype not in (T.AXFR, T.IXFR):

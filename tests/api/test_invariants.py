@@ -34,9 +34,9 @@ RECORDED: dict[str, Obj] = {
     for path in sorted((Path(__file__).parents[1] / "resources" / "recorded").glob("*.json"))
 }
 SERVER_OWNED = ("managedFields", "uid", "resourceVersion", "creationTimestamp", "generation")
-UNMERGEABLE = (b"does not contain declared merge key", b"spec.ports[1]: Duplicate value")
-"""Elements without their key, and ports that only the protocol tells apart: a strategic merge, whose key is the port
-alone, fails on them in Kubernetes too."""
+UNMERGEABLE = (b"does not contain declared merge key", b"spec.ports[1]: Duplicate value", b"data: Invalid value")
+"""Elements without their key, ports that only the protocol tells apart (a strategic merge's key is the port alone), data
+that holds a directive of such a patch: sending them back fails in Kubernetes too."""
 SCALARS: dict[str, list[Any]] = {"string": ["a", "80%", "web"], "bool": [True, False], "bytes": ["Yg=="], "double": [1]}
 
 

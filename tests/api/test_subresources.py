@@ -9,7 +9,7 @@ import pytest
 
 from seamark.api.app import Api
 from seamark.client.client import Client
-from seamark.machinery.gvr import BINDINGS, DEPLOYMENTS, PODS
+from seamark.machinery.gvr import BINDINGS, DEPLOYMENTS, PODS, REPLICASETS
 from seamark.machinery.status import StatusError
 from seamark.machinery.wire import Identity, Request, Response
 
@@ -112,6 +112,22 @@ class TestStatus:
         assert written["status"]["replicas"] == 1 and written["spec"]["replicas"] == 4
         assert written["metadata"]["generation"] == 2
 
+    async def test_counts_that_are_zero_stay(self, api: Api, client: Client) -> None:
+        """``status.replicas`` is always written, ``readyReplicas`` only where there are any."""
+        rs = {**DEPLOYMENT, "metadata": {"name": "rs", "namespace": "default"}}
+        await client.create(REPLICASETS, rs)
+        path = "/apis/apps/v1/namespaces/default/replicasets/rs/status"
+        headers = {"content-type": "application/merge-patch+json"}
+        for status, expected in (
+            ({"replicas": 2, "readyReplicas": 1}, {"replicas": 2, "readyReplicas": 1}),
+            ({"replicas": None, "readyReplicas": None}, {"replicas": 0}),
+        ):
+            body = json.dumps({"status": status}).encode()
+            response = await api.handle(
+                Request("PATCH", path, (), headers, body, Identity("jane", ("system:masters",)))
+            )
+            assert parsed(response)["status"] == expected
+
 
 class TestReviews:
     async def test_who_am_i(self, api: Api) -> None:
@@ -124,3 +140,12 @@ class TestReviews:
         response = await post(api, path, {"spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}}})
         assert parsed(response)["status"]["allowed"] is True
         assert (await post(api, path, {"spec": {}})).status == 422
+
+
+async def test_what_is_not_stored_comes_as_no_table(api: Api) -> None:
+    body = json.dumps({"spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}}).encode()
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    for accept, status in (("Table", 406), ("PartialObjectMetadata", 201)):
+        headers = {"accept": f"application/json;as={accept};v=v1;g=meta.k8s.io"}
+        response = await api.handle(Request("POST", path, (), headers, body, Identity("jane", ("system:masters",))))
+        assert response.status == status

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from seamark.api.addresses import claim_addresses, create_with_addresses, drop_addresses, release
@@ -29,7 +30,9 @@ from seamark.api.metadata import (
 )
 from seamark.api.objects import Obj, pack_as, unpack_as, unpack_entry
 from seamark.api.ownership import changes_nothing, entries_of, own_fields, set_entries, without_entries
+from seamark.machinery import schema
 from seamark.machinery.fielderrors import invalid as invalid_cause
+from seamark.machinery.gvr import GVR
 from seamark.machinery.jsonvalue import copy_json
 from seamark.machinery.status import (
     Cause,
@@ -40,6 +43,7 @@ from seamark.machinery.status import (
     invalid,
     not_found,
 )
+from seamark.machinery.strict import zeros
 from seamark.resources.registry import Resource
 from seamark.store.base import Entry, KeyExistsError, RevisionMismatchError
 
@@ -240,6 +244,8 @@ def _prepare(core: Core, call: Call, new: Obj, old: Obj) -> list[Cause]:
     row, subresource = call.target.row, call.target.subresource
     if subresource == "status":
         sent, kept = new["metadata"], without_entries(old)
+        if isinstance(status := new.get("status"), dict):
+            new["status"] = {**status_zeros(row.gvr), **status}
         for field in (new.keys() | old.keys()) - {"status"}:
             _keep(new, kept, field)
         set_entries(new, entries_of({"metadata": sent}))
@@ -273,6 +279,14 @@ def _prepare(core: Core, call: Call, new: Obj, old: Obj) -> list[Cause]:
     causes = validate_metadata(row, new) + validate_metadata_update(new, old)
     causes += row.validate(new) if row.validate else []
     return causes + (row.validate_update(new, old) if row.validate_update else [])
+
+
+@cache
+def status_zeros(gvr: GVR) -> Obj:
+    """The counts of a kind's status that Kubernetes writes though they are zero: its other fields are left out then."""
+    message = schema.message(gvr.api_version, gvr.kind)
+    field = message.fields.get("status") if message is not None else None
+    return zeros(schema.named(field.type)) if field is not None else {}
 
 
 def _keep_status_annotations(new: Obj, annotations: Any) -> list[Cause]:

@@ -110,11 +110,16 @@ class Deployment(Object, frozen=True):
     status: DeploymentStatus = DeploymentStatus()
 
 
-class ReplicaSetSpec(Projection, frozen=True):
+class ReplicaSpec(Projection, frozen=True):
+    """What ReplicaSets and ReplicationControllers have in common: they differ in their selectors."""
+
     replicas: int = 1
     min_ready_seconds: int = 0
-    selector: Selector = msgspec.field(default_factory=dict)
     template: Template = msgspec.field(default_factory=dict)
+
+
+class ReplicaSetSpec(ReplicaSpec, frozen=True):
+    selector: Selector = msgspec.field(default_factory=dict)
 
 
 class ReplicaSetStatus(Projection, frozen=True):
@@ -131,13 +136,10 @@ class ReplicaSet(Object, frozen=True):
     status: ReplicaSetStatus = ReplicaSetStatus()
 
 
-class ReplicationControllerSpec(Projection, frozen=True):
+class ReplicationControllerSpec(ReplicaSpec, frozen=True):
     """Selects by labels alone, which ``selector`` gives in the form that the others have."""
 
-    replicas: int = 1
-    min_ready_seconds: int = 0
     selected: dict[str, str] = msgspec.field(default_factory=dict, name="selector")
-    template: Template = msgspec.field(default_factory=dict)
 
     @property
     def selector(self) -> Selector:
@@ -231,7 +233,13 @@ class Lease(Object, frozen=True):
 
 
 def status_patch(old: Projection, new: Projection) -> dict[str, Any]:
-    """The merge patch for ``/status``; fields of ``old`` that ``new`` leaves at their default are dropped."""
-    before: dict[str, Any] = msgspec.to_builtins(old)
-    after: dict[str, Any] = msgspec.to_builtins(new)
-    return {"status": {**dict.fromkeys(before), **after}}
+    """The merge patch for ``/status``; what ``new`` leaves at its default is dropped, however deep it lies."""
+    return {"status": _merge_patch(msgspec.to_builtins(old), msgspec.to_builtins(new))}
+
+
+def _merge_patch(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    patch: dict[str, Any] = {**dict.fromkeys(before), **after}
+    for key, value in after.items():
+        if isinstance(value, dict) and isinstance(there := before.get(key), dict):
+            patch[key] = _merge_patch(there, value)
+    return patch

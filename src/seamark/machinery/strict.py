@@ -67,6 +67,15 @@ def conform_part(value: Any, message: Message, path: str) -> tuple[Obj, list[str
     return found, [finding.removeprefix('unknown field "').removesuffix('"') for finding in walk.findings]
 
 
+def zeros(message: Message) -> Obj:
+    """The scalars that Go's JSON holds though they are zero, each as that zero."""
+    return {
+        field.name: ZERO[field.type]
+        for field in message.own
+        if field.shape == "one" and field.type in ZERO and not (field.omitempty or field.pointer)
+    }
+
+
 def cannot_be_handled(message: Message, why: str) -> StatusError:
     """The 400 for a body that is no such kind."""
     return bad_request(

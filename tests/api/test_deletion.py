@@ -13,6 +13,7 @@ from seamark.machinery.status import StatusError
 from seamark.resources.core.configmap import CONFIGMAP
 from seamark.resources.core.namespace import NAMESPACE
 from seamark.resources.core.pod import POD
+from seamark.resources.core.replicationcontroller import REPLICATIONCONTROLLER
 
 NOW = 1_700_000_000.0
 THEN = "2023-11-14T22:13:20Z"
@@ -128,3 +129,19 @@ def test_bad_options(body: Any, code: int) -> None:
     if code == 422:
         (cause,) = error.value.details["causes"]
         assert error.value.message == f'DeleteOptions.meta.k8s.io "" is invalid: {cause["field"]}: {cause["message"]}'
+
+
+@pytest.mark.parametrize(
+    ("policy", "before", "after"),
+    [
+        pytest.param("", (), ["orphan"], id="old clients count on it"),
+        pytest.param("Background", (), None, id="asked otherwise"),
+        pytest.param("", ("foregroundDeletion",), ["foregroundDeletion"], id="the object says"),
+    ],
+)
+def test_replication_controllers_leave_their_pods(
+    policy: str, before: tuple[str, ...], after: list[str] | None
+) -> None:
+    obj: Obj = {"metadata": {"name": "web", "namespace": "default", **({"finalizers": [*before]} if before else {})}}
+    marked = plan_deletion(REPLICATIONCONTROLLER, obj, DeleteOptions(policy=policy), now=0.0).marked
+    assert (marked["metadata"]["finalizers"] if marked else None) == after

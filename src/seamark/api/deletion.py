@@ -96,7 +96,7 @@ def plan_deletion(row: Resource, obj: Obj, options: DeleteOptions, *, now: float
     """What becomes of ``obj``, which is not changed itself."""
     new = copy_json(obj)
     meta = new["metadata"]
-    _set_gc_finalizers(meta, options.policy)
+    _set_gc_finalizers(meta, options.policy or _default_policy(row, meta))
     grace = _pod_grace(new, options.grace) if row.gvr.kind == "Pod" else 0
     if row.begin_deletion and not meta.get("deletionTimestamp"):
         meta["deletionTimestamp"] = format_time(now)
@@ -117,6 +117,12 @@ def plan_deletion(row: Resource, obj: Obj, options: DeleteOptions, *, now: float
     if grace or meta.get("finalizers"):
         return Deletion(new, new)
     return Deletion(None, new)
+
+
+def _default_policy(row: Resource, meta: dict[str, Any]) -> str:
+    """What a DELETE that says nothing means; what the object itself says counts more."""
+    says = meta.get("deletionTimestamp") or any(f in (ORPHAN, FOREGROUND) for f in meta.get("finalizers") or ())
+    return "Orphan" if row.orphans_by_default and not says else ""
 
 
 def _set_gc_finalizers(meta: dict[str, Any], policy: str) -> None:

@@ -147,6 +147,7 @@ class Resource:
     subresources: tuple[str, ...] = ()  # of "status", "scale", "binding", "eviction", "log", "exec", "token", …
     has_generation: bool = False  # metadata.generation moves with spec
     annotations_move_generation: bool = False  # and with annotations (Deployment)
+    orphans_by_default: bool = False  # a DELETE that does not say leaves the dependents (old clients count on it)
     returns_object_on_delete: bool = False  # DELETE answers the object instead of a Status
     allows_create_on_update: bool = False  # PUT of a missing object creates (Lease, Event, …)
     unconditional_update: bool = True  # PUT without resourceVersion is taken (not for Lease)

@@ -52,7 +52,8 @@ class NamespaceController:
             match plan_namespace(namespace, left, asked):
                 case DeleteAll(gvrs):
                     for gvr in gvrs:
-                        await self._caches.client.delete(gvr, "", namespace=key.name)
+                        options = {"propagationPolicy": "Background"}
+                        await self._caches.client.delete(gvr, "", namespace=key.name, options=options)
                     asked |= frozenset(gvrs)
                 case Finalize(finalizers):
                     await self._finalize(namespace, finalizers)

@@ -153,6 +153,7 @@ JOB = Resource(
     ),
     subresources=("status",),
     has_generation=True,
+    orphans_by_default=True,
     field_selectors={"status.successful": lambda obj: str(number(obj, "status", "succeeded"))},
     default=default_job,
     prepare_create=prepare_create,

@@ -81,6 +81,7 @@ REPLICATIONCONTROLLER = Resource(
     ),
     subresources=("scale", "status"),
     has_generation=True,
+    orphans_by_default=True,
     field_selectors={"status.replicas": lambda obj: str(number(obj, "status", "replicas"))},
     default=default_replicationcontroller,
     prepare_create=prepare_create,

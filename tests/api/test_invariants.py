@@ -35,8 +35,8 @@ RECORDED: dict[str, Obj] = {
 }
 SERVER_OWNED = ("managedFields", "uid", "resourceVersion", "creationTimestamp", "generation")
 UNMERGEABLE = (b"does not contain declared merge key", b"spec.ports[1]: Duplicate value", b"data: Invalid value")
-"""Elements without their key, ports that only the protocol tells apart (a strategic merge's key is the port alone), data
-that holds a directive of such a patch: sending them back fails in Kubernetes too."""
+"""Elements without their key, ports that only the protocol tells apart (a strategic merge's key is the port alone),
+data that holds a directive of such a patch: sending them back fails in Kubernetes too."""
 SCALARS: dict[str, list[Any]] = {"string": ["a", "80%", "web"], "bool": [True, False], "bytes": ["Yg=="], "double": [1]}
 
 

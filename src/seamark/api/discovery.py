@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from seamark.api.config import ApiConfig
-from seamark.api.negotiation import JSON, PROTOBUF, YAML, parse_accept, select_representation
+from seamark.api.negotiation import JSON, NO_TRANSFORMS, PROTOBUF, YAML, parse_accept, select_representation
 from seamark.api.objects import encode
 from seamark.api.routing import method_not_allowed
 from seamark.api.yamltext import render_yaml
@@ -80,7 +80,7 @@ class Discovery:
         accept = request.headers.get("accept", "")
         if path in self._aggregated and _wants_aggregated(accept):
             return _respond(request, encode(self._aggregated[path]), AGGREGATED)
-        media_type = select_representation(accept, transforms=False).media_type
+        media_type = select_representation(accept, transforms=NO_TRANSFORMS).media_type
         if media_type == YAML:
             return _respond(request, render_yaml(document), YAML)
         if media_type == PROTOBUF and "kind" in document:

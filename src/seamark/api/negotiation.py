@@ -21,6 +21,8 @@ STREAM_TYPES = (f"{JSON};stream=watch", f"{PROTOBUF};stream=watch")
 
 Transform = Literal["", "Table", "PartialObjectMetadata", "PartialObjectMetadataList"]
 _TRANSFORMS: tuple[Transform, ...] = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
+NO_TRANSFORMS: frozenset[Transform] = frozenset()
+NO_TABLES = frozenset(_TRANSFORMS) - {"Table"}
 _TRANSFORM_VERSIONS = ("v1", "v1beta1")
 
 
@@ -75,7 +77,11 @@ def _quality(text: str) -> float:
 
 @lru_cache(maxsize=256)
 def select_representation(
-    accept: str, *, served: tuple[str, ...] = MEDIA_TYPES, transforms: bool = True, stream: bool = False
+    accept: str,
+    *,
+    served: tuple[str, ...] = MEDIA_TYPES,
+    transforms: frozenset[Transform] = frozenset(_TRANSFORMS),
+    stream: bool = False,
 ) -> Representation:
     """How to answer; ``served`` are the media types of what is not transformed. A watch is in no YAML. Raises 406."""
     if not accept.strip():
@@ -86,7 +92,7 @@ def select_representation(
     for clause in clauses:
         for media_type in MEDIA_TYPES:
             found = _representation(clause, media_type)
-            if found is None or not (transforms if found.transform else media_type in served):
+            if found is None or not (found.transform in transforms if found.transform else media_type in served):
                 continue
             if stream and media_type == YAML:
                 raise not_acceptable(STREAM_TYPES)

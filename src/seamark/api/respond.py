@@ -6,7 +6,16 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any
 
 from seamark.api.core import Call, Core
-from seamark.api.negotiation import JSON, MEDIA_TYPES, PROTOBUF, YAML, Representation, select_representation
+from seamark.api.negotiation import (
+    JSON,
+    MEDIA_TYPES,
+    NO_TABLES,
+    NO_TRANSFORMS,
+    PROTOBUF,
+    YAML,
+    Representation,
+    select_representation,
+)
 from seamark.api.objects import Obj, encode, shown_bytes, splice, unpack, unpack_as
 from seamark.api.table import list_kind, parse_include, render_columns, render_partial, render_rows, render_table
 from seamark.api.yamltext import render_yaml
@@ -32,7 +41,7 @@ def respond_text(text: str, *, status: int = 200) -> Response:
 def respond_status(error: StatusError, accept: str = "") -> Response:
     """A failure in what the client reads; in JSON where that is nothing we have."""
     try:
-        media_type = select_representation(accept, transforms=False).media_type
+        media_type = select_representation(accept, transforms=NO_TRANSFORMS).media_type
     except StatusError:
         media_type = JSON
     response = respond_encoded(error.as_dict(), media_type, status=error.code)
@@ -60,9 +69,11 @@ def respond_success(call: Call, *, status: int = 200, details: dict[str, Any] | 
 
 
 def representation(call: Call, *, stream: bool = False) -> Representation:
-    """How this client wants its answer. Raises 406."""
-    accept = call.request.headers.get("accept", "")
-    return select_representation(accept, served=served_types(call.target.gvr), stream=stream)
+    """How this client wants its answer; what is not stored comes as no Table. Raises 406."""
+    accept, served = call.request.headers.get("accept", ""), served_types(call.target.gvr)
+    if not call.target.row.stored:
+        return select_representation(accept, served=served, transforms=NO_TABLES, stream=stream)
+    return select_representation(accept, served=served, stream=stream)
 
 
 def served_types(gvr: GVR) -> tuple[str, ...]:

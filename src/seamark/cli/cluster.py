@@ -24,6 +24,7 @@ from seamark.agent.images.store import ImageStore
 from seamark.agent.node import NodeAgent
 from seamark.api.app import Api
 from seamark.api.authn import Authenticator
+from seamark.api.compaction import compact_periodically
 from seamark.api.config import ApiConfig
 from seamark.api.inflight import Inflight
 from seamark.api.server import ApiServer, serve_api
@@ -247,6 +248,7 @@ class Cluster:
             authenticate=Authenticator(self._api.core),
             inflight=Inflight(reading=settings.max_requests_inflight, mutating=settings.max_mutating_requests_inflight),
         )
+        self._run("compaction", compact_periodically(self._store, clock=self._clock))
 
     def _streams(self, node: str) -> NodeStreams | None:
         return self._agents.get(node)

@@ -213,3 +213,31 @@ async def test_options_on_their_way_out_and_back(
     ((_, asked),) = up.queries
     assert [option.to_wire() for option in asked.options] == sent
     assert [option.to_wire() for option in found.options if option.otype == 0xFFEE] == shown
+
+
+CONDITIONS = """template IN A t.test {
+    match ^(.*)[.]t[.]test[.]$
+    expr "group(1) != 'never'"
+    expr "incidr(client_ip(), '192.0.2.0/24')"
+    answer "{{ .Name }} 60 IN A 10.0.0.1"
+    fallthrough
+}
+template IN A t.test {
+    answer "{{ .Name }} 60 IN A 10.0.0.2"
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "client", "expected"),
+    [
+        ("a.t.test.", "192.0.2.7", "10.0.0.1"),
+        ("never.t.test.", "192.0.2.7", "10.0.0.2"),
+        ("a.t.test.", "198.51.100.7", "10.0.0.2"),
+        ("a.t.test.", "nowhere", "10.0.0.2"),
+    ],
+)
+async def test_conditions_of_templates(name: str, client: str, expected: str, serve: Any) -> None:
+    server = await serve(". {\n" + CONDITIONS + "}\n")
+    found = await server.ask(dns.message.make_query(name, "A"), client=client)
+    assert found.answer[0][0].to_text() == expected

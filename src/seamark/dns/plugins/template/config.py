@@ -1,9 +1,10 @@
-"""``template CLASS TYPE [ZONE...] { match; answer; additional; authority; rcode; ederror; fallthrough; upstream }``."""
+"""``template CLASS TYPE [ZONE...] { match; expr; answer; additional; authority; rcode; ederror; fallthrough; … }``."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import dns.exception
 import dns.rcode
@@ -12,12 +13,15 @@ import dns.rdatatype
 
 from seamark.dns.corefile.block import Block, Line, integer
 from seamark.dns.corefile.keys import parse_zones
+from seamark.dns.plugin import Query
 from seamark.dns.plugins.template.text import Template, TemplateError, parse_template
+from seamark.dns.plugins.view.config import FUNCTIONS
+from seamark.dns.plugins.view.expression import Expression, Function, parse_expression
 
 MANY = True
 MAX_PATTERN = 10000
 SECTIONS = ("answer", "additional", "authority")
-NO_EXPRESSIONS = "expressions are not supported; use match"
+NO_VARIABLES = "write the expression where it is used"
 ANY_NAME = re.compile("")
 
 
@@ -33,6 +37,28 @@ class Config:
     rcode: dns.rcode.Rcode = dns.rcode.NOERROR
     ederror: tuple[int, str] | None = None
     fallthrough: tuple[str, ...] | None = None
+    conditions: tuple[Expression, ...] = ()
+
+
+class Matched(NamedTuple):
+    """What a condition is about: the query, and how a pattern fits its name."""
+
+    query: Query
+    match: re.Match[str]
+
+
+def _of_query(function: Function) -> Function:
+    return Function(function.takes, function.gives, lambda found, *words: function.call(found.query, *words))
+
+
+def _group(found: Matched, number: int) -> str:
+    """Empty where there is no such group, or it fits nothing."""
+    return (found.match[number] or "") if 0 <= number <= (found.match.re.groups or 0) else ""
+
+
+CONDITIONS = {name: _of_query(function) for name, function in FUNCTIONS.items()}
+CONDITIONS["group"] = Function(("int",), "string", _group)
+"""What ``expr`` may ask: all that *view* knows of a query, and the groups of the pattern."""
 
 
 class _Reader:
@@ -42,6 +68,14 @@ class _Reader:
         self.rcode = dns.rcode.NOERROR
         self.ederror: tuple[int, str] | None = None
         self.fallthrough: tuple[str, ...] | None = None
+        self.conditions: list[Expression] = []
+
+    def read_expr(self, line: Line) -> None:
+        words = line.some("an expression")
+        try:
+            self.conditions.append(parse_expression(" ".join(word.text for word in words), CONDITIONS))
+        except ValueError as error:
+            raise words[0].error(f"'expr' of template: {error}") from None
 
     def read_match(self, line: Line) -> None:
         for word in line.some("regular expressions"):
@@ -89,8 +123,9 @@ def parse(block: Block) -> Config:
         raise rdtype.error(f"'{rdtype.text}' is not a type such as A or ANY") from None
     reader = _Reader()
     readers = {**dict.fromkeys(SECTIONS, reader.read_section), "match": reader.read_match, "rcode": reader.read_rcode}
+    readers["expr"] = reader.read_expr
     readers |= {"ederror": reader.read_ederror, "fallthrough": reader.read_fallthrough, "upstream": lambda line: None}
-    block.read(readers, {"expr": NO_EXPRESSIONS, "var": NO_EXPRESSIONS})
+    block.read(readers, {"var": NO_VARIABLES})
     return Config(
         found,
         kind,
@@ -99,5 +134,6 @@ def parse(block: Block) -> Config:
         rcode=reader.rcode,
         ederror=reader.ederror,
         fallthrough=reader.fallthrough,
+        conditions=tuple(reader.conditions),
         **{name: tuple(found) for name, found in reader.sections.items()},
     )

@@ -16,7 +16,7 @@ import dns.rrset
 from seamark.dns.corefile.keys import match_zone
 from seamark.dns.host import Site
 from seamark.dns.plugin import Answer, Next, Query
-from seamark.dns.plugins.template.config import Config
+from seamark.dns.plugins.template.config import Config, Matched
 from seamark.dns.plugins.template.text import Template, TemplateError, Values, parse_record
 from seamark.dns.reply import failed, reply_to, with_option
 
@@ -44,11 +44,18 @@ class TemplatePlugin:
             return await following(query)
         for pattern in config.patterns:
             matched = pattern.search(query.text)
-            if matched is not None:
+            if matched is not None and self._holds(Matched(query, matched)):
                 return await self._reply(query, self._values(query, zone, matched))
         if match_zone(config.fallthrough or (), query.text) is not None:
             return await following(query)
         return failed(self.name, f"no template matches {query.text}")
+
+    def _holds(self, matched: Matched) -> bool:
+        """All conditions; one that cannot be told (``incidr`` of no address) does not hold."""
+        try:
+            return all(condition.evaluate(matched) for condition in self._config.conditions)
+        except ValueError:
+            return False
 
     def _values(self, query: Query, zone: str, matched: re.Match[str]) -> Values:
         asked, config = query.message.question[0], self._config

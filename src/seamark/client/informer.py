@@ -117,8 +117,11 @@ class Informer(Generic[T]):
         page: int = 0,
         streaming: bool = False,
         commit_times: bool = False,
+        shrink: Callable[[T], T] | None = None,
     ) -> None:
-        """``page``: how many objects to ask for at once, 0 = all; ``commit_times``: ask for those of events."""
+        """``page``: how many objects to ask for at once, 0 = all; ``commit_times``: ask for those of events. ``shrink``
+        gives what is to be kept of an object.
+        """
         self.gvr = gvr
         self.kind = kind
         self.malformed = 0
@@ -128,6 +131,7 @@ class Informer(Generic[T]):
         self._clock = clock
         self._namespace = namespace
         self._page = page
+        self._shrink = shrink
         self._streaming = streaming
         self._commit_times = commit_times or None
         self._selectors = {"labelSelector": label_selector or None, "fieldSelector": field_selector or None}
@@ -220,13 +224,30 @@ class Informer(Generic[T]):
         await self._clock.sleep(delay)
 
     async def _list(self) -> None:
-        self._install(*await self._pages())
+        """Page by page, so that no more than one is held as it came; the revision of the first is that of all."""
+        self._gone.clear()
+        there: set[ObjectKey] = set()
+        token = revision = ""
+        while True:
+            query = {**self._selectors, "limit": self._page or None, "continue": token or None}
+            body = await self._client.list_raw(self.gvr, namespace=self._namespace, query=query)
+            found = _LISTS.decode(body)
+            there |= self._take_in(found.items or [])
+            revision = revision or found.metadata.resource_version
+            token = found.metadata.next_page
+            if not token:
+                self._settle(there, revision)
+                return
 
     def _install(self, items: list[msgspec.Raw], listed_at: str) -> None:
-        """A complete list: what is in it is there, what is not is gone."""
+        """A complete list that came at once."""
+        self._gone.clear()
+        self._settle(self._take_in(items), listed_at)
+
+    def _take_in(self, items: list[msgspec.Raw]) -> set[ObjectKey]:
+        """Puts what a list, or a page of it, has; gives which objects that were."""
         seen = self._clock.time()
         there: set[ObjectKey] = set()
-        self._gone.clear()
         for raw in items:
             new = self._parse(raw)
             meta = new.metadata if new is not None else self._metadata(raw)
@@ -234,6 +255,11 @@ class Informer(Generic[T]):
                 there.add(ObjectKey(meta.namespace, meta.name))
             if new is not None:
                 self._put(new, seen)
+        return there
+
+    def _settle(self, there: set[ObjectKey], listed_at: str) -> None:
+        """The list is complete: what was not in it is gone."""
+        seen = self._clock.time()
         self._last_revision = listed_at
         listed = _revision(self._last_revision)
         for key, item in list(self._items.items()):
@@ -242,20 +268,6 @@ class Informer(Generic[T]):
         self._known = True
         self._delay = FIRST_DELAY
         self._synced.set()
-
-    async def _pages(self) -> tuple[list[msgspec.Raw], str]:
-        """All items and the revision of the first page, which is that of the others too."""
-        items: list[msgspec.Raw] = []
-        token = revision = ""
-        while True:
-            query = {**self._selectors, "limit": self._page or None, "continue": token or None}
-            body = await self._client.list_raw(self.gvr, namespace=self._namespace, query=query)
-            found = _LISTS.decode(body)
-            items += found.items or []
-            revision = revision or found.metadata.resource_version
-            token = found.metadata.next_page
-            if not token:
-                return items, revision
 
     async def _watch(self) -> None:
         """From ``last_revision`` on, or with everything there is first (a streaming list)."""
@@ -322,7 +334,8 @@ class Informer(Generic[T]):
 
     def _parse(self, raw: msgspec.Raw) -> T | None:
         try:
-            return _decode(raw, self.kind)
+            found = _decode(raw, self.kind)
+            return self._shrink(found) if self._shrink is not None else found
         except BAD_OBJECT as error:
             self._spoilt(raw, error)
             return None

@@ -33,8 +33,8 @@ from seamark.model.snapshot import Snapshot
 Protocol = Literal["TCP", "UDP", "SCTP"]
 Family = Literal["IPv4", "IPv6"]
 
-MANY_ADDRESSES = 1 << 16
-"""How many addresses are remembered as read: a load meets each pod's again and again."""
+MANY_ADDRESSES = 1 << 12
+"""How many addresses are remembered as read: the same ones come again and again within a Service."""
 
 _BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"(?:{_BYTE}\.){{3}}{_BYTE}")

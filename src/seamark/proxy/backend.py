@@ -7,14 +7,14 @@ whether somebody else has been there. Decisions are none of its business: it is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from seamark.compile.nftlayout import Layout
 from seamark.compile.ruleset import Family, NodeConfig, PortKey, PortRules
 from seamark.linux.nfnetlink import Nfnetlink
-from seamark.proxy.table import KernelTable
+from seamark.proxy.table import Generation, KernelTable
 
 
 class RuleTable(Protocol):
@@ -27,6 +27,10 @@ class RuleTable(Protocol):
 
     @property
     def node(self) -> NodeConfig: ...
+
+    def is_new(self) -> bool:
+        """Whether nothing of an earlier run is there: then Services may come piece by piece."""
+        ...
 
     async def start(self, ports: Mapping[PortKey, PortRules]) -> None:
         """Everything, over whatever an earlier run left."""
@@ -62,9 +66,11 @@ class NftablesBackend:
 
     table: str = "seamark"
     mode: str = "nftables"
+    _generations: dict[Path | None, Generation] = field(default_factory=dict, compare=False, repr=False)
 
     def open(self, node: NodeConfig, family: Family, namespace: Path | None) -> RuleTable:
-        return KernelTable(node, Layout(family, self.table), namespace)
+        generation = self._generations.setdefault(namespace, Generation())
+        return KernelTable(node, Layout(family, self.table), namespace, generation)
 
     async def remove(self, families: Iterable[Family], namespace: Path | None) -> bool:
         with Nfnetlink(namespace) as netlink:

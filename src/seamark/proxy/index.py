@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from seamark.compile.ruleset import Family, NodeConfig, PortKey, PortRules, compile_service
 from seamark.model.endpointslice import EndpointSlice
@@ -70,9 +71,12 @@ class ServiceIndex:
             self._mark(key, seen)
         return True
 
-    def take(self) -> Pending:
-        """The service ports that changed since the last time, compiled."""
-        dirty, self._dirty = self._dirty, {}
+    def take(self, most: int = 0) -> Pending:
+        """The service ports that changed since the last time, compiled; of so many Services at most, 0 = all."""
+        if most and len(self._dirty) > most:
+            dirty = {key: self._dirty.pop(key) for key in list(islice(self._dirty, most))}
+        else:
+            dirty, self._dirty = self._dirty, {}
         changes: dict[Family, Changes] = {family: {} for family in self._rules}
         for key in dirty:
             for family, known in self._rules.items():

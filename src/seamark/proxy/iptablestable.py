@@ -49,6 +49,10 @@ class IptablesTable:
     def close(self) -> None:
         """Nothing is held open."""
 
+    def is_new(self) -> bool:
+        """Every change costs in proportion to all Services, so that pieces would cost more than the whole."""
+        return False
+
     async def start(self, ports: Mapping[PortKey, PortRules]) -> None:
         """Everything; chains of ours that an earlier run (or a kube-proxy) left are taken over or removed."""
         self._ports = dict(ports)

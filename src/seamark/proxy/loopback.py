@@ -47,6 +47,9 @@ class _Both:
         self._loopback.close()
         self._rules.close()
 
+    def is_new(self) -> bool:
+        return self._rules.is_new()
+
     async def start(self, ports: Mapping[PortKey, PortRules]) -> None:
         await self._rules.start(ports)
         await self._loopback.start(ports)

@@ -38,6 +38,7 @@ from seamark.proxy.backend import RuleTable
 from seamark.proxy.flowcleaner import FlowCleaner
 from seamark.proxy.healthports import HealthCheckPorts, select_health_check
 from seamark.proxy.index import Pending, ServiceIndex
+from seamark.proxy.lean import lean_service, lean_slice
 from seamark.proxy.monitor import Dated, Monitor
 from seamark.proxy.options import SERVICECIDRS, ProxyError, ProxyOptions, ServiceCIDR, families_of
 from seamark.proxy.unserved import REASON, UnservedServices, describe_unserved
@@ -46,6 +47,10 @@ logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0
 KEPT = 1024
+PIECE = 500
+"""Services a new table is given at once."""
+PAGE = 1000
+"""Objects a list is asked for at once: so many are held as they came."""
 NODE_PATIENCE = 300.0
 """Seconds to wait for a Node's pod range where that is what tells pods from others."""
 
@@ -108,11 +113,20 @@ class ServiceProxy:
             clock=clock,
             label_selector=ours,
             field_selector="spec.clusterIP!=None",
+            page=PAGE,
             commit_times=True,
+            shrink=lean_service,
         )
         selector = f"{ours},{headless}"
         self._slices = Informer(
-            client, ENDPOINTSLICES, EndpointSlice, clock=clock, label_selector=selector, commit_times=True
+            client,
+            ENDPOINTSLICES,
+            EndpointSlice,
+            clock=clock,
+            label_selector=selector,
+            page=PAGE,
+            commit_times=True,
+            shrink=lean_slice,
         )
         self._nodes = Informer(client, NODES, Node, clock=clock, field_selector=f"metadata.name={config.name}")
         self._ranges = Informer(client, SERVICECIDRS, ServiceCIDR, clock=clock)
@@ -185,22 +199,36 @@ class ServiceProxy:
             raise ProxyError(f"Node {self._config.name}: spec.podCIDRs: none within {NODE_PATIENCE:g} s") from None
 
     async def _load(self) -> None:
-        """Every table, from the index as it stands."""
-        for family in self.families:
+        """Every table: the whole at once over what is there, else piece by piece, so that the first Services work
+        while the rest is on its way.
+        """
+        self._open_tables()
+        if not all(table.is_new() for table in self._tables.values()):
+            self._waiting = {**self._index.take().seen, **self._waiting}
+        for family, table in self._tables.items():
             begun = self._clock.monotonic()
+            await table.start(self._index.rules(family))
+            self.monitor.synced(family, self._clock.monotonic() - begun, whole=True)
+        while self._index.is_dirty:
+            more = self._index.take(PIECE)
+            self._waiting = {**more.seen, **self._waiting}
+            for family, table in self._tables.items():
+                await table.apply(more.ports[family])
+            await asyncio.sleep(0)
+
+    def _open_tables(self) -> None:
+        for family in self.families:
             old = self._tables.pop(family, None)
             if old is not None:
                 old.close()
-            table = self._tables[family] = self._backend.open(self._index.node, family, self.namespace_pin)
-            await table.start(self._index.rules(family))
-            self.monitor.synced(family, self._clock.monotonic() - begun, whole=True)
+            self._tables[family] = self._backend.open(self._index.node, family, self.namespace_pin)
 
     async def _sync(self) -> None:
         """One round. A failure is logged and the next round loads everything; before the first success it ends us,
         save when others kept changing nftables meanwhile.
         """
         self._settled = False
-        pending, changes = self._index.take(), self.monitor.take()
+        pending, changes = self._index.take(0 if self.ready.is_set() else PIECE), self.monitor.take()
         self._waiting = {**pending.seen, **self._waiting}  # the first event of a Service dates its change
         whole = self._stale or any(t.node != self._index.node for t in self._tables.values())
         try:
@@ -219,7 +247,8 @@ class ServiceProxy:
         self._cleaner.clean(self._all_rules() if whole else _present(pending), self._index.node)
         now = self._clock.time()
         self.applied.extend(Applied(key, seen, now) for key, seen in self._waiting.items())
-        self.monitor.applied(changes, pending.ports)
+        ports = {family: self._index.rules(family) for family in self.families} if whole else pending.ports
+        self.monitor.applied(changes, ports)
         await self._put_checks(self._waiting)
         self._watch_unserved(self._waiting)
         self._waiting = {}

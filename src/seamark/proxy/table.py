@@ -36,26 +36,57 @@ BIG = 2000
 """Batches of more elements are sent from a thread, so that the event loop goes on."""
 
 
-class KernelTable:
-    """``start`` first, then ``apply`` and ``check`` one after another, never two at once."""
+class Generation:
+    """The generation of a namespace's nftables as our own writes have left it, for all our tables there: each counts
+    the others' writes as ours, and a jump that one of them meets makes all of them look.
+    """
 
-    def __init__(self, node: NodeConfig, layout: Layout, namespace: Path | None) -> None:
+    def __init__(self) -> None:
+        self.number = 0
+        self.tables: list[KernelTable] = []
+
+    def suspect(self) -> None:
+        for table in self.tables:
+            table.suspect = True
+
+
+class KernelTable:
+    """``start`` first, then ``apply`` and ``check`` one after another, never two at once; nor two tables that share a
+    generation.
+    """
+
+    def __init__(
+        self, node: NodeConfig, layout: Layout, namespace: Path | None, generation: Generation | None = None
+    ) -> None:
         self.mirror = Mirror(node, layout)
         self.mended = 0
         self._layout = layout
         self._namespace = namespace
         self._netlink = Nfnetlink(namespace)
         self._table = describe_table(layout)
-        self._generation = 0
+        self._shared = generation or Generation()
+        self._shared.tables.append(self)
         self._fingerprint: dict[str, str] | None = None
-        self._suspect = False
+        self.suspect = False
+
+    @property
+    def _generation(self) -> int:
+        return self._shared.number
+
+    @_generation.setter
+    def _generation(self, number: int) -> None:
+        self._shared.number = number
 
     @property
     def node(self) -> NodeConfig:
         return self.mirror.node
 
     def close(self) -> None:
+        self._shared.tables.remove(self)
         self._netlink.close()
+
+    def is_new(self) -> bool:
+        return not self._netlink.has_table(self._table.family, self._table.name)
 
     async def start(self, ports: Mapping[PortKey, PortRules]) -> None:
         """The whole product, over whatever an earlier run left, without a moment in between."""
@@ -85,7 +116,7 @@ class KernelTable:
             await self._load_chains(batch)
             await self._send(batch)
         except GenerationError:
-            self._suspect = True
+            self._shared.suspect()
             await self.mend()
         except NfnetlinkError as error:
             logger.warning("loading everything anew table=%s error=%s", self._table.name, error)
@@ -93,7 +124,9 @@ class KernelTable:
 
     async def check(self) -> bool:
         """Mends what somebody else's change may have broken, True if there was one; sweeps. Call it each second."""
-        if self._suspect or self._netlink.generation() != self._generation:
+        if self._netlink.generation() != self._generation:
+            self._shared.suspect()
+        if self.suspect:
             await self.mend()
             return True
         swept = self.mirror.sweep()
@@ -124,14 +157,14 @@ class KernelTable:
                 await self._send(batch)
             except GenerationError:
                 continue
-            self._suspect = False
+            self.suspect = False
             return
         raise NfnetlinkError(0, f"nftables: table {self._table.name}: somebody changes nftables without a pause")
 
     async def _replace(self) -> None:
         await self._nft(render_table(self.mirror))
         await self._sign(self.mirror.affinities)
-        self._suspect = False
+        self.suspect = False
 
     async def _load_chains(self, batch: Batch) -> None:
         have = self._fingerprint or {}

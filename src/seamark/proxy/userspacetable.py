@@ -67,6 +67,9 @@ class UserspaceTable:
             forwarder.close()
         self._forwarders.clear()
 
+    def is_new(self) -> bool:
+        return not self._ports
+
     async def start(self, ports: Mapping[PortKey, PortRules]) -> None:
         await self.apply({**dict.fromkeys(self._ports.keys() - ports.keys()), **ports})
 

@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 PYTEST := .venv/bin/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help setup demo up down test test-net test-vm test-kubectl test-helm conformance-api conformance-suite test-dns-attached conformance-dns conformance-network bench-pods lint type format clean
+.PHONY: help setup demo up down test test-fixtures test-net test-vm test-kubectl test-helm conformance-api conformance-suite test-dns-attached conformance-dns conformance-network bench-pods lint type format clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,10 @@ down: ## take the default cluster down
 
 test: setup ## run all tests
 	@$(PYTEST)
+
+test-fixtures: setup ## the codecs against every fixture of the published k8s.io/api module (needs Go)
+	@SEAMARK_API_MODULE=$$(cd / && go mod download -json k8s.io/api@v0.36.3 | sed -n 's/.*"Dir": "\(.*\)".*/\1/p') \
+		$(PYTEST) tests/api/test_fixtures.py
 
 test-net: setup ## only the tests that make network namespaces
 	@$(PYTEST) -m net

@@ -189,7 +189,7 @@ def changes(message: Message, seed: int) -> Iterator[Obj]:
 
 
 @pytest.mark.parametrize("name", sorted(RECORDED))
-@settings(max_examples=4, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@settings(max_examples=3, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(seed=st.integers(0, 2**32))
 async def test_invariants(name: str, seed: int) -> None:
     api = await new_api()

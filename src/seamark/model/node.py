@@ -7,6 +7,7 @@ import msgspec
 from seamark.model.meta import Object, Projection
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
+CONTROL_PLANE_LABELS = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 
 
 class Taint(Projection, frozen=True):
@@ -35,6 +36,7 @@ class NodeCondition(Projection, frozen=True):
 class NodeStatus(Projection, frozen=True):
     addresses: list[NodeAddress] | None = None
     conditions: list[NodeCondition] | None = None
+    allocatable: dict[str, str | int | float] | None = None
 
 
 class Node(Object, frozen=True):

@@ -56,6 +56,7 @@ class ServiceSpec(Projection, frozen=True):
     publish_not_ready_addresses: bool = False
     external_traffic_policy: str = ""
     internal_traffic_policy: str | None = None
+    traffic_distribution: str = ""
     health_check_node_port: int = 0
 
 

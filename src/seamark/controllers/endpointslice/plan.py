@@ -17,11 +17,20 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from seamark.controllers import backends
+from seamark.controllers.endpointslice.hints import is_shared_out, measure_zones, plan_zones, select_close_hints
 from seamark.controllers.owners import owner_reference
 from seamark.machinery.gvr import SERVICES
-from seamark.model.endpointslice import Endpoint, EndpointConditions, EndpointPort, EndpointSlice
+from seamark.model.endpointslice import (
+    Endpoint,
+    EndpointConditions,
+    EndpointHints,
+    EndpointPort,
+    EndpointSlice,
+    ForZone,
+)
 from seamark.model.meta import LAST_CHANGE_TRIGGER_TIME, SERVICE_NAME_LABEL, ObjectKey
 from seamark.model.node import ZONE_LABEL, Node
 from seamark.model.pod import Pod
@@ -81,6 +90,8 @@ def _plan_family(
     wanted: dict[Ports, list[Endpoint]] = {}
     for pod in sorted(shown, key=lambda pod: pod.metadata.name):
         wanted.setdefault(backends.resolve_ports(service, pod), []).append(_endpoint(service, pod, family, nodes))
+    if is_shared_out(service):
+        wanted = _share_out(wanted, current, nodes)
     drafts: list[_Draft] = []
     spare: list[EndpointSlice] = []
     for one in sorted(current, key=lambda s: s.metadata.name):
@@ -108,7 +119,7 @@ def _is_shown(service: Service, pod: Pod, family: str, nodes: Mapping[ObjectKey,
 
 def _endpoint(service: Service, pod: Pod, family: str, nodes: Mapping[ObjectKey, Node]) -> Endpoint:
     node = nodes.get(ObjectKey("", pod.spec.node_name))
-    return Endpoint(
+    found = Endpoint(
         addresses=backends.addresses(pod, family)[:1],
         conditions=EndpointConditions(
             ready=backends.is_published_ready(service, pod), serving=pod.is_ready, terminating=pod.is_terminating
@@ -118,6 +129,29 @@ def _endpoint(service: Service, pod: Pod, family: str, nodes: Mapping[ObjectKey,
         node_name=pod.spec.node_name or None,
         zone=node.labels.get(ZONE_LABEL) if node else None,
     )
+    return replace(found, hints=select_close_hints(service, found))
+
+
+def _share_out(
+    wanted: Mapping[Ports, list[Endpoint]], current: Sequence[EndpointSlice], nodes: Mapping[ObjectKey, Node]
+) -> dict[Ports, list[Endpoint]]:
+    """The same endpoints, the ready ones with the zone each is meant for."""
+    before = {_identity(endpoint): endpoint.hints for one in current for endpoint in one.endpoints or []}
+    ready = [endpoint for endpoints in wanted.values() for endpoint in endpoints if endpoint.is_ready]
+    zones = plan_zones(
+        [(endpoint, _zone_of(before.get(_identity(endpoint)))) for endpoint in ready], measure_zones(nodes)
+    )
+    if not zones:
+        return dict(wanted)
+    hints = {_identity(endpoint): EndpointHints([ForZone(zone)]) for endpoint, zone in zip(ready, zones, strict=True)}
+    return {
+        ports: [replace(endpoint, hints=hints.get(_identity(endpoint))) for endpoint in endpoints]
+        for ports, endpoints in wanted.items()
+    }
+
+
+def _zone_of(hints: EndpointHints | None) -> str:
+    return hints.for_zones[0].name if hints is not None and hints.for_zones else ""
 
 
 def _identity(endpoint: Endpoint) -> Identity:

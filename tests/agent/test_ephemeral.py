@@ -93,3 +93,13 @@ async def test_an_agent_that_comes_back_does_not_run_it_again(node: Any) -> None
     pod = await node.until(is_in("terminated"))
     assert [c.name for c in node.runtime.started].count("debugger") == 1
     assert pod["status"]["phase"] == "Running"
+
+
+async def test_what_is_not_done_is_refused(node: Any) -> None:
+    await node.create()
+    await node.until_running()
+    await debug(node, securityContext={"seLinuxOptions": {"level": "s0"}})
+    pod = await node.until(lambda p: debugger(p).get("state", {}).get("waiting", {}).get("message"))
+    waiting = debugger(pod)["state"]["waiting"]
+    assert waiting["message"].startswith("spec.ephemeralContainers[debugger].securityContext.seLinuxOptions")
+    assert pod["status"]["phase"] == "Running"

@@ -23,6 +23,7 @@ from seamark.agent.hostports import select_host_ports
 from seamark.agent.hosts import HostnameError, render_hosts, select_domain, select_hostname, select_uts_name
 from seamark.agent.poddir import PodDir, check_host_path, plan_mounts
 from seamark.agent.podspec import Container, Pod, SeccompProfile, Volume
+from seamark.agent.refusals import select_refused_ephemeral
 from seamark.agent.tokens import TokenKeeper
 from seamark.agent.volumefiles import set_volume_group, write_files
 from seamark.agent.volumes import Files, VolumeError, has_files, is_in_memory, plan_files
@@ -158,6 +159,8 @@ class PodSetup:
         """Raises SetupError CreateContainerConfigError."""
         await self._context.services.wait_synced()
         try:
+            if container in pod.spec.ephemeral_containers:
+                _check_ephemeral(pod, container)
             _check_user(pod, container, image)
             environment = plan_environment(
                 pod,
@@ -303,6 +306,12 @@ class PodSetup:
             capabilities_add=tuple(capabilities.add or ()),
             capabilities_drop=tuple(capabilities.drop or ()),
         )
+
+
+def _check_ephemeral(pod: Pod, container: Container) -> None:
+    refused = select_refused_ephemeral(pod, container)
+    if refused:
+        raise ConfigError("; ".join(refused))
 
 
 def _check_user(pod: Pod, container: Container, image: Image) -> None:

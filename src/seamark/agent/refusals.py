@@ -33,6 +33,11 @@ def select_ignored(pod: Pod) -> tuple[str, ...]:
     return tuple(found)
 
 
+def select_refused_ephemeral(pod: Pod, container: Container) -> tuple[str, ...]:
+    """The same for a container that joins a pod which runs already: only it does not start."""
+    return tuple(_refused_in_container(f"spec.ephemeralContainers[{container.name}]", container, pod))
+
+
 def _containers(pod: Pod) -> Iterator[tuple[str, Container]]:
     for container in pod.spec.init_containers:
         yield f"spec.initContainers[{container.name}]", container

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import errno
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -53,11 +54,13 @@ def _run(options: argparse.Namespace) -> int:
         log=(lambda line: None) if options.quiet else write_line,
         fatal=_fatal,
         port=port,
+        processors=len(os.sched_getaffinity(0)),
         addresses=own_addresses,
         interface=interface_addresses,
     )
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # CoreDNS has none
     host.metrics.build_info.labels(f"seamark-{seamark.__version__}", "", "").set(1)
+    _raise_file_limit()
     path = Path(options.conf) if options.conf else None
     hosts = options.localip if options.node_local else ("",)
     load = partial(load_corefile, path, port=port, environment=environment)
@@ -81,6 +84,12 @@ def _started(options: argparse.Namespace) -> None:
         Path(options.pidfile).write_text(f"{os.getpid()}\n")
     if not options.quiet:
         write_line(f"Seamark-{seamark.__version__}")
+
+
+def _raise_file_limit() -> None:
+    """As many sockets as the system allows (Go does so by itself): each question under way upstream holds one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _run_where(options: argparse.Namespace, process: Process) -> int:

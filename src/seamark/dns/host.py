@@ -49,6 +49,34 @@ class Timeouts:
     idle: float = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of a listener that serves HTTP/2 or QUIC. ``connections`` at once and ``streams`` of each; 0 = without bound, or
+    the protocol's own. ``workers``: streams of all connections at once.
+    """
+
+    connections: int = 200
+    streams: int = 256
+    workers: int = 1024
+
+
+DEFAULT_LIMITS: Mapping[str, Limits] = {
+    "https": Limits(streams=250),
+    "https3": Limits(),
+    "grpc": Limits(),
+    "quic": Limits(),
+}
+"""CoreDNS's, by transport."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Files."""
+
+    chain: Path
+    key: Path
+
+
 class Joined:
     """Stands for a directive that a handler made before has taken over; it sees no queries."""
 
@@ -73,6 +101,8 @@ class Host:
     """Where server blocks without a port listen (``-dns.port``)."""
     addresses: Callable[[], tuple[str, ...]] = tuple
     """The machine's own addresses, loopback left out."""
+    processors: int = 1
+    """How many this process may use."""
     interface: Callable[[str], tuple[str, ...]] = lambda name: ()
     """The addresses of one network interface."""
     connect: Callable[[Any], Client] | None = None
@@ -104,6 +134,12 @@ class Site:
     """The addresses to listen on; empty = all (plugin bind)."""
     timeouts: Timeouts | None = None
     tls: ssl.SSLContext | None = None
+    certificate: Certificate | None = None
+    """The files ``tls`` was made of, for QUIC."""
+    limits: dict[str, Limits] = field(default_factory=dict)
+    """By transport."""
+    sockets: int = 0
+    """How many to listen on at each address, shared with others; 0 = one of one's own (plugin multisocket)."""
     view: str = ""
     """The name of the block's plugin view, as metrics tell it."""
 

@@ -57,6 +57,10 @@ class Metrics:
         self.forward_broken = self._counter("forward_healthcheck_broken", "Queries while every upstream was down.")
         self.forward_rejects = self._counter("forward_max_concurrent_rejects", "Queries over max_concurrent.")
 
+        self.https_responses = self._counter("dns_https_responses", "Answers over HTTPS.", ["server", "status"])
+        self.https3_responses = self._counter("dns_https3_responses", "Answers over HTTP/3.", ["server", "status"])
+        self.quic_responses = self._counter("dns_quic_responses", "Answers over QUIC.", ["server", "status"])
+
         self.acl = {
             action: self._counter(f"acl_{word}_requests", f"Queries {word} by acl.", block)
             for action, word in (

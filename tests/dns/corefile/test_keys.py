@@ -38,7 +38,6 @@ def test_the_default_port_is_an_option() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("quic://.", "serving quic:// is not supported"),
         ("http://.", "is not a scheme"),
         (".:", "a port has to follow"),
         (".:70000", "70000 is not a port"),

@@ -185,7 +185,7 @@ async def test_tcp_clients_slow_silent_and_many(start: Any, registry: Any, host:
     (length,) = struct.unpack("!H", await reader.readexactly(2))
     assert dns.message.from_wire(await reader.readexactly(length)).answer
     ((port_of_process),) = process._ports.values()
-    await turn(lambda: not port_of_process.tcp._connections, host.clock, step=1)
+    await turn(lambda: not port_of_process.streams[0]._connections, host.clock, step=1)
     for _, each in [*connections, (reader, writer)]:
         each.close()
 
@@ -201,7 +201,7 @@ async def test_more_tcp_connections_than_there_may_be_close_the_oldest(
     query = dns.message.make_query(WEB, "A").to_wire()
     writer.write(struct.pack("!H", len(query)) + query)
     assert await reader.readexactly(2), "whoever comes last is served"
-    assert len(listener.tcp._connections) <= 20
+    assert len(listener.streams[0]._connections) <= 20
     assert await held[0][0].read() == b"", "the first one was closed"
     for _, each in [*held, (reader, writer)]:
         each.close()

@@ -12,7 +12,8 @@ from ipaddress import ip_network
 from seamark.dns.corefile.lexer import Token
 
 DEFAULT_PORTS = {"dns": 53, "tls": 853, "quic": 853, "grpc": 443, "https": 443, "https3": 443}
-SERVED = frozenset({"dns", "tls"})
+SECURED = frozenset({"tls", "quic", "https3"})
+"""Without certificates nobody can want these; https:// and grpc:// may have a proxy in front that ends TLS."""
 MAX_NAME = 253
 MAX_LABEL = 63
 REVERSE = (".in-addr.arpa.", ".ip6.arpa.")
@@ -36,8 +37,6 @@ def parse_key(token: Token, *, default_port: int = 53) -> tuple[ZoneKey, ...]:
         scheme, rest = "dns", text
     if scheme not in DEFAULT_PORTS:
         raise token.error(f"'{token.text}': '{scheme}' is not a scheme of a server block")
-    if scheme not in SERVED:
-        raise token.error(f"'{token.text}': serving {scheme}:// is not supported, only dns:// and tls:// are")
     host, port = _split_port(rest, token)
     default = default_port if scheme == "dns" else DEFAULT_PORTS[scheme]
     return tuple(ZoneKey(zone, port or default, scheme) for zone in _expand(host, token))

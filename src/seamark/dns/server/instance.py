@@ -6,7 +6,6 @@ line, column and word. ``Instance`` then makes handlers and chains; starting and
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -17,14 +16,15 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 
-from seamark.dns.corefile.keys import ZoneKey, parse_key
+from seamark.dns.corefile.keys import SECURED, ZoneKey, parse_key
 from seamark.dns.corefile.lexer import Token
 from seamark.dns.corefile.parser import Corefile, ServerBlock
-from seamark.dns.host import Host, HttpHandler, Site, Timeouts
+from seamark.dns.host import DEFAULT_LIMITS, Host, HttpHandler, Limits, Site, Timeouts
 from seamark.dns.listener import Listener
 from seamark.dns.order import IMPLEMENTED, ORDER, REFUSED
 from seamark.dns.plugin import Answer, Next, Plugin, Query
 from seamark.dns.reply import failed, reply_to
+from seamark.dns.server.ports import Security
 from seamark.dns.server.remembered import Again, Remembered, counters
 
 MAX_DEPTH = 8
@@ -61,9 +61,9 @@ def parse_server(corefile: Corefile, *, default_port: int = 53) -> tuple[ParsedB
 
 
 def _check_tls(keys: Sequence[tuple[ZoneKey, Token]], plugins: Sequence[tuple[str, Any]]) -> None:
-    """CoreDNS serves plain TCP at tls:// without certificates; nobody can want that."""
+    """CoreDNS serves plain TCP at tls:// without certificates."""
     for key, token in keys:
-        if key.transport == "tls" and not any(name == "tls" for name, _ in plugins):
+        if key.transport in SECURED and not any(name == "tls" for name, _ in plugins):
             raise token.error(f"'{token.text}' needs the plugin tls with a certificate and a key")
 
 
@@ -172,8 +172,23 @@ class Instance:
         given = (site.timeouts for site in self.sites if site.timeouts is not None and at in site.listeners)
         return next(given, Timeouts())
 
-    def tls(self, at: Listener) -> ssl.SSLContext | None:
-        return next((site.tls for site in self.sites if at.transport == "tls" and at in site.listeners), None)
+    def limits(self, at: Listener) -> Limits:
+        """Those of the first server block there that gives any."""
+        given = (
+            site.limits[at.transport] for site in self.sites if at.transport in site.limits and at in site.listeners
+        )
+        return next(given, DEFAULT_LIMITS.get(at.transport, Limits()))
+
+    def sockets(self, at: Listener) -> int:
+        """How many to listen on; 0 = one that nobody shares."""
+        return next((site.sockets for site in self.sites if site.sockets and at in site.listeners), 0)
+
+    def security(self, at: Listener) -> Security:
+        """Of the first server block there that has any."""
+        secure = (
+            site for site in self.sites if at.transport != "dns" and site.tls is not None and at in site.listeners
+        )
+        return next((Security(site.tls, site.certificate) for site in secure), Security())
 
     def plugins(self) -> Iterator[tuple[str, Any]]:
         for site in self.sites:

@@ -7,9 +7,7 @@ keeps its sockets, its HTTP ports and its answers. Sockets belong to the process
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from seamark.dns.corefile.lexer import CorefileError
@@ -21,24 +19,16 @@ from seamark.dns.server.event import INVALID, report
 from seamark.dns.server.http import HttpPorts
 from seamark.dns.server.instance import Instance, other_files, parse_server
 from seamark.dns.server.loading import fingerprint, read_or_empty, stamp
-from seamark.dns.server.tcp import TcpListener
-from seamark.dns.server.udp import UdpListener, open_tcp, open_udp
+from seamark.dns.server.ports import Port, Sockets, bind_sockets, open_port
+from seamark.dns.server.streams import Serving
 
 GLANCE = 1.0
 """Seconds between two glances at the files' stamps, within the plugin's interval."""
 
 Where = tuple[str, Listener]
 """An address, and the listener that is there: one without an address of its own may be at several."""
-Sockets = tuple[socket.socket | None, socket.socket]
-"""UDP, if the transport has it, and TCP of one address."""
 
 LOADING = (CorefileError, OSError, UnicodeDecodeError)
-
-
-@dataclass(slots=True)
-class _Port:
-    udp: UdpListener | None
-    tcp: TcpListener
 
 
 class Process:
@@ -53,7 +43,7 @@ class Process:
         self._others: tuple[str, ...] = ()
         self._fingerprint = ""
         self._refused = ""
-        self._ports: dict[Where, _Port] = {}
+        self._ports: dict[Where, Port] = {}
         self._http = HttpPorts()
         self._core = Core(host, self._current)
         self._reloading = asyncio.Lock()
@@ -125,7 +115,7 @@ class Process:
             self._host.log(f"[WARNING] {warning}")
         instance = Instance(parse_server(corefile, default_port=self._host.port), self._host)
         wanted = self._wanted(instance)
-        bound = self._bind([where for where in wanted if where not in self._ports])
+        bound = _bind([where for where in wanted if where not in self._ports], instance)
         previous = self._instance
         try:
             await instance.start()
@@ -152,8 +142,8 @@ class Process:
         for where, port in list(self._ports.items()):
             if where not in self._wanted(instance):
                 await self._close(where)
-            elif where[1].transport == "tls" and previous is not None:
-                await port.tcp.secure(instance.tls(where[1]))
+            elif where[1].transport != "dns" and previous is not None:
+                await port.renew(instance.security(where[1]))
         if previous is not None:
             await previous.stop()
         for _, handler in instance.plugins():
@@ -170,44 +160,24 @@ class Process:
     def _wanted(self, instance: Instance) -> list[Where]:
         return [(host, at) for at in instance.listeners for host in ((at.host,) if at.host else self._hosts)]
 
-    @staticmethod
-    def _bind(wanted: list[Where]) -> dict[Where, Sockets]:
-        """Sockets for each address, or none at all. Before plugins start: a query that comes while they do waits in
-        its socket instead of being refused by the kernel.
-        """
-        found: dict[Where, Sockets] = {}
-        held: list[socket.socket] = []
-        try:
-            for host, at in wanted:
-                udp = None
-                if at.transport == "dns":
-                    held.append(udp := open_udp(host, at.port))
-                held.append(tcp := open_tcp(host, at.port))
-                found[host, at] = (udp, tcp)
-        except OSError as error:
-            for one in held:
-                one.close()
-            raise OSError(error.errno, f"cannot listen on {host or '*'}:{at.port}: {error.strerror}") from error
-        return found
-
-    async def _open(self, at: Listener, sockets: Sockets, instance: Instance) -> _Port:
-        udp, tcp = sockets
-        listener = TcpListener(at, self._core.answer, self._host.clock, lambda: self._serving.timeouts(at))
-        await listener.start(tcp, instance.tls(at))
-        return _Port(UdpListener(udp, at, self._core.answer, self._core.quick) if udp is not None else None, listener)
+    async def _open(self, at: Listener, sockets: Sockets, instance: Instance) -> Port:
+        serving = Serving(
+            at,
+            self._core.answer,
+            self._host.clock,
+            self._host.metrics,
+            timeouts=lambda: self._serving.timeouts(at),
+            limits=lambda: self._serving.limits(at),
+        )
+        return await open_port(sockets, serving, instance.security(at), self._core.quick)
 
     async def _give_up(self, where: Where, sockets: Sockets) -> None:
         if where in self._ports:
             await self._close(where)
-        for one in sockets:
-            if one is not None:
-                one.close()
+        sockets.close()
 
     async def _close(self, where: Where) -> None:
-        port = self._ports.pop(where)
-        await port.tcp.drain()
-        if port.udp is not None:
-            await port.udp.drain()
+        await self._ports.pop(where).drain()
 
     # reloading
 
@@ -249,3 +219,18 @@ class Process:
         told = f"{why}; the last good Corefile stays in service"
         await report(self._host, self._serving.plugins(), INVALID, told)
         return False
+
+
+def _bind(wanted: list[Where], instance: Instance) -> dict[Where, Sockets]:
+    """Sockets for each address, or none at all. Before plugins start: a query that comes while they do waits in its
+    socket instead of being refused by the kernel.
+    """
+    found: dict[Where, Sockets] = {}
+    try:
+        for host, at in wanted:
+            found[host, at] = bind_sockets(at, host, instance.sockets(at))
+    except OSError:
+        for sockets in found.values():
+            sockets.close()
+        raise
+    return found

@@ -25,10 +25,14 @@ Quick = Callable[[Listener, bytes, str], bytes | None]
 Control = list[tuple[int, int, bytes]]
 
 
-def open_udp(host: str, port: int) -> socket.socket:
-    """Bound and not yet read. An empty host is every address of both families. Raises OSError."""
-    found = _bind(socket.SOCK_DGRAM, host, port)
+def open_udp(host: str, port: int, *, shared: bool = False, packet_info: bool = True) -> socket.socket:
+    """Bound and not yet read. An empty host is every address of both families; others may be ``shared`` with further
+    sockets that are. Raises OSError.
+    """
+    found = _bind(socket.SOCK_DGRAM, host, port, shared=shared)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+    if not packet_info:
+        return found
     if found.family == socket.AF_INET6:
         found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
     else:
@@ -36,14 +40,14 @@ def open_udp(host: str, port: int) -> socket.socket:
     return found
 
 
-def open_tcp(host: str, port: int) -> socket.socket:
+def open_tcp(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """Listening. Raises OSError."""
-    found = _bind(socket.SOCK_STREAM, host, port)
+    found = _bind(socket.SOCK_STREAM, host, port, shared=shared)
     found.listen(1024)
     return found
 
 
-def _bind(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
+def _bind(kind: socket.SocketKind, host: str, port: int, *, shared: bool) -> socket.socket:
     """Dual stack where the machine has IPv6."""
     family = socket.AF_INET if host and ":" not in host else socket.AF_INET6
     try:
@@ -56,6 +60,8 @@ def _bind(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
         found.setblocking(False)
         if kind is socket.SOCK_STREAM:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1 if host else 0)
         found.bind((host, port))

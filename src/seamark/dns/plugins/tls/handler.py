@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from seamark.dns.host import Site
+from seamark.dns.host import Certificate, Site
 from seamark.dns.plugins.tls.config import Config
 
 
@@ -16,8 +16,9 @@ class Tls:
     def __init__(self, config: Config, site: Site) -> None:
         found = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         found.minimum_version = ssl.TLSVersion.TLSv1_2
+        files = Certificate(site.root / config.certificate.text, site.root / config.key.text)
         try:
-            found.load_cert_chain(site.root / config.certificate.text, site.root / config.key.text)
+            found.load_cert_chain(files.chain, files.key)
         except (OSError, ssl.SSLError) as error:
             raise config.certificate.error(f"tls: certificate and key cannot be used: {error}") from error
         if config.authority is not None:
@@ -28,7 +29,7 @@ class Tls:
         elif config.client_auth is not ssl.CERT_NONE:
             found.load_default_certs(ssl.Purpose.CLIENT_AUTH)
         found.verify_mode = config.client_auth
-        site.tls = found
+        site.tls, site.certificate = found, files
 
 
 def make(config: Config, site: Site) -> Tls:

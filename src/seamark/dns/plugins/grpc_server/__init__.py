@@ -1,0 +1,1 @@
+"""Plugin grpc_server: README.md says what it does, config.py reads it, handler.py does it."""

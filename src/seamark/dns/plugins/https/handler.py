@@ -1,0 +1,10 @@
+"""Limits of https:// servers."""
+
+from __future__ import annotations
+
+from seamark.dns.host import Site
+from seamark.dns.plugins.limits import Config, TransportLimits
+
+
+def make(config: Config, site: Site) -> TransportLimits:
+    return TransportLimits(config, site)

@@ -1,0 +1,1 @@
+"""Plugin https3: README.md says what it does, config.py reads it, handler.py does it."""

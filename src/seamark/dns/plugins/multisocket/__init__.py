@@ -1,0 +1,1 @@
+"""Plugin multisocket: README.md says what it does, config.py reads it, handler.py does it."""

@@ -239,6 +239,23 @@ class TestFieldValidation:
         assert "cannot unmarshal string into Go struct field ServicePort.spec.ports.port" in parsed(response)["message"]
 
 
+class TestOwners:
+    @pytest.mark.parametrize(("method", "when"), [("POST", ""), ("PATCH", " after mutating admission happens")])
+    async def test_an_owner_named_twice_counts_once(self, api: Api, client: Client, method: str, when: str) -> None:
+        await client.create(CONFIGMAPS, config_map("a"))
+        one = {"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "u"}
+        other = {**one, "uid": "v"}
+        path = f"/api/v1/namespaces/default/configmaps{'' if method == 'POST' else '/a'}"
+        body = {"metadata": {"name": "b" if method == "POST" else "a", "ownerReferences": [one, one, other, one]}}
+        kind = {} if method == "POST" else {"content_type": "application/merge-patch+json"}
+        response = await ask(api, method, path, body, **kind)
+        assert parsed(response)["metadata"]["ownerReferences"] == [one, other]
+        assert response.warnings == (
+            f".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, "
+            "and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: u, u",
+        )
+
+
 class TestUpdate:
     async def test_conflict_and_unconditional(self, client: Client) -> None:
         made = await client.create(CONFIGMAPS, config_map("a", {"k": "1"}))

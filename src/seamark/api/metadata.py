@@ -78,6 +78,25 @@ def begin_create(core: Core, call: Call, obj: Obj) -> None:
     meta["creationTimestamp"] = format_time(core.clock.time())
     if call.target.row.has_generation:
         meta["generation"] = 1
+    _drop_repeated_owners(call, meta)
+
+
+def _drop_repeated_owners(call: Call, meta: dict[str, Any]) -> None:
+    """An owner that is named twice in the same way counts once, and is warned of."""
+    given = meta.get("ownerReferences")
+    if not isinstance(given, list) or len(given) < 2:
+        return
+    kept = [one for number, one in enumerate(given) if one not in given[:number]]
+    if len(kept) == len(given):
+        return
+    repeated = [one for number, one in enumerate(given) if one in given[:number]]
+    uids = ", ".join(str(one.get("uid", "")) for one in repeated if isinstance(one, dict))
+    when = " after mutating admission happens" if call.request.method == "PATCH" else ""
+    call.warnings.append(
+        f".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, and "
+        f"may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {uids}"
+    )
+    meta["ownerReferences"] = kept
 
 
 def give_name(core: Core, obj: Obj) -> bool:
@@ -100,6 +119,7 @@ def begin_update(core: Core, call: Call, obj: Obj, old: Obj) -> None:
             meta[field] = kept[field]
     if not meta.get("generateName") and "generateName" in kept:
         meta["generateName"] = kept["generateName"]
+    _drop_repeated_owners(call, meta)
 
 
 def bump_generation(row: Resource, obj: Obj, old: Obj) -> None:

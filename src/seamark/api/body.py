@@ -18,8 +18,9 @@ from seamark.api.negotiation import JSON, PROTOBUF, YAML, body_media_type
 from seamark.api.objects import Obj
 from seamark.api.options import validation_policy
 from seamark.api.yamltext import decode_yaml, explain, find_repeated_keys
-from seamark.machinery import protobuf, schema
+from seamark.machinery import protobuf, schema, status
 from seamark.machinery.duplicates import find_duplicates, find_misfits, has_duplicates
+from seamark.machinery.fielderrors import invalid
 from seamark.machinery.jsonvalue import json_kind
 from seamark.machinery.schema import Message
 from seamark.machinery.status import StatusError, bad_request
@@ -95,6 +96,8 @@ def decode_as(call: Call, api_version: str, kind: str, *, former: str = "") -> O
     body = decode_body(call.request, api_version, kind)
     if former and body.get("apiVersion") == former:
         body["apiVersion"] = api_version
+    if call.target.row.custom is not None and kind == call.target.row.gvr.kind:
+        _check_custom(call, body)
     obj = check_kind(body, api_version, kind)
     found, unknown = conform(call.target.row, obj)
     message = schema.message(api_version, kind) or _unknown_message(api_version, kind)
@@ -105,6 +108,17 @@ def decode_as(call: Call, api_version: str, kind: str, *, former: str = "") -> O
     if policy == "Warn":
         call.warnings.extend((*findings.lines, *findings.fields))
     return found
+
+
+def _check_custom(call: Call, body: Obj) -> None:
+    """Kubernetes does not guess the kind of a custom object, and judges it with the object. Raises 400, 422."""
+    gvr, kind = call.target.gvr, body.get("kind")
+    if not kind:
+        why = f"Object 'Kind' is missing in '{call.request.body.decode(errors='replace')}'"
+        raise _unrecognized(gvr.kind, why, call.request.body)
+    if kind != gvr.kind and body.get("apiVersion") == gvr.api_version and isinstance(kind, str):
+        name = str((body.get("metadata") or {}).get("name") or "")
+        raise status.invalid(kind, name, [invalid("kind", kind, f"must be {gvr.kind}")], group=gvr.group)
 
 
 def _unknown_message(api_version: str, kind: str) -> Message:

@@ -189,7 +189,7 @@ class Mirror:
                 yield others[0]
 
     def _place(self, key: PortKey, rules: PortRules, old: Placement | None) -> Placement:
-        owned = frozenset(f for f in rules.frontends if self._claims[f][0] == key)
+        owned = tuple(f for f in rules.frontends if self._claims[f][0] == key)
         seeds = self._take_seeds(rules) if self._seeds and old is None else {}
         return Placement(rules, plan_pools(old.pools if old else {}, rules, self._allocator, seeds), owned)
 
@@ -208,6 +208,9 @@ class Mirror:
     def _diff(self, old: Placement | None, new: Placement | None, batch: Batch, shared: dict[Element, int]) -> None:
         before = compile_elements(old, self.node) if old else Elements()
         after = compile_elements(new, self.node) if new else Elements()
+        if not before and not self._lingering:
+            _add_all(after, batch, shared)
+            return
         for element, data in before.items():
             if after.get(element) == data:
                 continue
@@ -239,6 +242,15 @@ class Mirror:
                 batch.delete(element)
             elif not before and step:
                 batch.add(element, b"")
+
+
+def _add_all(elements: Elements, batch: Batch, shared: dict[Element, int]) -> None:
+    """What a load is made of."""
+    for element, data in elements.items():
+        if element[0] in SHARED:
+            shared[element] = shared.get(element, 0) + 1
+        else:
+            batch.add(element, data)
 
 
 FRONTENDS = ("cip", "ext", "extl", "np", "npl")

@@ -78,18 +78,17 @@ def _backends(piece: EndpointSlice, port: int) -> Iterator[BackendEndpoint]:
 
 def _backend(endpoint: Endpoint, port: int, origin: Provenance) -> BackendEndpoint:
     conditions, hints = endpoint.conditions, endpoint.hints
-    addresses = endpoint.addresses or [""]
     return BackendEndpoint(
-        ip=addresses[0],
-        port=port,
-        ready=endpoint.is_ready,
-        serving=conditions is None or conditions.serving is not False,
-        terminating=endpoint.is_terminating,
-        node=endpoint.node_name or "",
-        zone=endpoint.zone or "",
-        origin=origin,
-        for_zones=_names(hints.for_zones) if hints else (),
-        for_nodes=_names(hints.for_nodes) if hints else (),
+        (endpoint.addresses or [""])[0],
+        port,
+        conditions is None or conditions.ready is not False,
+        conditions is None or conditions.serving is not False,
+        conditions is not None and conditions.terminating is True,
+        endpoint.node_name or "",
+        endpoint.zone or "",
+        origin,
+        _names(hints.for_zones) if hints else (),
+        _names(hints.for_nodes) if hints else (),
     )
 
 

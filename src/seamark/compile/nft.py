@@ -53,7 +53,7 @@ class Placement:
 
     rules: PortRules
     pools: Mapping[str, Pool]
-    owned: frozenset[Frontend]
+    owned: tuple[Frontend, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,9 @@ SERVICE_PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
 LAST_CHANGE_TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time"
 
 
-class Projection(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """Base of all projections: frozen, camelCase on the wire, absent means default.
+class Projection(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
+    """Base of all projections: frozen, camelCase on the wire, absent means default. They cannot form cycles, so the
+    garbage collector need not look at them.
 
     Go encodes an empty slice or map as ``null``; decode with :func:`seamark.model.codec.decode`, which drops them.
     """

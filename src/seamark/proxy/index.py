@@ -6,7 +6,6 @@ Knows no kernel and no client: objects in, changed ``PortRules`` out. Several ch
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -36,7 +35,6 @@ class ServiceIndex:
         self._slices: dict[ObjectKey, dict[ObjectKey, EndpointSlice]] = {}
         self._rules: dict[Family, dict[ObjectKey, tuple[PortRules, ...]]] = {family: {} for family in families}
         self._dirty: dict[ObjectKey, float] = {}
-        self._routed: Counter[str] = Counter()  # pod address -> service ports with it as an endpoint that stays
 
     @property
     def is_dirty(self) -> bool:
@@ -83,11 +81,6 @@ class ServiceIndex:
                 before, after = known.pop(key, ()), self._compile(key, family)
                 if after:
                     known[key] = after
-                self._routed.update(_staying(after))
-                for ip in _staying(before):
-                    self._routed[ip] -= 1
-                    if not self._routed[ip]:
-                        del self._routed[ip]
                 unchanged = {rules.key: rules for rules in before}
                 changes[family].update({r.key: r for r in after if unchanged.get(r.key) != r})
                 changes[family].update(dict.fromkeys(unchanged.keys() - {r.key for r in after}))
@@ -95,7 +88,7 @@ class ServiceIndex:
 
     def is_routed(self, ip: str) -> bool:
         """Whether new connections may be sent there, as last taken; the last resort to terminating ones aside."""
-        return self._routed[ip] > 0
+        return any(ip in _staying(ports) for known in self._rules.values() for ports in known.values())
 
     def rules(self, family: Family) -> dict[PortKey, PortRules]:
         """All service ports as last taken."""
@@ -119,7 +112,7 @@ class ServiceIndex:
 
 
 def _staying(ports: Iterable[PortRules]) -> Iterable[str]:
-    """The addresses each port sends to, once a port, without those that are on their way out."""
+    """The addresses the ports send to, without those that are on their way out."""
     for rules in ports:
-        targets = (rules.internal, rules.external, rules.external_short_circuit)
-        yield from {e.ip for target in targets if target for e in target.endpoints if not e.terminating}
+        for target in (rules.internal, rules.external, rules.external_short_circuit):
+            yield from (e.ip for e in target.endpoints if not e.terminating) if target else ()

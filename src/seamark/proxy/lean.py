@@ -30,8 +30,29 @@ MANY_SHARED = 65536
 
 
 def lean_service(service: Service) -> Service:
-    status = service.status if service.status.load_balancer and service.status.load_balancer.ingress else NO_STATUS
-    return structs.replace(service, metadata=_meta(service.metadata), status=status, api_version="", kind="")
+    spec, balancer = service.spec, service.status.load_balancer
+    known = (spec.type, spec.session_affinity, spec.external_traffic_policy, spec.internal_traffic_policy or "")
+    type, affinity, external, internal = map(sys.intern, known)
+    ports = spec.ports or []
+    kept = structs.replace(
+        spec,
+        type=type,
+        session_affinity=affinity,
+        external_traffic_policy=external,
+        internal_traffic_policy=internal or None,
+        ports=_share(ports, tuple(ports)),
+        cluster_ips=None if spec.cluster_ips == [spec.cluster_ip] else spec.cluster_ips,
+        ip_families=None,
+        ip_family_policy=None,
+    )
+    return structs.replace(
+        service,
+        metadata=_meta(service.metadata),
+        spec=kept,
+        status=service.status if balancer and balancer.ingress else NO_STATUS,
+        api_version="",
+        kind="",
+    )
 
 
 def lean_slice(piece: EndpointSlice) -> EndpointSlice:

@@ -44,6 +44,7 @@ def test_every_example_parses(name: str, text: str) -> None:
 def test_every_property_is_in_the_syntax(name: str) -> None:
     arguments = {
         "forward": " . 192.0.2.1",
+        "grpc": " . 192.0.2.1",
         "log": " .",
         "bind": " ::1",
         "tls": " c k",

@@ -15,7 +15,7 @@ acl plugin_path cache header dnssec tls minimal template transfer dynupdate host
 kubernetes file auto secondary etcd loop forward grpc erratic whoami on sign view nomad
 """
 _HERE = """
-acl any autopath bind bufsize cache cancel chaos debug dns64 erratic errors etcd file forward grpc_server header
+acl any autopath bind bufsize cache cancel chaos debug dns64 erratic errors etcd file forward grpc grpc_server header
 health hosts https https3 k8s_external kubernetes loadbalance local log loop metadata minimal multisocket nsid
 plugin_path prometheus quic ready reload rewrite root template timeouts tls transfer view whoami
 """

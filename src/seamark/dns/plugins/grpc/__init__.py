@@ -1,0 +1,1 @@
+"""Plugin grpc: README.md says what it does, config.py reads it, handler.py does it over channel.py."""

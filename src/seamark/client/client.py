@@ -32,10 +32,14 @@ PATCH_TYPES: dict[PatchType, str] = {
 
 
 class WatchEvent(msgspec.Struct, frozen=True):
-    """One line of a watch: type is ADDED, MODIFIED, DELETED, BOOKMARK or ERROR; the object is still bytes."""
+    """One line of a watch: type is ADDED, MODIFIED, DELETED, BOOKMARK or ERROR; the object is still bytes.
+
+    ``committed`` is told by Seamark alone, to watches with ``commitTimes``: Unix seconds, 0.0 = not told.
+    """
 
     type: str
     object: msgspec.Raw
+    committed: float = 0.0
 
 
 _EVENTS = msgspec.json.Decoder(WatchEvent)

@@ -74,6 +74,7 @@ def test_parts_of_zones_go_by_the_cpus_of_nodes_that_take_part() -> None:
         ({"a": 0.5, "b": 0.5}, 3, False),  # two would have to serve where one and a half are wanted
         ({"a": 0.5, "b": 0.5}, 5, False),
         ({"a": 0.5, "b": 0.5}, 7, True),
+        ({"a": 0.4, "b": 0.4, "c": 0.2}, 6, True),
         ({}, 9, False),
     ],
 )

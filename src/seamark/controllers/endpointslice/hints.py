@@ -22,6 +22,7 @@ from seamark.model.service import Service
 TOPOLOGY_MODE = ("service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode")
 CLOSE = ("PreferClose", "PreferSameZone", "PreferSameNode")
 OVERLOAD = 0.2
+TINY = 1e-9  # 0.4 * 6 / 1.2 is two, not a little more
 
 
 class Share(NamedTuple):
@@ -84,7 +85,7 @@ def plan_shares(zones: Mapping[str, float], endpoints: int) -> dict[str, Share]:
     """Empty where the endpoints do not suffice."""
     if not zones or len(zones) > endpoints:
         return {}
-    least = {zone: math.ceil(part * endpoints / (1 + OVERLOAD)) for zone, part in zones.items()}
+    least = {zone: math.ceil(part * endpoints / (1 + OVERLOAD) - TINY) for zone, part in zones.items()}
     spare = endpoints - sum(least.values())
     if spare < 0:
         return {}

@@ -29,6 +29,7 @@ from seamark.machinery.wire import Request
 from seamark.resources.registry import ConformError, Resource
 
 _SHOWN = 30  # bytes of a body that a refusal repeats
+_NO_PROTOBUF = "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]"
 _NO_KIND = "couldn't get version/kind; json parse error: "
 _TYPE_META = r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
 
@@ -54,7 +55,9 @@ def decode_body(request: Request, api_version: str, kind: str) -> Any:
     media_type, body = body_media_type(request.headers.get("content-type", "")), request.body
     try:
         if media_type == PROTOBUF:
-            return protobuf.decode_body(body, api_version=api_version, kind=kind) if body else {}
+            if not body.startswith(protobuf.MAGIC):
+                raise _unrecognized(kind, _NO_PROTOBUF if body else "empty data", body)
+            return protobuf.decode_body(body, api_version=api_version, kind=kind)
         value = decode_yaml(body) if media_type == YAML else msgspec.json.decode(body)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, msgspec.DecodeError) as error:
         why = explain(error) if media_type == YAML else _NO_KIND + explain_json(error)

@@ -115,7 +115,7 @@ def find_repeated_keys(body: bytes) -> tuple[str, ...]:
     except (ValueError, RecursionError):
         pass  # no JSON
     loader = _Loader(body.decode())
-    found: list[str] = []
+    found: list[tuple[int, str]] = []
     seen: set[int] = set()  # an alias leads to a node that was looked at already
     waiting = [loader.get_node() if loader.check_node() else None]
     while waiting:
@@ -129,17 +129,18 @@ def find_repeated_keys(body: bytes) -> tuple[str, ...]:
         elif isinstance(node, yaml.SequenceNode):
             waiting += reversed(node.value)
     loader.dispose()
-    return tuple(found)
+    return tuple(f"line {line}: key {quote(key)} already set in map" for line, key in sorted(found))
 
 
-def _repeated(node: yaml.MappingNode) -> list[str]:
-    found: list[str] = []
+def _repeated(node: yaml.MappingNode) -> list[tuple[int, str]]:
+    """Line and name of each key that stood in the map before."""
+    found: list[tuple[int, str]] = []
     keys: set[str] = set()
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode):
             continue
         if key.value in keys:
-            found.append(f"line {key.start_mark.line + 1}: key {quote(key.value)} already set in map")
+            found.append((key.start_mark.line + 1, key.value))
         keys.add(key.value)
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import dns.flags
@@ -34,9 +35,12 @@ class Behind:
         self.flags = 0
         self.by = "forward"
         self.silent = ""
+        self.slow: asyncio.Event | None = None
 
     async def __call__(self, query: Query) -> Answer:
         self.asked += 1
+        if self.slow is not None:
+            await self.slow.wait()
         if self.silent:
             return failed("forward", self.silent)
         message = reply_to(query.message, self.rcode)
@@ -232,6 +236,54 @@ async def test_stale_answers_that_are_verified_first(make_cache: Any, behind: Be
     await clock.advance(6)
     behind.silent = ""
     assert ttls(await ask(cache, behind)) == {300}
+
+
+async def test_a_slow_verification_is_not_waited_for(make_cache: Any, behind: Behind, clock: FakeClock) -> None:
+    cache = make_cache("cache {\nserve_stale 1h verify 100ms 30s\n}")
+    await ask(cache, behind)
+    await clock.advance(400)
+    behind.slow = asyncio.Event()
+    behind.records = [("a.example.", 50, "IN", "A", "10.0.0.2")]
+    asking = asyncio.ensure_future(ask(cache, behind))
+    await settle()
+    assert not asking.done()
+    await clock.advance(0.1)
+    assert ttls(await asking) == {30}
+    behind.slow.set()
+    await settle()
+    assert ttls(await ask(cache, behind)) == {50}, "what came too late is there for the next"
+    assert behind.asked == 2
+
+
+@pytest.mark.parametrize("mode", ["immediate 30s 10s", "verify 0 30s 10s"])
+async def test_a_refresh_that_failed_is_not_tried_again_for_a_while(
+    mode: str, make_cache: Any, behind: Behind, clock: FakeClock
+) -> None:
+    cache = make_cache(f"cache {{\nservfail 0\nserve_stale 1h {mode}\n}}")
+    await ask(cache, behind)
+    await clock.advance(400)
+    behind.silent = "down"
+    for _ in range(3):
+        assert ttls(await ask(cache, behind)) == {30}
+        await settle()
+    assert behind.asked == 2
+    await clock.advance(10)
+    assert ttls(await ask(cache, behind)) == {30}
+    await settle()
+    assert behind.asked == 3
+
+
+@pytest.mark.parametrize(("policy", "expected"), [("", {20}), ("serve_stale_policy prefer_positive", {0})])
+async def test_an_answer_is_preferred_to_a_denial_where_that_is_wanted(
+    policy: str, expected: set[int], make_cache: Any, behind: Behind, clock: FakeClock
+) -> None:
+    cache = make_cache(f"cache {{\nserve_stale 1h\n{policy}\n}}")
+    await ask(cache, behind)
+    await clock.advance(400)
+    behind.rcode, behind.records, behind.authority = dns.rcode.NXDOMAIN, [], [SOA]
+    await ask(cache, behind)
+    await settle()
+    assert ttls(await ask(cache, behind)) == expected
 
 
 async def test_what_is_asked_often_is_fetched_before_it_ends(make_cache: Any, behind: Behind, clock: FakeClock) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from seamark.dns.corefile.block import Block, Line, duration, integer
 from seamark.dns.corefile.keys import parse_zones
@@ -34,10 +34,18 @@ class Prefetch:
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """How long after its end an answer may still be given, and whether upstream is asked before (``verify``)."""
+    """How long after its end an answer may still be given, and whether upstream is asked before (``verify``).
+
+    ``timeout``: how long that may take, 0 = as long as upstream takes. ``ttl`` is what a stale answer is given with,
+    ``recheck`` for how long a refresh that failed is not tried again, ``prefers_positive`` an answer to a denial.
+    """
 
     seconds: float = 0.0
     verify: bool = False
+    timeout: float = 0.0
+    ttl: int = 0
+    recheck: float = 0.0
+    prefers_positive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,7 @@ class _Reader:
         self.excepted: dict[str, tuple[str, ...]] = {"success": (), "denial": ()}
         self.prefetch = Prefetch()
         self.stale = Stale()
+        self.policy: Token | None = None
         self.servfail = 5.0
         self.keepttl = False
 
@@ -78,13 +87,27 @@ class _Reader:
         self.prefetch = Prefetch(integer(words[0], least=0), period, _percent(words[2]) if len(words) > 2 else 10)
 
     def read_stale(self, line: Line) -> None:
-        if len(line.args) > 2:
-            raise line.args[2].error("serve_stale with a timeout, a TTL or a recheck is not supported")
-        mode = line.args[1] if len(line.args) > 1 else None
+        """``[DURATION] [immediate [TTL [RECHECK]] | verify [TIMEOUT [TTL [RECHECK]]]]``."""
+        words = list(line.args)
+        seconds = duration(words.pop(0)) if words else 3600.0
+        mode = words.pop(0) if words else None
         if mode is not None and mode.text not in ("immediate", "verify"):
             raise mode.error(f"'{mode.text}' is not a way to refresh (known: immediate, verify)")
-        seconds = duration(line.args[0]) if line.args else 3600.0
-        self.stale = Stale(seconds, mode is not None and mode.text == "verify")
+        verify = mode is not None and mode.text == "verify"
+        timeout = duration(words.pop(0)) if verify and words else 0.0
+        ttl = duration(words[0]) if words else 0.0
+        if ttl != int(ttl):
+            raise words[0].error(f"'{words[0].text}' has to be whole seconds")
+        recheck = duration(words[1]) if len(words) > 1 else 0.0
+        if len(words) > 2:
+            raise words[2].error("serve_stale takes no more")
+        self.stale = Stale(seconds, verify, timeout, int(ttl), recheck)
+
+    def read_policy(self, line: Line) -> None:
+        word = line.one("prefer_positive")
+        if word.text != "prefer_positive":
+            raise word.error(f"'{word.text}' is not a policy of serve_stale (known: prefer_positive)")
+        self.policy = word
 
     def read_servfail(self, line: Line) -> None:
         self.servfail = duration(line.one("a duration"), most=300.0)
@@ -118,16 +141,18 @@ def parse(block: Block) -> Config:
             "servfail": reader.read_servfail,
             "disable": reader.read_disable,
             "keepttl": reader.read_keepttl,
-        },
-        {"serve_stale_policy": "a stale success is never preferred"},
+            "serve_stale_policy": reader.read_policy,
+        }
     )
+    if reader.policy is not None and not reader.stale.seconds:
+        raise reader.policy.error("serve_stale_policy needs serve_stale")
     return Config(
         zones=parse_zones(args, block.zones or (".",)),
         success=reader.kind("success"),
         denial=reader.kind("denial"),
         servfail=reader.servfail,
         prefetch=reader.prefetch,
-        stale=reader.stale,
+        stale=replace(reader.stale, prefers_positive=reader.policy is not None),
         keepttl=reader.keepttl,
     )
 

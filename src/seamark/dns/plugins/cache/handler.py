@@ -23,6 +23,7 @@ from seamark.dns.plugin import Answer, Next, Query
 from seamark.dns.plugins.cache.config import Config
 from seamark.dns.plugins.cache.items import Item, Key, bounded, compute_ttl, key_of, respelled, select_kind, with_ttl
 from seamark.dns.reply import reply_to
+from seamark.dns.waiting import within
 
 TRANSFERS = (dns.rdatatype.AXFR, dns.rdatatype.IXFR)
 FRESH = frozenset({"kubernetes", "k8s_external"})
@@ -81,7 +82,8 @@ class Cache:
         version = self._version(name)
         usable = [i for i in found if i.version == version and i.left(now) > -self._config.stale.seconds]
         usable = [i for i in usable if i.kind != "servfail" or i.left(now) > 0]
-        usable.sort(key=lambda item: item.kind == "servfail")
+        prefers = self._config.stale.prefers_positive
+        usable.sort(key=lambda item: (prefers and not item.answers, item.kind == "servfail"))
         return usable[0] if usable else None
 
     def _version(self, name: str) -> int:
@@ -122,6 +124,8 @@ class Cache:
         if match_zone(bounds.excepted, query.text) is not None:
             return item
         items = self._items[_counted(kind)]
+        if self._config.stale.prefers_positive and kind == "success" and not item.answers and key in items:
+            return item  # an answer that is none does not put one aside
         items[key] = item
         items.move_to_end(key)
         if kind == "success":
@@ -133,15 +137,34 @@ class Cache:
         return item
 
     async def _stale(self, query: Query, following: Next, key: Key, item: Item) -> Answer:
-        """After its end: given with TTL 0, and fetched anew meanwhile, or (verify) only if that fails."""
-        if self._config.stale.verify:
-            answer = await self._fetch(query, following, key)
-            if answer.rcode in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+        """After its end: given at once and fetched anew meanwhile, or (verify) only if that fails or takes too long."""
+        stale, now = self._config.stale, self._clock.monotonic()
+        waits = bool(stale.recheck) and (item.refreshing or now < item.recheck_at)
+        if stale.verify and not waits:
+            answer = await self._verified(query, following, key, item)
+            if answer is not None:
                 return answer
-        else:
+        elif not waits:
             self._refresh(query, following, key, item)
         self._metrics.cache_stale.labels(query.server, *self._labels).inc()
-        return self._answer(query, item, 0)
+        return self._answer(query, item, stale.ttl)
+
+    async def _verified(self, query: Query, following: Next, key: Key, item: Item) -> Answer | None:
+        """What upstream says now, None if that is of no use; what comes too late is kept for the next."""
+        stale = self._config.stale
+        item.refreshing = True
+        asking = asyncio.ensure_future(self._again(query, following, key, item))
+        self._refreshes.add(asking)
+        asking.add_done_callback(self._refreshes.discard)
+        try:
+            whole = asyncio.shield(asking)
+            answer = await (within(self._clock, stale.timeout, whole) if stale.timeout else whole)
+        except TimeoutError:
+            return None
+        useful = answer.rcode in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
+        if stale.prefers_positive and item.answers:
+            useful = answer.message is not None and bool(answer.message.answer)
+        return answer if useful else None
 
     def _wants_prefetch(self, item: Item, now: float) -> bool:
         wanted = self._config.prefetch
@@ -161,10 +184,13 @@ class Cache:
         task.add_done_callback(self._refreshes.discard)
 
     async def _again(self, query: Query, following: Next, key: Key, item: Item) -> Answer:
+        """Fetches; one that fails is not tried again for a while."""
         try:
             answer = await self._fetch(query, following, key)
         finally:
             item.refreshing = False
+        if answer.rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+            item.recheck_at = self._clock.monotonic() + self._config.stale.recheck
         for items in self._items.values():
             if key in items and items[key] is not item:
                 items[key].hits, items[key].last_hit = item.hits, item.last_hit

@@ -36,6 +36,13 @@ class Item:
     hits: int = 0
     last_hit: float = 0.0
     refreshing: bool = False
+    recheck_at: float = 0.0
+    """Until when a refresh that failed is not tried again."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether it holds what was asked for."""
+        return self.kind == "success" and _answers(self.message)
 
     def left(self, now: float) -> int:
         return self.ttl - int(now - self.stored)

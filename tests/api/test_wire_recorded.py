@@ -1,8 +1,8 @@
 """What kube-apiserver 1.36.3 answers, replayed: accepts, bodies good and bad, list options, paths, anonymous requests.
 
 ``wire_recorded.json`` has a case a line: the request, and of its answer the status, the media type, the warnings and,
-of a Status, message, reason and the members of its details (null = no details). Both had the ConfigMaps a (``data: {k: v}``)
-and p0 to p6 (label x: 0 or 1) and the Service s (port 80) in the namespace wire.
+of a Status, message, reason and the members of its details (null = no details). In the namespace wire there are the
+ConfigMaps a (``data: {k: v}``) and p0 to p6 (label x: 0 or 1), and the Service s (port 80).
 """
 
 from __future__ import annotations

@@ -22,13 +22,20 @@ def count_traces(data: Path, uids: Iterable[str] = ()) -> dict[str, int]:
     groups = [Path(mount, cgroups.group_of(uid)) for mount in layout.mounts for uid in uids]
     return {
         "processes": len(own),
-        "namespaces": len({os.readlink(f"/proc/{pid}/ns/{kind}") for pid in own for kind in ("net", "mnt", "pid")}),
+        "namespaces": len({link for pid in own for link in _namespaces(pid)}),
         "mounts": sum(str(data) in line for line in Path("/proc/self/mountinfo").read_text().splitlines()),
         "links": sum(len(netns.run_in(pin, socket.if_nameindex)) for pin in nodes),
         "cgroups of pods that are gone": sum(group.exists() for group in groups),
         "pod directories": len(list(data.glob("nodes/*/pods/*"))),
         "descriptors of the main process": len(os.listdir(f"/proc/{main}/fd")),
     }
+
+
+def _namespaces(pid: int) -> list[str]:
+    try:
+        return [os.readlink(f"/proc/{pid}/ns/{kind}") for kind in ("net", "mnt", "pid")]
+    except OSError:  # it has ended meanwhile
+        return []
 
 
 def processes_of(data: Path) -> list[int]:

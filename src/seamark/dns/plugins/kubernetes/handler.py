@@ -15,10 +15,8 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
-from dns.edns import EDECode
 
 from seamark.client.client import Client
-from seamark.compile.dnsreason import reason
 from seamark.compile.dnsrecords import NODATA
 from seamark.compile.dnstable import DnsOptions, DnsTable, NameRecords
 from seamark.dns.corefile.keys import match_zone
@@ -26,6 +24,7 @@ from seamark.dns.host import Site
 from seamark.dns.plugin import Answer, Next, Query, text_of
 from seamark.dns.plugins.kubernetes.config import Config
 from seamark.dns.plugins.kubernetes.meaning import describe
+from seamark.dns.plugins.kubernetes.reasons import add_reasons
 from seamark.dns.plugins.kubernetes.records import (
     additional_of,
     name_servers,
@@ -39,7 +38,7 @@ from seamark.dns.plugins.kubernetes.servers import find_servers
 from seamark.dns.plugins.kubernetes.transfer import transferred
 from seamark.dns.plugins.kubernetes.wasted import WastedSearches
 from seamark.dns.plugins.kubernetes.watching import Watching, open_client
-from seamark.dns.reply import address_rdata, answered, rrset_of, with_option
+from seamark.dns.reply import address_rdata, answered, rrset_of
 from seamark.dns.reverse import address_of, is_reverse_name
 from seamark.machinery.clock import format_time
 from seamark.model.meta import Provenance
@@ -217,23 +216,9 @@ class Kubernetes:
             self._wasted.count(self.table.pod_at(query.client), query.text)
 
     def _say_why(self, given: Answer, query: Query, zone: dns.name.Name, below: tuple[str, ...]) -> None:
-        """Extended errors (RFC 8914) for clients that send EDNS; reverse names have no reason to tell."""
-        message = given.message
-        if query.message.edns < 0 or not self._config.extended_errors or message is None:
-            return
-        if self._watching.stale:
-            code = EDECode.STALE_ANSWER if message.answer else EDECode.STALE_NXDOMAIN_ANSWER
-            told = f"the API server has not answered yet; this is as of {self._stale_since}"
-            with_option(message, dns.edns.EDEOption(code, told), flags=0)
-        elif not self.ready():
-            told = "the first list of the API server is not complete yet"
-            with_option(message, dns.edns.EDEOption(EDECode.NOT_READY, told), flags=0)
-            return
-        if message.answer or is_reverse_name(query.text):
-            return
-        why = reason(self._table(zone), below, dns.rdatatype.to_text(query.rdtype))
-        if why:
-            with_option(message, dns.edns.EDEOption(EDECode.OTHER, why), flags=0)
+        if given.message is not None and self._config.extended_errors:
+            since = self._stale_since if self._watching.stale else ""
+            add_reasons(given.message, query, self._table(zone), below, ready=self.ready(), stale_since=since)
 
     def _until_changed(self) -> Callable[[], bool]:
         version = self._version

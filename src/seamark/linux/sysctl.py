@@ -35,6 +35,8 @@ def write_sysctls(namespace: Path | None, settings: Mapping[str, str]) -> list[s
                 refused.append(f"{name}: {error.strerror}")
         return refused
 
+    if not settings:
+        return []
     return work() if namespace is None else netns.run_in(namespace, work)
 
 

@@ -34,6 +34,11 @@ class ProxyHealth:
         self._patience = 2 * sync_period
         self._families: dict[Family, _State] = {family: _State() for family in families}
         self._node: Node | None = None
+        self._error = ""
+
+    def failed(self, error: str) -> None:
+        """What was to be applied was refused, and is tried again."""
+        self._error = error
 
     def queued(self) -> None:
         """Something is to be applied."""
@@ -43,6 +48,7 @@ class ProxyHealth:
 
     def updated(self) -> None:
         """Everything known is in force."""
+        self._error = ""
         for state in self._families.values():
             state.updated = self._clock.time()
             state.updated_monotonic = self._clock.monotonic()
@@ -75,6 +81,7 @@ class ProxyHealth:
             **({"nodeEligible": eligible} if node else {}),
             "healthy": healthy,
             "status": states,
+            **({"error": self._error} if self._error else {}),
         }
         return 200 if healthy and (eligible or not node) else 503, found
 

@@ -98,8 +98,9 @@ class Monitor:
         if self._changes.services or self._changes.slices:
             self.health.queued()
 
-    def failed(self, changes: Round) -> None:
+    def failed(self, changes: Round, error: str) -> None:
         """The round is to be done again."""
+        self.health.failed(error)
         for mine, theirs in (
             (self._changes.services, changes.services),
             (self._changes.slices, changes.slices),

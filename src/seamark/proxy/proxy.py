@@ -25,7 +25,6 @@ from seamark.linux import netns
 from seamark.linux.iptables import IptablesError
 from seamark.linux.ipvs import IpvsError
 from seamark.linux.links import LinkError
-from seamark.linux.nfnetlink import NfnetlinkError
 from seamark.linux.nft import NftError
 from seamark.linux.sysctl import write_sysctls
 from seamark.machinery.clock import Clock
@@ -39,13 +38,15 @@ from seamark.proxy.flowcleaner import FlowCleaner
 from seamark.proxy.healthports import HealthCheckPorts, select_health_check
 from seamark.proxy.index import Pending, ServiceIndex
 from seamark.proxy.lean import lean_service, lean_slice
-from seamark.proxy.monitor import Dated, Monitor
+from seamark.proxy.monitor import Dated, Monitor, Round
 from seamark.proxy.options import SERVICECIDRS, ProxyError, ProxyOptions, ServiceCIDR, families_of
 from seamark.proxy.unserved import REASON, UnservedServices, describe_unserved
 
 logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0
+RETRY, MOST_RETRY = 0.25, 30.0
+"""Seconds until what the kernel refused is tried again: at first, and at most."""
 KEPT = 1024
 PIECE = 500
 """Services a new table is given at once."""
@@ -97,6 +98,7 @@ class ServiceProxy:
         self._settled = False  # what the index took is in force
         self._waiting: dict[ObjectKey, float] = {}
         self._due = False
+        self._delay, self._retry_at, self._told = RETRY, 0.0, ""
         self._node: Node | None = None
         self._node_known = asyncio.Event()
         self._recorder = EventRecorder(client, clock=clock, host=config.name)
@@ -137,7 +139,7 @@ class ServiceProxy:
         return sum(table.mended for table in self._tables.values())
 
     async def run(self) -> None:
-        """Until cancelled. Raises only what makes a proxy impossible (no nft, no right to netlink)."""
+        """Until cancelled. Raises only what no waiting will mend: no right to netlink, no pod range of the Node."""
         informers = self._start_informers()
         try:
             async with asyncio.TaskGroup() as group:
@@ -155,7 +157,8 @@ class ServiceProxy:
                         await self._clock.sleep(self.options.min_sync_period)
                     await self._wake.wait()
                     self._wake.clear()
-                    await self._sync()
+                    if self._clock.monotonic() >= self._retry_at:
+                        await self._sync()
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
@@ -224,9 +227,7 @@ class ServiceProxy:
             self._tables[family] = self._backend.open(self._index.node, family, self.namespace_pin)
 
     async def _sync(self) -> None:
-        """One round. A failure is logged and the next round loads everything; before the first success it ends us,
-        save when others kept changing nftables meanwhile.
-        """
+        """One round. A failure is told, by the health port too, and a later round loads everything."""
         self._settled = False
         pending, changes = self._index.take(0 if self.ready.is_set() else PIECE), self.monitor.take()
         self._waiting = {**pending.seen, **self._waiting}  # the first event of a Service dates its change
@@ -234,13 +235,11 @@ class ServiceProxy:
         try:
             await (self._load() if whole else self._apply(pending))
         except (OSError, NftError, IptablesError, IpvsError, LinkError, CapacityError) as error:
-            if not self.ready.is_set() and not isinstance(error, NfnetlinkError):
+            if isinstance(error, PermissionError) and not self.ready.is_set():
                 raise
-            self._stale = True
-            self.monitor.failed(changes)
-            logger.error("rules not applied node=%s error=%s", self._config.name, error)
+            self._back_off(error, changes)
             return
-        self._stale = False
+        self._stale, self._delay, self._told = False, RETRY, ""
         self._settled = True
         self._round.set()
         self._round = asyncio.Event()
@@ -253,6 +252,16 @@ class ServiceProxy:
         self._watch_unserved(self._waiting)
         self._waiting = {}
         self.ready.set()
+
+    def _back_off(self, error: Exception, changes: Round) -> None:
+        """The same failure again is one line, however often it is tried."""
+        self._stale = True
+        self.monitor.failed(changes, str(error))
+        if str(error) != self._told:
+            self._told = str(error)
+            logger.error("rules not applied node=%s error=%s", self._config.name, error)
+        self._retry_at = self._clock.monotonic() + self._delay
+        self._delay = min(self._delay * 2, MOST_RETRY)
 
     async def _apply(self, pending: Pending) -> None:
         for family, table in self._tables.items():

@@ -135,6 +135,12 @@ def read_zone(path: Path, origin: str) -> Zone:
         parsed = dns.zone.from_file(
             text, apex, relativize=False, allow_include=True, check_origin=False, filename=str(path)
         )
+    return make_zone(parsed, origin)
+
+
+def make_zone(parsed: dns.zone.Zone, origin: str) -> Zone:
+    """Of a zone read from a file or out of a transfer, names absolute. Raises ValueError."""
+    apex = dns.name.from_text(origin)
     rrsets = []
     for name, rdataset in parsed.iterate_rdatasets():
         rrset = dns.rrset.RRset(name.canonicalize(), rdataset.rdclass, rdataset.rdtype, rdataset.covers)

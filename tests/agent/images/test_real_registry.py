@@ -129,3 +129,85 @@ async def test_pushed_pulled_changed_and_gone(tmp_path: Path, layer: Callable[..
     with pytest.raises(RuntimeFault) as gone:
         await store.resolve(name, policy="Always")
     assert gone.value.reason == "ErrImagePull"
+
+
+BUSY = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n"
+DENIED = b'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm="x"\r\nContent-Length: 0\r\n\r\n'
+FINE = ("", 0)  # the first blob that is asked for is the config, which is small
+HEAD_ROOM = 2000  # bytes of an answer's head, at most
+
+
+class BadLine:
+    """A line to a registry that spoils the answers to what is asked for blobs, one fault for each.
+
+    Bytes are an answer in the registry's place; ("cut", n) ends after n bytes, ("hang", n) says no more after n,
+    ("flip", n) changes the byte at n.
+    """
+
+    def __init__(self, upstream: str, *faults: bytes | tuple[str, int]) -> None:
+        self.faults = list(faults)
+        self._host, _, port = upstream.partition(":")
+        self._port = int(port)
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> str:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            request = await reader.readuntil(b"\r\n\r\n")
+            fault = self.faults.pop(0) if b"/blobs/" in request.split(b"\r\n")[0] and self.faults else None
+            if isinstance(fault, bytes):
+                writer.write(fault)
+                return
+            answer = bytearray(await self._ask(request))
+            kind, at = fault or FINE
+            if kind == "flip":
+                answer[at] ^= 1
+            writer.write(answer if kind in ("", "flip") else answer[:at])
+            await writer.drain()
+            if kind == "hang":
+                await reader.read()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def _ask(self, request: bytes) -> bytes:
+        upstream, writer = await asyncio.open_connection(self._host, self._port)
+        writer.write(request)
+        answer = await upstream.read(-1)
+        writer.close()
+        return answer
+
+
+async def test_over_a_bad_line(tmp_path: Path, layer: Callable[..., bytes]) -> None:
+    """What is cut short, held up, spoilt or put off arrives all the same; what is refused is said."""
+    registries = Registries(connect=2.0, read=0.5)
+    plain = layer({"name": "big", "data": os.urandom(300_000)})
+    stories: dict[str, tuple[bytes | tuple[str, int], ...]] = {
+        "truncated": (FINE, ("cut", 100_000), ("cut", 50_000)),
+        "slow": (FINE, ("hang", 100_000)),
+        "wrong digest": (FINE, ("flip", HEAD_ROOM + 100_000)),
+        "busy": (BUSY, BUSY, BUSY),
+    }
+    async with running(tmp_path) as upstream:
+        await asyncio.to_thread(push, upstream, "k8s/web", "v1", [plain])
+        for name, faults in stories.items():
+            line = BadLine(upstream, *faults)
+            async with line as address:
+                store = ImageStore(tmp_path / name, SystemClock(), registries=registries)
+                image = await store.resolve(f"{address}/k8s/web:v1", policy="Always")
+                assert (Path(image.rootfs[0]) / "big").stat().st_size == 300_000, name
+                assert line.faults == [], name
+        async with BadLine(upstream, DENIED, DENIED) as address:
+            store = ImageStore(tmp_path / "denied", SystemClock(), registries=registries)
+            with pytest.raises(RuntimeFault, match="401") as denied:
+                await store.resolve(f"{address}/k8s/web:v1", policy="Always")
+            assert denied.value.reason == "ErrImagePull"

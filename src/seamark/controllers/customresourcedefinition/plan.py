@@ -45,7 +45,8 @@ def plan_status(crd: Obj, others: Iterable[Obj], now: str) -> Obj:
     names, accepted = _plan_names(crd, others)
     status = copy_json(section(crd, "status"))
     conditions = entries(status, "conditions")
-    if names != section(status, "acceptedNames") or not conditions:
+    asked = {name: value for name, value in section(crd, "spec", "names").items() if value}
+    if asked != accepted_names(crd):
         conditions = with_condition(conditions, accepted, now)
     if accepted["status"] == "True" and not is_true(crd, ESTABLISHED):
         new = condition(ESTABLISHED, "True", "InitialNamesAccepted", "the initial names have been accepted")

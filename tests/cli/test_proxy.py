@@ -358,6 +358,30 @@ async def test_killed_at_any_moment_the_next_start_makes_it_right(attach: Attach
 
 @pytest.mark.net
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+async def test_traffic_goes_on_while_the_api_server_is_away(attach: Attach, client: Client) -> None:
+    """It is reached over the node's loopback, which is taken down; what changed meanwhile is in force afterwards."""
+    await fill(client)
+    flags = ("--kubeconfig", "KUBECONFIG", "--hostname-override", "node1", "--cluster-cidr", "10.244.0.0/16")
+    second = "10.244.1.4"
+    async with attach(*flags) as node:
+        for pod in (B, second):
+            await node.world.serve(pod, 8080)
+        await node.until("/livez", 200)
+        await node.answers(A, VIP, 80, A)
+        node.world.run_on_node("ip", "link", "set", "lo", "down")
+        patch = {"endpoints": [{"addresses": [second], "nodeName": "node1"}]}
+        await client.patch(ENDPOINTSLICES, "web-x", patch, namespace="default")
+        for _ in range(20):
+            assert (await node.world.ask(A, VIP, 80)).server == f"{B}:8080"
+            await asyncio.sleep(0.05)
+        node.world.run_on_node("ip", "link", "set", "lo", "up")
+        async with asyncio.timeout(20):
+            while (await node.world.ask(A, VIP, 80)).server != f"{second}:8080":  # noqa: ASYNC110 - TCP tries again
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.net
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 async def test_a_connection_is_explained(attach: Attach, client: Client, tmp_path: Path) -> None:
     await fill(client)
     flags = ("--kubeconfig", "KUBECONFIG", "--hostname-override", "node1", "--cluster-cidr", "10.244.0.0/16")

@@ -26,6 +26,7 @@ from seamark.api.discovery import Discovery
 from seamark.api.documents import openapi
 from seamark.api.health import health
 from seamark.api.inflight import is_long_running
+from seamark.api.metrics import metrics
 from seamark.api.openid import openid
 from seamark.api.options import parse_timeout
 from seamark.api.ranges import AddressFollower
@@ -196,9 +197,10 @@ class Api:
             _log.error("request failed after its deadline", exc_info=error)
 
     async def _document(self, request: Request) -> Response:
-        """What is no resource: health and version, discovery, OpenAPI."""
+        """What is no resource: health and version, discovery, OpenAPI, metrics."""
         found = await health(self.core, request) or self._discovery.respond(request)
         found = found or openid(self.core, request) or await openapi(self.core.registry, request)
+        found = found or await metrics(self.core, request)
         if found is None:
             raise unknown_path(self.core.registry, request.path)
         return found

@@ -16,6 +16,7 @@ from seamark.cli.datadir import DataDir
 from seamark.cli.errors import UserError
 from seamark.linux import fabric
 from seamark.linux.nfnetlink import Nfnetlink
+from seamark.linux.nodelocal import remove_node_local
 from seamark.linux.podruntime.cleanup import remove_all
 
 STOP_SECONDS = 60
@@ -46,6 +47,8 @@ def leave_nothing(data: DataDir) -> None:
         with Nfnetlink(None) as netlink:
             for family in ("ip", "ip6"):
                 netlink.delete_table(family, "seamark")
+        if settings is not None and settings.node_local_dns:
+            asyncio.run(remove_node_local())
     fabric.remove_fabric(data.namespaces)
 
 

@@ -47,8 +47,7 @@ def defaulted(kind: str, obj: Obj) -> Obj:
 
 def causes(kind: str, obj: Obj) -> list[str]:
     row = ROWS[kind]
-    assert row.validate is not None
-    found = [*row.validate(obj), *(row.validate_create(obj) if row.validate_create else ())]
+    found = [cause for validate in (row.validate, row.validate_create) if validate for cause in validate(obj)]
     return list(dict.fromkeys(f"{c.field}: {c.message}" for c in found))
 
 
@@ -89,4 +88,6 @@ def test_causes_are_those_of_kubernetes(path: Path) -> None:
 
 def test_every_kind_with_validation_was_recorded() -> None:
     recorded = {json.loads(path.read_text())["kind"] for path in FILES}
-    assert recorded == {kind for kind, row in ROWS.items() if row.validate}
+    assert recorded == {kind for kind, row in ROWS.items() if row.validate or row.validate_create} - {
+        "CustomResourceDefinition"
+    }

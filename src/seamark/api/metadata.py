@@ -129,7 +129,7 @@ def bump_generation(row: Resource, obj: Obj, old: Obj) -> None:
     if row.custom is not None:
         moved = any(obj.get(name) != old.get(name) for name in (obj.keys() | old.keys()) - {"metadata"})
     else:
-        moved = obj.get("spec") != old.get("spec")
+        moved = any(obj.get(name) != old.get(name) for name in ("spec", "template"))  # a PodTemplate has no spec
     if row.annotations_move_generation:
         moved |= (obj["metadata"].get("annotations") or {}) != (old["metadata"].get("annotations") or {})
     if moved:

@@ -139,21 +139,27 @@ def validate_job_update(new: Obj, old: Obj) -> Causes:
         causes.append(field.invalid("spec.completions", spec["completions"], detail))
     causes += field.immutable("spec.selector", spec.get("selector"), before.get("selector"))
     template = section(spec, "template")
-    if template != _as_it_may_be(template, old):
-        causes.append(field.invalid("spec.template", template, field.IMMUTABLE))
+    if not _is_at_rest(old):
+        causes += field.immutable("spec.template", template, before.get("template"))
+    elif template != _as_it_may_be(template, old):
+        causes.append(field.invalid("spec.template.spec", section(template, "spec"), field.IMMUTABLE))
     causes += field.immutable("spec.completionMode", spec.get("completionMode"), before.get("completionMode"))
     causes += field.immutable("spec.managedBy", spec.get("managedBy"), before.get("managedBy"))
     return causes + unchanged("spec", spec, before)
 
 
-def _as_it_may_be(template: Obj, old: Obj) -> Obj:
-    """The old template, with what of the new one may differ from it."""
-    before, status = section(old, "spec", "template"), section(old, "status")
+def _is_at_rest(job: Obj) -> bool:
+    """Told to be suspended, and so it is."""
+    status = section(job, "status")
     conditions = status.get("conditions") or ()
     suspended = any(c.get("type") == "Suspended" and c.get("status") == "True" for c in conditions)
     idle = not status.get("active") and (status.get("startTime") is None or suspended)
-    if not section(old, "spec").get("suspend") or not idle:
-        return before
+    return bool(section(job, "spec").get("suspend")) and idle
+
+
+def _as_it_may_be(template: Obj, old: Obj) -> Obj:
+    """The old template, with what of the new one may differ from it."""
+    before = section(old, "spec", "template")
     pod = dict(section(before, "spec"))
     for name in ("nodeSelector", "tolerations", "schedulingGates"):
         _take(pod, section(template, "spec"), name)

@@ -4,10 +4,32 @@ from __future__ import annotations
 
 from seamark.machinery import names
 from seamark.resources import field
-from seamark.resources.access import entries, text
+from seamark.resources.access import entries, section, text
 from seamark.resources.registry import Causes, Obj
 
 _FIELDS = ("metadata.name",)
+_LABELS = {
+    "beta.kubernetes.io/arch": "kubernetes.io/arch",
+    "beta.kubernetes.io/instance-type": "node.kubernetes.io/instance-type",
+    "beta.kubernetes.io/os": "kubernetes.io/os",
+    "failure-domain.beta.kubernetes.io/region": "topology.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone": "topology.kubernetes.io/zone",
+}
+
+
+def renew_labels(affinity: Obj) -> Obj:
+    """A volume's nodeAffinity with the labels of nodes that took the place of those of the beta."""
+    required = section(affinity, "required")
+    terms = [
+        {**term, "matchExpressions": [{**one, "key": _renew(one)} for one in entries(term, "matchExpressions")]}
+        for term in entries(required, "nodeSelectorTerms")
+    ]
+    return {**affinity, "required": {**required, "nodeSelectorTerms": terms}}
+
+
+def _renew(expression: Obj) -> str:
+    key = text(expression, "key")
+    return _LABELS.get(key, key)
 
 
 def validate_node_selector(path: str, selector: Obj) -> Causes:

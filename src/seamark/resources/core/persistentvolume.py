@@ -11,7 +11,7 @@ from seamark.resources import field
 from seamark.resources.access import default, default_pointer, ensure, entries, keep, section, text
 from seamark.resources.columns import UNSET
 from seamark.resources.core.container_validation import validate_quantity
-from seamark.resources.core.nodeselector import validate_node_selector
+from seamark.resources.core.nodeselector import renew_labels, validate_node_selector
 from seamark.resources.core.persistentvolumeclaim import CLASS_ANNOTATION, add_finalizer, modes_text, validate_modes
 from seamark.resources.core.volume_validation import validate_host_path
 from seamark.resources.registry import AGE, NAME, Causes, Column, Obj, Resource
@@ -128,7 +128,12 @@ def validate_update(new: Obj, old: Obj) -> Causes:
     if any((spec.get(name) or None) != (before.get(name) or None) for name in SOURCES):
         detail = "spec.persistentvolumesource is immutable after creation"
         causes.append(field.forbidden("spec.persistentvolumesource", detail))
-    return causes + field.immutable("volumeMode", spec.get("volumeMode"), before.get("volumeMode"))
+    causes += field.immutable("volumeMode", spec.get("volumeMode"), before.get("volumeMode"))
+    affinity, was = spec.get("nodeAffinity"), before.get("nodeAffinity")
+    if was and affinity not in (was, renew_labels(was)):
+        detail = f"{field.IMMUTABLE}, except for updating from beta label to GA"
+        causes.append(field.invalid("nodeAffinity", affinity, detail))
+    return causes
 
 
 def prepare_status(new: Obj, old: Obj) -> None:

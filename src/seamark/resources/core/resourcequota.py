@@ -143,7 +143,6 @@ RESOURCEQUOTA = Resource(
         AGE,
     ),
     subresources=("status",),
-    has_generation=True,
     default=default_quota,
     prepare_create=prepare_create,
     prepare_update=prepare_update,

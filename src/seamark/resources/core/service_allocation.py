@@ -76,7 +76,7 @@ def allocate_service(new: Obj, old: Obj | None, pools: Reservation) -> Causes:
         if causes:
             return causes
     if uses_node_ports(new):
-        causes = _claim_node_ports(new, pools)
+        causes = _claim_node_ports(new, pools, share=old is None)
         if causes:
             return causes
     if needs_health_check_port(new):
@@ -173,8 +173,10 @@ def _claim_cluster_ips(new: Obj, pools: Reservation) -> Causes:
     return []
 
 
-def _claim_node_ports(new: Obj, pools: Reservation) -> Causes:
-    """Explicit numbers first; one number serves a port under all its protocols, as Kubernetes gives them out."""
+def _claim_node_ports(new: Obj, pools: Reservation, *, share: bool) -> Causes:
+    """Explicit numbers first. In a new Service one number serves a port under all its protocols; a port that comes
+    later gets one of its own, as Kubernetes gives them out.
+    """
     ports = entries(new, "spec", "ports")
     by_port: dict[int, int] = {}
     for i, port in enumerate(ports):
@@ -189,7 +191,7 @@ def _claim_node_ports(new: Obj, pools: Reservation) -> Causes:
     for port in ports:
         if port.get("nodePort"):
             continue
-        number = by_port.get(port["port"]) or pools.next_node_port(port["protocol"])
+        number = (share and by_port.get(port["port"])) or pools.next_node_port(port["protocol"])
         if number is None:
             raise internal("failed to allocate a nodePort: range is full")
         port["nodePort"] = by_port[port["port"]] = number

@@ -55,9 +55,11 @@ def validate_service(service: Obj) -> Causes:
 
 
 def validate_service_update(new: Obj, old: Obj) -> Causes:
-    causes = _validate_kept(new, old, "clusterIPs", "clusterIP")
-    causes += _validate_kept(new, old, "ipFamilies", "ipFamily")
     spec, before = section(new, "spec"), section(old, "spec")
+    causes: Causes = []
+    if not _validate_addressing(spec):  # whether it was so before says nothing where it cannot be so
+        causes += _validate_kept(new, old, "clusterIPs")
+        causes += _validate_kept(new, old, "ipFamilies")
     if spec.get("type") == before.get("type") == "LoadBalancer":
         given = spec.get("loadBalancerClass")
         if given != before.get("loadBalancerClass"):
@@ -288,7 +290,7 @@ def _validate_internal_traffic(spec: Obj) -> Causes:
     return causes
 
 
-def _validate_kept(new: Obj, old: Obj, name: str, one: str) -> Causes:
+def _validate_kept(new: Obj, old: Obj, name: str) -> Causes:
     """The first address and family never change; a second one may come, and go with the policy that says so."""
     spec, before = section(new, "spec"), section(old, "spec")
     if "ExternalName" in (spec.get("type"), before.get("type")):
@@ -297,6 +299,7 @@ def _validate_kept(new: Obj, old: Obj, name: str, one: str) -> Causes:
         return []
     if name == "ipFamilies" and is_headless(old) != is_headless(new):
         return []
+    one, spoken = ("clusterIP", "cluster IP") if name == "clusterIPs" else ("ipFamily", "IP family")
     now, then = entries(spec, name), entries(before, name)
     path = f"spec.{name}"
     causes: Causes = []
@@ -312,6 +315,6 @@ def _validate_kept(new: Obj, old: Obj, name: str, one: str) -> Causes:
         causes.append(field.invalid(field.index(path, 0), now, "may not change once set"))
     policy = spec.get("ipFamilyPolicy")
     if len(then) > len(now) == 1 and policy != "SingleStack":
-        detail = f"must be set to 'SingleStack' when releasing the secondary {one}"
+        detail = f"must be 'SingleStack' to release the secondary {spoken}"
         causes.append(field.invalid("spec.ipFamilyPolicy", policy, detail))
     return causes

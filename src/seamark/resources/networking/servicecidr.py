@@ -33,7 +33,7 @@ def is_ready(obj: Obj) -> bool:
     return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
 
 
-def validate(obj: Obj) -> Causes:
+def validate_create(obj: Obj) -> Causes:
     path, cidrs = "spec.cidrs", entries(obj, "spec", "cidrs")
     if not cidrs:
         return [field.required(path, "at least one CIDR required")]
@@ -50,10 +50,12 @@ def validate(obj: Obj) -> Causes:
 def validate_update(new: Obj, old: Obj) -> Causes:
     """A second family may be added to the first; nothing else changes."""
     path, cidrs, before = "spec.cidrs", entries(new, "spec", "cidrs"), entries(old, "spec", "cidrs")
-    if len(cidrs) == len(before) or (len(before) == 1 and len(cidrs) == MOST):
-        pairs = zip(cidrs, before, strict=False)
-        return [c for i, (one, was) in enumerate(pairs) for c in field.immutable(f"{path}[{i}]", one, was)]
-    return [field.invalid(path, cidrs, field.IMMUTABLE)]
+    grows = len(before) == 1 and len(cidrs) == MOST
+    if len(cidrs) != len(before) and not grows:
+        return [field.invalid(path, cidrs, field.IMMUTABLE)]
+    pairs = enumerate(zip(cidrs, before, strict=False))
+    causes = [c for i, (one, was) in pairs for c in field.immutable(f"{path}[{i}]", one, was)]
+    return causes + validate_create(new) if grows else causes
 
 
 SERVICECIDR = Resource(
@@ -64,6 +66,6 @@ SERVICECIDR = Resource(
     default=default_servicecidr,
     prepare_create=prepare_create,
     prepare_update=prepare_update,
-    validate=validate,
+    validate_create=validate_create,
     validate_update=validate_update,
 )

@@ -77,6 +77,7 @@ RUNTIMECLASS = Resource(
     singular="runtimeclass",
     columns=(NAME, Column("Handler", cell=lambda obj, now: text(obj, "handler")), AGE),
     allows_create_on_update=True,
+    unconditional_update=False,
     validate=validate,
     validate_update=validate_update,
 )

@@ -85,6 +85,7 @@ PODDISRUPTIONBUDGET = Resource(
     ),
     subresources=("status",),
     has_generation=True,
+    unconditional_update=False,
     default=default_budget,
     prepare_create=prepare_create,
     prepare_update=prepare_update,

@@ -18,7 +18,7 @@ def default_priorityclass(obj: Obj) -> None:
     obj.setdefault("value", 0)
 
 
-def validate(obj: Obj) -> Causes:
+def validate_create(obj: Obj) -> Causes:
     name, value, policy = text(obj, "metadata", "name"), number(obj, "value"), obj.get("preemptionPolicy")
     causes: Causes = []
     if name.startswith(SYSTEM_PREFIX):
@@ -63,6 +63,6 @@ PRIORITYCLASS = Resource(
     ),
     has_generation=True,
     default=default_priorityclass,
-    validate=validate,
+    validate_create=validate_create,
     validate_update=validate_update,
 )

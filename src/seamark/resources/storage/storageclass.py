@@ -49,8 +49,9 @@ def _validate_parameters(parameters: Obj) -> Causes:
 
 def validate_update(new: Obj, old: Obj) -> Causes:
     causes: Causes = []
-    for name in ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"):
-        causes += field.immutable(name, new.get(name), old.get(name))
+    causes += field.immutable("parameters", new.get("parameters"), old.get("parameters"))
+    for name in ("provisioner", "reclaimPolicy", "volumeBindingMode"):
+        causes += field.immutable(name, text(new, name), text(old, name))
     return causes
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conformance.cluster import Cluster
-from lightkube import ApiError, Client, KubeConfig
+from lightkube import ApiError, AsyncClient, Client, KubeConfig
 from lightkube.codecs import load_all_yaml
 from lightkube.models.core_v1 import ServicePort, ServiceSpec
 from lightkube.models.meta_v1 import ObjectMeta
@@ -92,8 +92,11 @@ def test_logs(client: Client) -> None:
     assert next(iter(client.log("web", follow=True, container="main"))) == "started\n"
 
 
-def test_exec(client: Client) -> None:
-    done = client.exec("web", command=["sh", "-c", "cat /tmp/hello; exit 3"], stdout=True, stderr=True)
+async def test_exec(cluster: Cluster) -> None:
+    """By the asynchronous client: the other one's WebSockets read on from threads, in whatever is opened after them."""
+    config = KubeConfig.from_file(Path(cluster.kubeconfig))
+    async with AsyncClient(config=config, namespace="default") as client:
+        done = await client.exec("web", command=["sh", "-c", "cat /tmp/hello; exit 3"], stdout=True, stderr=True)
     assert (done.exit_code, done.stdout) == (3, "hello\n")
 
 

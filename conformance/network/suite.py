@@ -89,42 +89,28 @@ def _ask(program: Path, option: str) -> str:
 
 
 RAN = re.compile(r"^Ran (\d+) of \d+ Specs in ([\d.]+) seconds", re.MULTILINE)
-KLOG = re.compile(r"\s+[IWEF]\d{4} \S+ +\d+ \S+?\] ")
-DETAIL = re.compile(r"\s+(\{.*|<.*>:)")
-"""Lines of a failure that show Go values."""
+REASON = r"^  \[{mark}\] (?!in \[)(.*?)\n  In \["
+"""How the report of a test ends: what was wrong, and where."""
 
 
 def parse_verdict(log: str) -> Verdict:
     """What ginkgo said of the one test."""
     ran = RAN.search(log)
     if ran is None:
-        last: Sequence[str] = log.strip().splitlines()[-1:]
+        last = [line for line in log.splitlines() if line.strip("S- \t")][-1:]
         return Verdict("failed", 0.0, _shorten(["the suite ended early:", *last]))
     seconds = float(ran[2])
     if re.search(r"^SUCCESS! -- 1 Passed \| 0 Failed", log, re.MULTILINE):
         return Verdict("passed", seconds)
-    skipped = _reason(log, "[SKIPPED]")
+    skipped = _reason(log, "SKIPPED")
     if skipped is not None:
         return Verdict("skipped", seconds, skipped)
-    return Verdict("failed", seconds, _reason(log, "[FAILED]") or "no reason given")
+    return Verdict("failed", seconds, _reason(log, "FAILED") or "no reason given")
 
 
 def _reason(log: str, mark: str) -> str | None:
-    """What was logged last before the test ended with this mark; beside the mark where nothing was."""
-    lines = log.splitlines()
-    end = next((n for n, line in enumerate(lines) if line.strip().startswith(f"{mark} ")), None)
-    if end is None:
-        return None
-    begin = next((n for n in range(end - 1, -1, -1) if KLOG.match(lines[n]) or "STEP:" in lines[n]), end)
-    if begin == end or "STEP:" in lines[begin]:
-        return _shorten([lines[end].strip().removeprefix(mark)])
-    told = [KLOG.sub("", lines[begin])]
-    for line in lines[begin + 1 : end]:
-        if line.strip().startswith("{"):
-            break
-        if not DETAIL.match(line):
-            told.append(line)
-    return _shorten(told)
+    found = re.search(REASON.format(mark=mark), log, re.MULTILINE | re.DOTALL)
+    return _shorten(found[1].splitlines()) if found else None
 
 
 def _shorten(lines: Sequence[str]) -> str:

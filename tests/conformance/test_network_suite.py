@@ -17,23 +17,30 @@ FAILED = f"""{HEAD}• [FAILED] [0.063 seconds]
 [sig-network] Ingress API [It] should support it [Conformance]
   Timeline >>
   STEP: watching @ 11/24/26 13:18:36.595
-  I1124 13:18:36.595963   29980 ingress.go:191] Unexpected error: while watching:
-      <*errors.StatusError | 0x23124e179900>:
-      not acceptable
-      {{
-          ErrStatus:
-              code: 406
-      }}
   [FAILED] in [It] - k8s.io/kubernetes@v1.36.3/test/e2e/network/ingress.go:191 @ 11/24/26 13:18:36.596
   I1124 13:18:36.600000   29980 helper.go:125] Waiting up to 7m0s for all (but 0) nodes to be ready
   [FAILED] in [DeferCleanup (Each)] - k8s.io/kubernetes@v1.36.3/test/e2e/framework/debug/dump.go:139
+  << Timeline
+
+  [FAILED] while watching: not
+  acceptable
+  In [It] at: k8s.io/kubernetes@v1.36.3/test/e2e/network/ingress.go:191 @ 11/24/26 13:18:36.596
+
+  There were additional failures detected.  To view them in detail run ginkgo -vv
+------------------------------
+SSSSSSSS
 
 Ran 1 of 7579 Specs in 0.641 seconds
 FAIL! -- 0 Passed | 1 Failed | 0 Pending | 7578 Skipped
 """
-SKIPPED = f"""{HEAD}S [SKIPPED] [0.010 seconds]
-  I1124 13:18:36.595963   29980 skipper.go:1] Only supported for providers [gce] (not skeleton)
-  [SKIPPED] in [BeforeEach] - k8s.io/kubernetes@v1.36.3/test/e2e/network/dns.go:1 @ 11/24/26 13:18:36.596
+SKIPPED = f"""{HEAD}SSSS
+S [SKIPPED] [0.010 seconds]
+[sig-network] Topology Hints [BeforeEach] should distribute endpoints evenly [sig-network]
+  [BeforeEach] k8s.io/kubernetes@v1.36.3/test/e2e/network/topology_hints.go:51
+  [SKIPPED] Requires more than one zone
+  In [BeforeEach] at: k8s.io/kubernetes@v1.36.3/test/e2e/network/topology_hints.go:52 @ 11/24/26 13:18:36.596
+------------------------------
+SSSS
 
 Ran 0 of 7579 Specs in 0.100 seconds
 SUCCESS! -- 0 Passed | 0 Failed | 0 Pending | 7579 Skipped
@@ -44,11 +51,11 @@ SUCCESS! -- 0 Passed | 0 Failed | 0 Pending | 7579 Skipped
     ("log", "verdict"),
     [
         pytest.param(PASSED, Verdict("passed", 10.958), id="passed"),
-        pytest.param(FAILED, Verdict("failed", 0.641, "Unexpected error: while watching: not acceptable"), id="failed"),
+        pytest.param(FAILED, Verdict("failed", 0.641, "while watching: not acceptable"), id="failed"),
+        pytest.param(SKIPPED, Verdict("skipped", 0.1, "Requires more than one zone"), id="skipped"),
         pytest.param(
-            SKIPPED, Verdict("skipped", 0.1, "Only supported for providers [gce] (not skeleton)"), id="skipped"
+            f"{HEAD}Killed\nSSSS\n---\n", Verdict("failed", 0.0, "the suite ended early: Killed"), id="killed"
         ),
-        pytest.param(f"{HEAD}Killed", Verdict("failed", 0.0, "the suite ended early: Killed"), id="killed"),
         pytest.param("", Verdict("failed", 0.0, "the suite ended early:"), id="nothing at all"),
     ],
 )

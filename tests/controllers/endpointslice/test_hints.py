@@ -83,29 +83,23 @@ def test_no_shares_that_overload(zones: dict[str, float], endpoints: int, possib
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["", "a", "b", "c", "gone"])), max_size=40),
-    st.fixed_dictionaries({zone: st.integers(1, 64) for zone in "abc"}),
+    st.lists(st.sampled_from("abcd"), max_size=40), st.fixed_dictionaries({zone: st.integers(1, 64) for zone in "abc"})
 )
-def test_every_zone_gets_its_least_and_none_more_than_its_most(
-    placed: list[tuple[str, str]], cpus: dict[str, int]
-) -> None:
+def test_no_zone_is_far_from_its_share(placed: list[str], cpus: dict[str, int]) -> None:
     zones = {zone: cpu / sum(cpus.values()) for zone, cpu in cpus.items()}
-    endpoints = [(Endpoint([str(n)], zone=zone), before) for n, (zone, before) in enumerate(placed)]
-    found = plan_zones(endpoints, zones)
-    shares = plan_shares(zones, len(endpoints))
-    assert len(found) == (len(endpoints) if shares else 0)
+    found = plan_zones([Endpoint([str(n)], zone=zone) for n, zone in enumerate(placed)], zones)
+    shares = plan_shares(zones, len(placed))
+    assert len(found) == (len(placed) if shares else 0)
     held = Counter(found)
-    assert not shares or set(held) <= set(shares)
-    again = plan_zones([(endpoint, zone) for (endpoint, _), zone in zip(endpoints, found, strict=False)], zones)
-    assert again == found or any(held[zone] > shares[zone].maximum for zone in shares)
+    lacks = [shares[zone] - held[zone] for zone in shares]
+    surpluses = [held[zone] - shares.get(zone, 0.0) for zone in held]
+    assert not shares or max(lacks) < 1 or max(surpluses) < 1 or min(max(lacks), max(surpluses)) < 0.5
 
 
 def test_an_even_placement_stays_where_it_is_and_an_uneven_one_is_evened_out() -> None:
     zones = {"a": 0.5, "b": 0.5}
-    even = [(Endpoint([f"{n}"], zone="ab"[n % 2]), "") for n in range(4)]
-    assert plan_zones(even, zones) == ["a", "b", "a", "b"]
-    crowded = [(Endpoint([f"{n}"], zone="a"), "") for n in range(4)]
-    assert sorted(plan_zones(crowded, zones)) == ["a", "a", "b", "b"]
+    assert plan_zones([Endpoint([f"{n}"], zone="ab"[n % 2]) for n in range(4)], zones) == ["a", "b", "a", "b"]
+    assert sorted(plan_zones([Endpoint([f"{n}"], zone="a") for n in range(4)], zones)) == ["a", "a", "b", "b"]
 
 
 def test_slices_carry_the_hints_and_lose_them() -> None:

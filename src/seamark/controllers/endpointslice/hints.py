@@ -3,7 +3,7 @@
 ``trafficDistribution`` keeps traffic where the endpoint is: in its zone, or on its node. The annotation
 ``service.kubernetes.io/topology-mode: Auto`` gives each zone a share of the endpoints in proportion to its CPUs, which
 may take an endpoint from its zone to another; where no shares without an overload of more than a fifth can be found
-there are no hints. What an endpoint was meant for before stays as long as its zone has no more than it may.
+there are no hints.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from seamark.machinery.quantity import QuantityError, parse_quantity
 from seamark.model.endpointslice import Endpoint, EndpointHints, ForZone
@@ -23,13 +22,6 @@ TOPOLOGY_MODE = ("service.kubernetes.io/topology-aware-hints", "service.kubernet
 CLOSE = ("PreferClose", "PreferSameZone", "PreferSameNode")
 OVERLOAD = 0.2
 TINY = 1e-9  # 0.4 * 6 / 1.2 is two, not a little more
-
-
-class Share(NamedTuple):
-    """Of the endpoints, for one zone."""
-
-    desired: float
-    maximum: int
 
 
 def is_shared_out(service: Service) -> bool:
@@ -81,43 +73,29 @@ def _cpu_millis(node: Node) -> int:
         return 0
 
 
-def plan_shares(zones: Mapping[str, float], endpoints: int) -> dict[str, Share]:
-    """Empty where the endpoints do not suffice."""
+def plan_shares(zones: Mapping[str, float], endpoints: int) -> dict[str, float]:
+    """How many endpoints each zone should have; empty where they do not suffice."""
     if not zones or len(zones) > endpoints:
         return {}
     least = {zone: math.ceil(part * endpoints / (1 + OVERLOAD) - TINY) for zone, part in zones.items()}
-    spare = endpoints - sum(least.values())
-    if spare < 0:
+    if sum(least.values()) > endpoints:
         return {}
-    return {zone: Share(max(part * endpoints, least[zone]), least[zone] + spare) for zone, part in zones.items()}
+    return {zone: max(part * endpoints, least[zone]) for zone, part in zones.items()}
 
 
-def plan_zones(endpoints: Sequence[tuple[Endpoint, str]], zones: Mapping[str, float]) -> list[str]:
-    """A zone for each of the ready endpoints; they come with the one they were meant for before. Empty: no hints."""
+def plan_zones(endpoints: Sequence[Endpoint], zones: Mapping[str, float]) -> list[str]:
+    """A zone for each of the ready endpoints, its own where that may be; empty for no hints."""
     shares = plan_shares(zones, len(endpoints))
-    if not shares or not all(endpoint.zone for endpoint, _ in endpoints):
+    found = [endpoint.zone or "" for endpoint in endpoints]
+    if not shares or not all(found):
         return []
-    held: Counter[str] = Counter()
-    found: list[str] = []
-    fresh: list[int] = []
-    for index, (endpoint, before) in enumerate(endpoints):
-        stays = before in shares and held[before] < shares[before].maximum
-        found.append(before if stays else endpoint.zone or "")
-        held[found[-1]] += 1
-        if not stays:
-            fresh.append(index)
-    _even_out(found, fresh, held, shares)
-    return found
-
-
-def _even_out(found: list[str], fresh: Sequence[int], held: Counter[str], shares: Mapping[str, Share]) -> None:
-    """Takes from zones with too many, of those that are not settled, and gives to the one that lacks most."""
-    for index in fresh:
-        zone = found[index]
-        surplus = held[zone] - shares[zone].desired if zone in shares else float(held[zone])
-        poorest = max(shares, key=lambda one: (shares[one].desired - held[one], one))
-        lack = shares[poorest].desired - held[poorest]
-        if surplus >= 0.5 and lack >= 0.5 and max(surplus, lack) >= 1:
+    held = Counter(found)
+    for index, zone in enumerate(found):
+        surplus = held[zone] - shares.get(zone, 0.0)
+        poorest = max(shares, key=lambda one: (shares[one] - held[one], one))
+        lack = shares[poorest] - held[poorest]
+        if min(surplus, lack) >= 0.5 and max(surplus, lack) >= 1:
             found[index] = poorest
             held[zone] -= 1
             held[poorest] += 1
+    return found

@@ -91,7 +91,7 @@ def _plan_family(
     for pod in sorted(shown, key=lambda pod: pod.metadata.name):
         wanted.setdefault(backends.resolve_ports(service, pod), []).append(_endpoint(service, pod, family, nodes))
     if is_shared_out(service):
-        wanted = _share_out(wanted, current, nodes)
+        wanted = _share_out(wanted, nodes)
     drafts: list[_Draft] = []
     spare: list[EndpointSlice] = []
     for one in sorted(current, key=lambda s: s.metadata.name):
@@ -132,26 +132,17 @@ def _endpoint(service: Service, pod: Pod, family: str, nodes: Mapping[ObjectKey,
     return replace(found, hints=select_close_hints(service, found))
 
 
-def _share_out(
-    wanted: Mapping[Ports, list[Endpoint]], current: Sequence[EndpointSlice], nodes: Mapping[ObjectKey, Node]
-) -> dict[Ports, list[Endpoint]]:
+def _share_out(wanted: Mapping[Ports, list[Endpoint]], nodes: Mapping[ObjectKey, Node]) -> dict[Ports, list[Endpoint]]:
     """The same endpoints, the ready ones with the zone each is meant for."""
-    before = {_identity(endpoint): endpoint.hints for one in current for endpoint in one.endpoints or []}
     ready = [endpoint for endpoints in wanted.values() for endpoint in endpoints if endpoint.is_ready]
-    zones = plan_zones(
-        [(endpoint, _zone_of(before.get(_identity(endpoint)))) for endpoint in ready], measure_zones(nodes)
-    )
-    if not zones:
-        return dict(wanted)
-    hints = {_identity(endpoint): EndpointHints([ForZone(zone)]) for endpoint, zone in zip(ready, zones, strict=True)}
-    return {
-        ports: [replace(endpoint, hints=hints.get(_identity(endpoint))) for endpoint in endpoints]
-        for ports, endpoints in wanted.items()
-    }
+    zones = plan_zones(ready, measure_zones(nodes)) or [""] * len(ready)
+    meant = {_identity(endpoint): zone for endpoint, zone in zip(ready, zones, strict=True)}
 
+    def hints(endpoint: Endpoint) -> EndpointHints | None:
+        zone = meant.get(_identity(endpoint))
+        return EndpointHints([ForZone(zone)]) if zone else None
 
-def _zone_of(hints: EndpointHints | None) -> str:
-    return hints.for_zones[0].name if hints is not None and hints.for_zones else ""
+    return {ports: [replace(one, hints=hints(one)) for one in endpoints] for ports, endpoints in wanted.items()}
 
 
 def _identity(endpoint: Endpoint) -> Identity:

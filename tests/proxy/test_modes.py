@@ -16,6 +16,7 @@ from seamark.compile.nftlayout import Layout
 from seamark.compile.ruleset import NodeConfig, compile_ruleset
 from seamark.compile.tracer import Packet, trace
 from seamark.linux import netns
+from seamark.linux.sysctl import read_sysctl
 from seamark.machinery.gvr import ENDPOINTSLICES, EVENTS_V1, NODES, SERVICES
 from seamark.model import codec
 from seamark.model.endpointslice import EndpointSlice
@@ -244,3 +245,13 @@ async def test_the_userspace_mode_follows_changes(world: World, start_proxy: Sta
         assert (await world.ask(C, VIP, 80, protocol)).server == f"{B}:8080"
         await cluster.delete(SERVICES, "web")
         assert (await world.ask(C, VIP, 80, protocol, patience=0.2)).result != "answer"
+
+
+async def test_sysctls_are_those_of_the_node_alone(world: World, start_proxy: Start) -> None:
+    name = "net.netfilter.nf_conntrack_tcp_timeout_established"
+    before = read_sysctl(name)
+    async with start_proxy(options={"sysctls": {name: "4321", "net.netfilter.nf_conntrack_nothing": "1"}}):
+        async with asyncio.timeout(5):
+            while world.run_on_node("sysctl", "-n", name) != "4321\n":  # noqa: ASYNC110 - written after the rules
+                await asyncio.sleep(0.01)
+    assert read_sysctl(name) == before != "4321"

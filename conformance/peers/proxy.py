@@ -15,7 +15,7 @@ SERVE = "mkdir -p /tmp/w; cd /tmp/w; hostname > name; exec python3 -m http.serve
 
 
 def objects() -> list[tuple[g.GVR, dict[str, Any]]]:
-    container = {"name": "main", "image": "seamark.local/host", "command": ["sh", "-c", SERVE]}
+    container: dict[str, Any] = {"name": "main", "image": "seamark.local/host", "command": ["sh", "-c", SERVE]}
     container["readinessProbe"] = {"tcpSocket": {"port": 8080}, "periodSeconds": 1}
     template = {
         "metadata": {"labels": {"app": "web"}},
@@ -76,7 +76,7 @@ async def check_proxy(cluster: Cluster, binary: Path, log: Path) -> Checks:
 
         async def is_resolved() -> bool:
             answer = await output(*enter, "dig", "+short", "@10.96.0.10", "web.default.svc.cluster.local")
-            return answer.strip() == virtual
+            return answer.strip() == str(virtual)
 
         await checks.until("programs nft with the Service", has_table)
         await checks.until("a ClusterIP leads to every pod", lambda: reaches_both(f"http://{virtual}/name"))

@@ -12,7 +12,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -45,6 +45,14 @@ def main(argv: list[str]) -> int:
     return _run(options)
 
 
+async def _run_command(command: Sequence[str]) -> str:
+    try:
+        status = await (await asyncio.create_subprocess_exec(*command)).wait()
+    except OSError as error:
+        return error.strerror or str(error)
+    return f"exit status {status}" if status else ""
+
+
 def _run(options: argparse.Namespace) -> int:
     port = options.dns_port if options.dns_port is not None else 53
     environment = dict(os.environ)
@@ -54,8 +62,10 @@ def _run(options: argparse.Namespace) -> int:
         log=(lambda line: None) if options.quiet else write_line,
         fatal=_fatal,
         port=port,
+        run=_run_command,
         processors=len(os.sched_getaffinity(0)),
-        addresses=own_addresses,
+        as_coredns=options.as_coredns,
+        addresses=partial(own_addresses, link_local=options.as_coredns),
         interface=interface_addresses,
     )
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # CoreDNS has none
@@ -147,6 +157,9 @@ def _parser() -> argparse.ArgumentParser:
     found.add_argument("-pidfile", metavar="FILE", help="where to write the process id")
     found.add_argument("-plugins", action="store_true", help="list the plugins and end")
     found.add_argument("-quiet", action="store_true", help="write no log")
+    found.add_argument(
+        "-as-coredns", action="store_true", help="answer as CoreDNS also where Seamark does otherwise on purpose"
+    )
     node = found.add_argument_group("on each node (NodeLocal DNSCache)")
     node.add_argument("-node-local", action="store_true", help="answer at -localip, without address translation (root)")
     node.add_argument(

@@ -87,6 +87,10 @@ def write_line(line: str) -> None:
     sys.stdout.flush()
 
 
+async def _cannot_run(command: Sequence[str]) -> str:
+    return "commands are not run here"
+
+
 @dataclass(slots=True)
 class Host:
     """``environment`` is that of the process; ``fatal`` ends it (plugin loop)."""
@@ -99,8 +103,12 @@ class Host:
     fatal: Callable[[str], None] = sys.exit
     port: int = 53
     """Where server blocks without a port listen (``-dns.port``)."""
+    as_coredns: bool = False
+    """Answer as CoreDNS also where Seamark does otherwise on purpose (docs/differences-from-coredns.md)."""
     addresses: Callable[[], tuple[str, ...]] = tuple
     """The machine's own addresses, loopback left out."""
+    run: Callable[[Sequence[str]], Awaitable[str]] = _cannot_run
+    """Runs a command to its end; why it failed, empty where it did not (plugin on)."""
     processors: int = 1
     """How many this process may use."""
     interface: Callable[[str], tuple[str, ...]] = lambda name: ()

@@ -57,6 +57,7 @@ class Metrics:
         self.forward_broken = self._counter("forward_healthcheck_broken", "Queries while every upstream was down.")
         self.forward_rejects = self._counter("forward_max_concurrent_rejects", "Queries over max_concurrent.")
 
+        self.shed_dropped = self._counter("shed_dropped", "Queries dropped under overload.", ["server", "reason"])
         self.grpc_requests = self._counter("grpc_requests", "Queries over gRPC.", ["to"])
         self.grpc_responses = self._counter("grpc_responses", "Answers over gRPC.", ["to", "rcode"])
         self.grpc_duration = self._histogram("grpc_request_duration_seconds", "Time of upstreams.", ["to"], SECONDS)

@@ -12,7 +12,8 @@ from pathlib import Path
 import yaml
 from cryptography import x509
 
-from seamark.cli.pki import ensure_pki, render_kubeconfig, server_context
+from seamark.api.server import server_tls
+from seamark.cli.pki import ensure_pki, render_kubeconfig
 
 NOW = datetime.datetime.now(datetime.UTC)
 NAMES = ("localhost", "127.0.0.1", "kubernetes.default.svc")
@@ -48,12 +49,13 @@ def test_kubeconfig_with_token_holds_no_key(tmp_path: Path) -> None:
 
 def test_handshake_shows_the_client_certificate(tmp_path: Path) -> None:
     pki = ensure_pki(tmp_path, server_names=NAMES, now=NOW)
+    serving = server_tls(certificate=pki.server_cert, key=pki.server_key, client_ca=pki.ca_cert)
     seen: list[object] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
             connection, _ = listener.accept()
-            with server_context(pki).wrap_socket(connection, server_side=True) as tls:
+            with serving.wrap_socket(connection, server_side=True) as tls:
                 seen.append(tls.getpeercert())
                 tls.sendall(b"x")
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from seamark.api.discovery import SUBRESOURCE_KINDS, SUBRESOURCE_VERBS, subresource_kind
+from seamark.api.negotiation import JSON, MEDIA_TYPES, YAML
 from seamark.api.openapi_schemas import AS_IT_IS, Dialect, reference
 from seamark.machinery import schema
 from seamark.machinery.gvr import GVR
@@ -20,7 +21,6 @@ from seamark.resources.registry import Resource
 
 Node = dict[str, Any]
 
-_MEDIA_TYPES = ("application/json", "application/yaml")
 _PATCH_TYPES = (
     "application/json-patch+json",
     "application/merge-patch+json",
@@ -189,7 +189,7 @@ def _operation(served: Served, verb: str, dialect: Dialect) -> Node:
     if dialect.has_unions:
         node |= {"parameters": parameters} if parameters else {}
         if body is not None:
-            types = _patch_types(served) if verb == "patch" else _MEDIA_TYPES
+            types = _patch_types(served) if verb == "patch" else _media_types(served)
             content = {one: {"schema": reference(body, dialect)} for one in types}
             node["requestBody"] = {"required": verb != "delete", "content": content}
     else:
@@ -198,15 +198,23 @@ def _operation(served: Served, verb: str, dialect: Dialect) -> Node:
             parameters.insert(0, {"name": "body", "in": "body", "required": verb != "delete", **schema_node})
         node |= {"parameters": parameters} if parameters else {}
         node["consumes"] = list(_patch_types(served)) if verb == "patch" else ["*/*"]
-        node["produces"] = list(_MEDIA_TYPES) if message else ["text/plain" if method == "get" else "*/*"]
+        node["produces"] = list(_media_types(served)) if message else ["text/plain" if method == "get" else "*/*"]
     node["responses"] = _responses(served, verb, dialect)
     return node
 
 
+def _media_types(served: Served) -> tuple[str, ...]:
+    """A custom kind has no protobuf message."""
+    return (JSON, YAML) if _is_custom(served) else MEDIA_TYPES
+
+
 def _patch_types(served: Served) -> tuple[str, ...]:
     """Nobody knows the merge keys of a custom kind."""
-    is_custom = served.message is not None and served.message.name.startswith(AS_IT_IS)
-    return tuple(one for one in _PATCH_TYPES if not is_custom or "strategic" not in one)
+    return tuple(one for one in _PATCH_TYPES if not _is_custom(served) or "strategic" not in one)
+
+
+def _is_custom(served: Served) -> bool:
+    return served.message is not None and served.message.name.startswith(AS_IT_IS)
 
 
 def _kind_of(served: Served) -> Node:
@@ -249,7 +257,7 @@ def _responses(served: Served, verb: str, dialect: Dialect) -> Node:
     ok: Node = {"description": "OK"}
     if answer is not None:
         node = {"schema": reference(answer, dialect)}
-        ok |= {"content": dict.fromkeys(_MEDIA_TYPES, node)} if dialect.has_unions else node
+        ok |= {"content": dict.fromkeys(_media_types(served), node)} if dialect.has_unions else node
     responses = {"200": ok, "401": {"description": "Unauthorized"}}
     return responses | ({"201": ok | {"description": "Created"}} if verb in ("create", "update") else {})
 

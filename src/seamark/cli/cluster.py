@@ -27,13 +27,13 @@ from seamark.api.authn import Authenticator
 from seamark.api.compaction import compact_periodically
 from seamark.api.config import ApiConfig
 from seamark.api.inflight import Inflight
-from seamark.api.server import ApiServer, serve_api
+from seamark.api.server import ApiServer, serve_api, server_tls
 from seamark.cli.auditing import open_audit
 from seamark.cli.corefilewarning import corefile_warnings
 from seamark.cli.datadir import DataDir, write_private
 from seamark.cli.errors import UserError
 from seamark.cli.leaving import Leaving
-from seamark.cli.pki import Pki, ensure_pki, render_kubeconfig, server_context
+from seamark.cli.pki import Pki, ensure_pki, render_kubeconfig
 from seamark.cli.settings import FABRIC_CIDR, Settings, parse_mirror
 from seamark.cli.stages import Stages
 from seamark.client.client import Client
@@ -244,7 +244,7 @@ class Cluster:
         self._server = await serve_api(
             self._api,
             sockets=self._sockets,
-            tls=server_context(pki),
+            tls=server_tls(certificate=pki.server_cert, key=pki.server_key, client_ca=pki.ca_cert),
             authenticate=Authenticator(self._api.core),
             inflight=Inflight(reading=settings.max_requests_inflight, mutating=settings.max_mutating_requests_inflight),
         )

@@ -10,7 +10,6 @@ import base64
 import datetime
 import ipaddress
 import secrets
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,15 +77,6 @@ def ensure_pki(directory: Path, *, server_names: Sequence[str], now: datetime.da
     if not pki.service_account_key.exists():
         write_private(pki.service_account_key, _key_pem(ec.generate_private_key(ec.SECP256R1())))
     return pki
-
-
-def server_context(pki: Pki) -> ssl.SSLContext:
-    """TLS for the API server: own certificate, a client certificate of our CA welcome but not demanded."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(pki.ca_cert))
-    context.load_cert_chain(pki.server_cert, pki.server_key)
-    context.verify_mode = ssl.CERT_OPTIONAL
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 def render_kubeconfig(pki: Pki, server: str, *, token: bool) -> str:

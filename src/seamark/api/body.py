@@ -6,6 +6,7 @@ refuses, Ignore is silent. Values of a wrong type are refused whatever it says.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ import yaml
 
 from seamark.api.core import Call
 from seamark.api.metadata import check_kind
-from seamark.api.negotiation import JSON, PROTOBUF, YAML, body_media_type
+from seamark.api.negotiation import JSON, MEDIA_TYPES, PROTOBUF, YAML, body_media_type
 from seamark.api.objects import Obj
 from seamark.api.options import validation_policy
 from seamark.api.yamltext import decode_yaml, explain, find_repeated_keys
@@ -50,9 +51,9 @@ class Findings:
         return f"strict decoding error: {', '.join((*told, *self.fields))}"
 
 
-def decode_body(request: Request, api_version: str, kind: str) -> Any:
+def decode_body(request: Request, api_version: str, kind: str, *, known: Sequence[str] = MEDIA_TYPES) -> Any:
     """The body as plain values, an empty one and null as ``{}``. Raises 400 and 415."""
-    media_type, body = body_media_type(request.headers.get("content-type", "")), request.body
+    media_type, body = body_media_type(request.headers.get("content-type", ""), known), request.body
     try:
         if media_type == PROTOBUF:
             if not body.startswith(protobuf.MAGIC):
@@ -96,10 +97,11 @@ def decode_as(call: Call, api_version: str, kind: str, *, former: str = "") -> O
 
     ``former``: an older version of the same shape that is taken as well.
     """
-    body = decode_body(call.request, api_version, kind)
+    is_custom = call.target.row.custom is not None and kind == call.target.row.gvr.kind
+    body = decode_body(call.request, api_version, kind, known=(JSON, YAML) if is_custom else MEDIA_TYPES)
     if former and body.get("apiVersion") == former:
         body["apiVersion"] = api_version
-    if call.target.row.custom is not None and kind == call.target.row.gvr.kind:
+    if is_custom:
         _check_custom(call, body)
     obj = check_kind(body, api_version, kind)
     found, unknown = conform(call.target.row, obj)

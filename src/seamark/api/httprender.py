@@ -18,11 +18,17 @@ def render_response(request: Request, response: Response, *, keep: bool) -> byte
     """Head and body in one piece; a large answer compressed for a client that takes it."""
     body = response.body
     if len(body) > GZIP_FROM and "gzip" in request.headers.get("accept-encoding", ""):
-        body = gzip.compress(body, 1)
+        body = _compress_document(body) if "etag" in response.headers else gzip.compress(body, 1)
         response.headers["content-encoding"] = "gzip"
         response.headers["vary"] = "Accept-Encoding"
     head = render_head(response, keep=keep, length=len(body))
     return head if request.method == "HEAD" else head + body
+
+
+@lru_cache(maxsize=4)
+def _compress_document(body: bytes) -> bytes:
+    """What has an etag is asked for again and again: OpenAPI documents."""
+    return gzip.compress(body, 1)
 
 
 def render_head(response: Response, *, keep: bool, length: int | None = None) -> bytes:

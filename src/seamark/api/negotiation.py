@@ -125,13 +125,13 @@ def no_representation(media_types: Sequence[str]) -> StatusError:
     return StatusError(406, "NotAcceptable", message, details={})
 
 
-def body_media_type(content_type: str) -> str:
-    """What a body is; a missing Content-Type means JSON. Raises 415."""
+def body_media_type(content_type: str, known: Sequence[str] = MEDIA_TYPES) -> str:
+    """What a body is, if it is one of the known; a missing Content-Type means JSON. Raises 415."""
     given = content_type.split(";", 1)[0].strip().lower()
     if not given:
         return JSON
-    if given not in MEDIA_TYPES:
-        listed = ", ".join(MEDIA_TYPES)
+    if given not in known:
+        listed = ", ".join(known)
         why = f"the body of the request was in an unknown format - accepted media types include: {listed}"
         raise StatusError(415, "UnsupportedMediaType", why)
     return given

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from seamark.machinery.gvr import EVENTS_V1, LEASES, NODES, PODS
 from seamark.machinery.status import StatusError
 from seamark.machinery.streams import LogRequest
@@ -229,3 +231,16 @@ async def test_foreign_conditions_are_kept(node: Any) -> None:
     node.runtime.finish(pod["metadata"]["uid"], "web", 1)
     pod = await node.until(lambda p: p["status"]["containerStatuses"][0]["restartCount"] == 1)
     assert "example.com/gate" in {c["type"] for c in pod["status"]["conditions"]}
+
+
+async def test_work_beside_the_pods_that_fails_ends_nothing(node: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: Any, **__: Any) -> None:
+        raise ValueError("a defect")
+
+    monkeypatch.setattr(node.images, "collect_garbage", fail)
+    await node.create()
+    await node.until_running()
+    await node.advance(601)
+    assert not node._task.done()
+    await node.delete()
+    await node.until_gone()

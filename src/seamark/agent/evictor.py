@@ -26,6 +26,7 @@ from seamark.agent.look import Ending
 from seamark.agent.machine import disk_used
 from seamark.agent.podspec import Pod
 from seamark.agent.storagelimits import StorageUse, has_storage_limits, is_on_disk, select_exceeded
+from seamark.agent.timers import attempt
 from seamark.linux.runtime import Runtime
 from seamark.machinery.clock import Clock
 
@@ -74,7 +75,7 @@ class Evictor:
 
     async def run(self) -> None:
         while self._thresholds:
-            await self.step()
+            await attempt("eviction", self.step())
             await self._clock.sleep(PERIOD)
 
     async def step(self) -> None:
@@ -123,15 +124,17 @@ async def run_storage_limits(workers: Callable[[], Iterable[Evictable]], pods_di
     """Ends pods that are over a limit of their own, however much there is left."""
     while True:
         await clock.sleep(PERIOD)
-        limited = [
-            w for w in workers() if has_storage_limits(w.pod) and not (w.pod.is_finished or w.pod.is_terminating)
-        ]
-        for worker in limited:
-            pod = worker.pod
-            ending = select_exceeded(pod, await asyncio.to_thread(_storage_use, pods_directory / pod.uid, pod))
-            if ending is not None:
-                logger.warning("evicting pod=%s %s", pod.key, ending.message)
-                worker.end(ending)
+        await attempt("look at limits of storage", _end_exceeding(workers(), pods_directory))
+
+
+async def _end_exceeding(workers: Iterable[Evictable], pods_directory: Path) -> None:
+    limited = [w for w in workers if has_storage_limits(w.pod) and not (w.pod.is_finished or w.pod.is_terminating)]
+    for worker in limited:
+        pod = worker.pod
+        ending = select_exceeded(pod, await asyncio.to_thread(_storage_use, pods_directory / pod.uid, pod))
+        if ending is not None:
+            logger.warning("evicting pod=%s %s", pod.key, ending.message)
+            worker.end(ending)
 
 
 def _storage_use(directory: Path, pod: Pod) -> StorageUse:

@@ -26,7 +26,7 @@ from seamark.agent.registration import Registration, render_allocatable
 from seamark.agent.sources import ConfigSources
 from seamark.agent.staticpods import MIRROR, StaticPods
 from seamark.agent.streams import PodStreams
-from seamark.agent.timers import cancel
+from seamark.agent.timers import attempt, cancel
 from seamark.agent.worker import PodWorker
 from seamark.client.base import TransportError
 from seamark.client.client import Client
@@ -123,7 +123,8 @@ class NodeAgent:
     async def _run_image_garbage(self) -> None:
         while True:
             await self._context.clock.sleep(IMAGE_GARBAGE_PERIOD)
-            await self._images.collect_garbage(self._config.node, self._named_images())
+            collecting = self._images.collect_garbage(self._config.node, self._named_images())
+            await attempt("collection of images", collecting)
 
     def _named_images(self) -> frozenset[str]:
         pods = [worker.pod for worker in self._workers.values()]

@@ -20,7 +20,7 @@ import msgspec
 import yaml
 
 from seamark.agent.podspec import Pod
-from seamark.agent.timers import Alarm
+from seamark.agent.timers import Alarm, attempt
 from seamark.client.base import TransportError
 from seamark.client.client import Client
 from seamark.machinery.clock import Clock, format_micro_time
@@ -138,31 +138,45 @@ class StaticPods:
     async def run(self) -> None:
         """Without a folder, too: mirrors of an earlier one, or of nothing, do not stay."""
         while True:
-            self.scan()
-            plan = plan_mirrors(self.known, self._mirrors(), self._running())
-            for mirror in plan.delete:
-                await self._safely(str(mirror.key), self._delete(mirror))
-            for pod in plan.create:
-                await self._safely(str(pod.key), self._create(pod))
+            await attempt("reading of static pods", self._step())
             period = PERIOD if self._folder is not None else IDLE_PERIOD
             await self._alarm.wait(self._clock.time() + period)
+
+    async def _step(self) -> None:
+        self.scan()
+        plan = plan_mirrors(self.known, self._mirrors(), self._running())
+        for mirror in plan.delete:
+            await self._safely(str(mirror.key), self._delete(mirror))
+        for pod in plan.create:
+            await self._safely(str(pod.key), self._create(pod))
 
     def wake(self) -> None:
         """A mirror changed, or a static pod ended."""
         self._alarm.ring()
 
     def scan(self) -> None:
-        """Reads the files that changed since the last time. A folder that is not there is an empty one."""
+        """Reads the files that changed since the last time. A folder that is not there, or cannot be read, is an empty
+        one: a pod ends with its file.
+        """
         found: dict[Path, tuple[tuple[int, int, int], StaticPod | None]] = {}
-        for path in sorted(self._folder.iterdir()) if self._folder is not None and self._folder.is_dir() else ():
-            if path.name.startswith(".") or not path.is_file():
+        for path in self._list():
+            try:
+                about = path.stat()
+            except OSError:  # it has gone meanwhile
                 continue
-            about = path.stat()
             stamp = (about.st_ino, about.st_mtime_ns, about.st_size)
             held = self._files.get(path)
             found[path] = held if held is not None and held[0] == stamp else (stamp, self._read(path))
         self._files = found
         self.known = {pod.uid: pod for _, pod in found.values() if pod is not None}
+
+    def _list(self) -> list[Path]:
+        if self._folder is None:
+            return []
+        try:
+            return sorted(p for p in self._folder.iterdir() if not p.name.startswith(".") and p.is_file())
+        except OSError:
+            return []
 
     def _read(self, path: Path) -> StaticPod | None:
         try:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
 from seamark.machinery.clock import Clock
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -28,6 +31,14 @@ class Alarm:
         elif not self._rung.is_set():
             await _first(self._rung.wait(), self._clock.sleep(until - self._clock.time()))
         self._rung.clear()
+
+
+async def attempt(what: str, work: Awaitable[None]) -> None:
+    """What is done again and again beside the pods must not end them: a round that fails is logged."""
+    try:
+        await work
+    except Exception:
+        logger.exception("%s failed; tried again later", what)
 
 
 async def within(clock: Clock, seconds: float, work: Awaitable[T]) -> T:

@@ -128,10 +128,12 @@ async def attach(api: Api, client: Client, tmp_path: Path) -> AsyncIterator[Atta
         access.write_text(kubeconfig(listener.getsockname()[1], authority))
 
         @asynccontextmanager
-        async def start(*flags: str) -> AsyncIterator[Attached]:
+        async def start(
+            *flags: str, wrapper: tuple[str, ...] = (), errors: int | None = None
+        ) -> AsyncIterator[Attached]:
             told = [flag.replace("KUBECONFIG", str(access)) for flag in flags]
-            argv = [*netns.command(world.node_pin), sys.executable, "-c", RUN, "proxy", *told]
-            process = await asyncio.create_subprocess_exec(*argv)
+            argv = [*netns.command(world.node_pin), *wrapper, sys.executable, "-c", RUN, "proxy", *told]
+            process = await asyncio.create_subprocess_exec(*argv, stderr=errors)
             try:
                 yield Attached(world, client, argv, process)
             finally:
@@ -378,6 +380,32 @@ async def test_traffic_goes_on_while_the_api_server_is_away(attach: Attach, clie
         async with asyncio.timeout(20):
             while (await node.world.ask(A, VIP, 80)).server != f"{second}:8080":  # noqa: ASYNC110 - TCP tries again
                 await asyncio.sleep(0.05)
+
+
+@pytest.mark.net
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+async def test_userspace_without_any_right(attach: Attach, client: Client, tmp_path: Path) -> None:
+    """No capability at all: node ports work, the ClusterIP once its range is local, and what does not is said once."""
+    await fill(client)
+    ports = [{"name": "http", "port": 8000, "nodePort": 30080}]
+    await client.patch(SERVICES, "web", {"spec": {"ports": ports}}, namespace="default")
+    flags = ("--kubeconfig", "KUBECONFIG", "--hostname-override", "node1", "--proxy-mode", "userspace")
+    powerless = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+    log = tmp_path / "log"
+    with log.open("wb") as errors:
+        async with attach(*flags, wrapper=powerless, errors=errors.fileno()) as node:
+            await node.world.serve(B, 8080)
+            await node.until("/livez", 200)
+            await node.answers(OUTSIDE, NODE, 30080, NODE)
+            await node.answers(NODE, "127.0.0.1", 30080, NODE)
+            node.world.run_on_node("ip", "route", "add", "local", "10.96.0.0/12", "dev", "lo")
+            async with asyncio.timeout(15):
+                while (await node.world.ask(A, VIP, 8000)).server != f"{B}:8080":  # noqa: ASYNC110 - tried again
+                    await asyncio.sleep(0.1)
+    said = log.read_text()
+    assert said.count("addresses of Services not made this machine's own, so node ports alone work") == 1
+    assert said.count(f"cannot listen on {VIP}:8000: Cannot assign requested address") == 1
+    assert "Traceback" not in said
 
 
 @pytest.mark.net

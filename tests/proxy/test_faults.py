@@ -61,6 +61,7 @@ class StubbornTable:
 
 class StubbornBackend:
     mode = "nftables"
+    tracked = False
 
     def __init__(self, refusals: list[str]) -> None:
         self.refusals = refusals

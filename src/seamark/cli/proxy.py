@@ -196,8 +196,11 @@ async def _remove_other_modes(proxy: ServiceProxy) -> None:
     """What we left in another mode goes once the rules of this one are in force."""
     await proxy.ready.wait()
     for mode, backend in BACKENDS.items():
-        if mode != proxy.options.backend.mode and await backend().remove(proxy.families, proxy.namespace_pin):
-            log.info("removed our rules of mode %s", mode)
+        try:
+            if mode != proxy.options.backend.mode and await backend().remove(proxy.families, proxy.namespace_pin):
+                log.info("removed our rules of mode %s", mode)
+        except (OSError, IptablesError, LinkError) as error:
+            log.info("rules of mode %s, if there are any, stay: %s", mode, error)
 
 
 def _families() -> tuple[Family, ...]:

@@ -48,10 +48,15 @@ class RuleTable(Protocol):
 
 
 class Backend(Protocol):
-    """One proxy mode. ``mode`` is its name in kube-proxy's configuration."""
+    """One proxy mode. ``mode`` is its name in kube-proxy's configuration. ``tracked``: flows are translated by the
+    kernel, so that its connection tracker has to be told of endpoints that went.
+    """
 
     @property
     def mode(self) -> str: ...
+
+    @property
+    def tracked(self) -> bool: ...
 
     def open(self, node: NodeConfig, family: Family, namespace: Path | None) -> RuleTable: ...
 
@@ -66,6 +71,7 @@ class NftablesBackend:
 
     table: str = "seamark"
     mode: str = "nftables"
+    tracked: bool = True
     _generations: dict[Path | None, Generation] = field(default_factory=dict, compare=False, repr=False)
 
     def open(self, node: NodeConfig, family: Family, namespace: Path | None) -> RuleTable:

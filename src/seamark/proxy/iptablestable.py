@@ -112,6 +112,7 @@ class IptablesBackend:
 
     variant: Variant = ""
     mode: str = "iptables"
+    tracked: bool = True
 
     def open(self, node: NodeConfig, family: Family, namespace: Path | None) -> RuleTable:
         return IptablesTable(node, family, self._iptables(family, namespace))

@@ -261,6 +261,7 @@ class IpvsTable:
 class IpvsBackend:
     options: IpvsOptions = field(default_factory=IpvsOptions)
     mode: str = "ipvs"
+    tracked: bool = True
 
     def open(self, node: NodeConfig, family: Family, namespace: Path | None) -> RuleTable:
         return IpvsTable(node, family, self.options, namespace)

@@ -23,6 +23,10 @@ class WithLoopbackPorts:
     def mode(self) -> str:
         return self.inner.mode
 
+    @property
+    def tracked(self) -> bool:
+        return self.inner.tracked
+
     def open(self, node: NodeConfig, family: Family, namespace: Path | None) -> RuleTable:
         return _Both(self.inner.open(node, family, namespace), LoopbackPorts(node, family, namespace))
 

@@ -243,7 +243,8 @@ class ServiceProxy:
         self._settled = True
         self._round.set()
         self._round = asyncio.Event()
-        self._cleaner.clean(self._all_rules() if whole else _present(pending), self._index.node)
+        if self._backend.tracked:
+            self._cleaner.clean(self._all_rules() if whole else _present(pending), self._index.node)
         now = self._clock.time()
         self.applied.extend(Applied(key, seen, now) for key, seen in self._waiting.items())
         ports = {family: self._index.rules(family) for family in self.families} if whole else pending.ports

@@ -15,7 +15,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -201,7 +201,8 @@ class LoopbackPorts(UserspaceTable):
 
 @dataclass(frozen=True, slots=True)
 class UserspaceBackend:
-    mode: str = field(default="userspace")
+    mode: str = "userspace"
+    tracked: bool = False
 
     def open(self, node: NodeConfig, family: Family, namespace: Path | None) -> RuleTable:
         return UserspaceAddresses(node, family, namespace)

@@ -51,6 +51,8 @@ class Query:
     client_port: int = 0
     size: int = 0
     """Octets of the query as it came."""
+    packet: bytes = b""
+    """The query as it came, where it came by a packet."""
     server: str = ""
     """The listener, as metrics name it: ``dns://:53``."""
     depth: int = 0
@@ -60,6 +62,15 @@ class Query:
 
     def __post_init__(self) -> None:
         self.text = text_of(self.name)
+
+
+class Signing(Protocol):
+    @property
+    def space(self) -> int:
+        """Octets a signature takes at most."""
+        ...
+
+    def sign(self, wire: bytes) -> bytes: ...
 
 
 @dataclass(slots=True)
@@ -79,6 +90,8 @@ class Answer:
     """Further messages of a transfer, over TCP."""
     lasting: Callable[[], bool] | None = None
     """Where given: whether this very answer would still be given to the same question, whoever asks."""
+    signer: Signing | None = None
+    """Signs the messages of the reply, in order, once they are written (plugin tsig)."""
     dropped: bool = False
     """No reply at all."""
     origins: tuple[Provenance, ...] = ()

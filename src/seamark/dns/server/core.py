@@ -46,7 +46,7 @@ class Core:
         if verdict is not Verdict.ACCEPT:
             return render_bare(packet, verdict.value)
         try:
-            message = parse_query(packet) or dns.message.from_wire(packet, ignore_trailing=True)
+            message = parse_query(packet) or dns.message.from_wire(packet, ignore_trailing=True, keyring=False)
             return await self._answer(at, packet, message, self._query(packet, message, client, protocol))
         except dns.exception.DNSException:
             return render_bare(packet, int(dns.rcode.FORMERR))
@@ -67,6 +67,7 @@ class Core:
             received=self._host.clock.monotonic(),
             client_port=client[1],
             size=len(packet),
+            packet=packet,
         )
 
     def quick(self, at: Listener, packet: bytes, client: str) -> bytes | None:
@@ -87,7 +88,9 @@ class Core:
         if answer.dropped:
             return None
         found = answer.message if answer.message is not None else reply_to(message, answer.rcode)
-        wire = render(found, _limit(query), _opt(message, found))
+        signer = answer.signer
+        wire = render(found, _limit(query) - (signer.space if signer else 0), _opt(message, found))
+        wire = signer.sign(wire) if signer else wire
         if answer.sent is not None:
             answer.sent(len(wire))
         if answer.lasting is not None and query.protocol == "udp" and instance.always_finds(at):
@@ -95,7 +98,8 @@ class Core:
             if running is not None and running.again is not None:
                 instance.remembered.keep(at, packet, query, answer, wire, running.again)
         if answer.more:
-            return [wire, *(render(further, MAX_TCP, None) for further in answer.more)]
+            further = [render(each, MAX_TCP, None) for each in answer.more]
+            return [wire, *(map(signer.sign, further) if signer else further)]
         return wire
 
     def _count_dropped(self, at: Listener, query: Query, answer: Answer) -> None:

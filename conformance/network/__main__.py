@@ -23,9 +23,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from conformance.cluster import Cluster, running_cluster
@@ -62,15 +62,8 @@ def main() -> int:
         chosen = [test for test in chosen if results.is_failed(test)]
     print(f"{len(chosen)} tests to run of {len(wanted)}")
     sources = Sources(cache, peers, module_folder(ROOT / "tools" / "peers"), build_coredns())
-    nodes = str(2 * len(ZONES)) if options.set == "all" else "2"
     if chosen:
-        with (
-            nullcontext(find_running(options.data_dir))
-            if options.data_dir
-            else running_cluster("--nodes", nodes) as cluster
-        ):
-            if options.set == "all":
-                label_zones(cluster)
+        with open_cluster(options) as cluster:
             load_images(cluster, sources, [name for name in list_images(program) if has_recipe(name)])
             run_all(make_suite(cluster, program, cache / "logs", options), chosen, results, jobs=options.jobs)
     PAGE.write_text(render_results(groups, results, versions(peers)))
@@ -103,11 +96,22 @@ def build_peers() -> Path:
     return Path(done.stdout.strip().splitlines()[-1])
 
 
-def find_running(data: Path) -> Cluster:
-    settings = DataDir(data).read_settings()
-    if settings is None:
-        sys.exit(f"--data-dir {data}: no cluster there")
-    return Cluster(data, settings.port)
+@contextmanager
+def open_cluster(options: argparse.Namespace) -> Iterator[Cluster]:
+    """The one that runs in ``--data-dir``, else one of its own until the block ends."""
+    found: AbstractContextManager[Cluster]
+    everything = options.set == "all"
+    if options.data_dir:
+        settings = DataDir(options.data_dir).read_settings()
+        if settings is None:
+            sys.exit(f"--data-dir {options.data_dir}: no cluster there")
+        found = nullcontext(Cluster(options.data_dir, settings.port))
+    else:
+        found = running_cluster("--nodes", str(2 * len(ZONES)) if everything else "2")
+    with found as cluster:
+        if everything:
+            label_zones(cluster)
+        yield cluster
 
 
 def label_zones(cluster: Cluster) -> None:
@@ -146,7 +150,6 @@ def make_suite(cluster: Cluster, program: Path, logs: Path, options: argparse.Na
 
 def run_all(suite: Suite, tests: Sequence[str], results: Results, *, jobs: int) -> None:
     """Those that may run beside others first."""
-
     alone = [test for test in tests if is_serial(test)]
     for batch, workers in (([test for test in tests if not is_serial(test)], jobs), (alone, 1)):
         with ThreadPoolExecutor(workers) as pool:

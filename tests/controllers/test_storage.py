@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from seamark.machinery.gvr import EVENTS_V1, PERSISTENTVOLUMECLAIMS, PERSISTENTVOLUMES, PODS, STORAGECLASSES
 from seamark.machinery.status import StatusError
 from seamark.testing.builders import make_pod, to_create
@@ -146,7 +148,7 @@ async def test_waiting_class_binds_where_the_pod_goes(cluster: Any) -> None:
 
     async def placed() -> bool:
         found = await client.get(PODS, "user", namespace="default")
-        return found["spec"].get("nodeName") == nodes[-1]
+        return bool(found["spec"].get("nodeName") == nodes[-1])
 
     await cluster.eventually(placed, "the pod is where its volume is")
     await client.create(PODS, pod_with("too-many", "absent"))
@@ -191,3 +193,16 @@ async def test_bound_claim_without_its_volume_is_lost(cluster: Any) -> None:
         await client.patch(PERSISTENTVOLUMECLAIMS, "data", {"spec": {"volumeName": "x"}}, namespace="default")
     except StatusError as error:
         assert "spec is immutable after creation" in error.message
+
+
+async def test_only_a_class_that_can_grow_lets_a_claim_ask_for_more(cluster: Any) -> None:
+    for name, grows in (("fixed", False), ("elastic", True)):
+        await cluster.client.create(STORAGECLASSES, storageclass(name, "Immediate") | {"allowVolumeExpansion": grows})
+        await cluster.client.create(PERSISTENTVOLUMES, volume(f"v-{name}", storageClassName=name))
+        await cluster.client.create(PERSISTENTVOLUMECLAIMS, claim(name, cls=name))
+        await bound(cluster, name, f"v-{name}")
+    more = {"spec": {"resources": {"requests": {"storage": "2Gi"}}}}
+    with pytest.raises(StatusError, match="only dynamically provisioned pvc can be resized"):
+        await cluster.client.patch(PERSISTENTVOLUMECLAIMS, "fixed", more, namespace="default")
+    grown = await cluster.client.patch(PERSISTENTVOLUMECLAIMS, "elastic", more, namespace="default")
+    assert grown["spec"]["resources"]["requests"]["storage"] == "2Gi"

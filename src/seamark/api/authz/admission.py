@@ -7,6 +7,7 @@ from seamark.api.authz.escalation import check_escalation
 from seamark.api.authz.noderestriction import asking_node, check_node_create, check_node_removal, check_node_update
 from seamark.api.certificates import check_signer, is_request, note_requestor
 from seamark.api.core import Call, Core
+from seamark.api.expansion import check_expansion
 from seamark.api.objects import Obj, unpack_entry
 
 
@@ -28,6 +29,7 @@ async def admit_update(core: Core, call: Call, new: Obj, old: Obj) -> None:
     if is_request(call):
         await check_signer(core, call, new, old)
     check_node_update(call, new, old)
+    await check_expansion(core, call, new, old)
     await check_escalation(core.authorizer, call, new, old)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from seamark.machinery import gvr, names
+from seamark.machinery.usage import nanos
 from seamark.resources import field
 from seamark.resources.access import default, default_pointer, ensure, entries, keep, section, text
 from seamark.resources.columns import UNSET
+from seamark.resources.core.claim_source import prepare_source, validate_source
 from seamark.resources.core.container_validation import validate_quantity
 from seamark.resources.metadata import validate_label_selector
 from seamark.resources.registry import AGE, NAME, Causes, Column, Obj, Resource
@@ -15,7 +17,6 @@ from seamark.resources.registry import AGE, NAME, Causes, Column, Obj, Resource
 ACCESS_MODES = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
 CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 PROTECTION = "kubernetes.io/pvc-protection"
-UPDATABLE = ("resources", "volumeAttributesClassName")
 
 
 def default_claim(obj: Obj) -> None:
@@ -25,6 +26,7 @@ def default_claim(obj: Obj) -> None:
 
 def prepare_create(obj: Obj) -> None:
     add_finalizer(obj, PROTECTION)
+    prepare_source(section(obj, "spec"), {})
     obj["status"] = {"phase": "Pending"}
 
 
@@ -37,6 +39,7 @@ def add_finalizer(obj: Obj, finalizer: str) -> None:
 
 def prepare_update(new: Obj, old: Obj) -> None:
     keep(new, old, "status")
+    prepare_source(section(new, "spec"), section(old, "spec"))
 
 
 def validate(obj: Obj) -> Causes:
@@ -48,7 +51,8 @@ def validate(obj: Obj) -> Causes:
     name = text(spec, "storageClassName")
     if name:
         causes += field.invalids("spec.storageClassName", name, names.validate_dns1123_subdomain(name))
-    return causes + field.one_of("spec.volumeMode", spec.get("volumeMode", ""), ("Block", "Filesystem"))
+    causes += field.one_of("spec.volumeMode", spec.get("volumeMode", ""), ("Block", "Filesystem"))
+    return causes + validate_source(spec)
 
 
 def validate_modes(path: str, modes: list[Any], *, missing: str) -> Causes:
@@ -71,14 +75,46 @@ def _validate_size(requests: Obj) -> Causes:
     return causes
 
 
+def class_of(claim: Obj) -> str:
+    return text(claim, "metadata", "annotations", CLASS_ANNOTATION) or text(claim, "spec", "storageClassName")
+
+
+def size_of(claim: Obj) -> Any:
+    return section(claim, "spec", "resources", "requests").get("storage", 0)
+
+
 def validate_update(new: Obj, old: Obj) -> Causes:
-    spec, before = section(new, "spec"), section(old, "spec")
-    # volumeName is set by whoever binds the claim, once; a class also, where there was no default one yet.
-    free = {*UPDATABLE, *(name for name in ("volumeName", "storageClassName") if before.get(name) in (None, ""))}
-    if all((spec.get(name) or None) == (before.get(name) or None) for name in (spec.keys() | before.keys()) - free):
-        return []
-    detail = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
-    return [field.forbidden("spec", detail)]
+    spec, before, causes = section(new, "spec"), section(old, "spec"), Causes()
+    bound, free = text(new, "status", "phase") == "Bound", set[str]()
+    if not before.get("volumeName"):
+        free.add("volumeName")  # set by whoever binds the claim, once
+    annotation, was = (section(obj, "metadata", "annotations").get(CLASS_ANNOTATION) for obj in (new, old))
+    named_now = before.get("storageClassName") is None and spec.get("storageClassName") is not None
+    moved = named_now and was and spec["storageClassName"] == was and annotation in (None, was)
+    if annotation != was and not moved:
+        path = f"metadata.annotations.{CLASS_ANNOTATION}"
+        causes.append(field.invalid(path, annotation or "", field.IMMUTABLE))
+    if moved or (named_now and not was):
+        free.add("storageClassName")  # from the annotation, or because there is a default class now
+    if bound:
+        free.add("volumeAttributesClassName")
+    if _fixed(spec, free, grows=bound) != _fixed(before, free, grows=bound):
+        detail = "except resources.requests and volumeAttributesClassName for bound claims"
+        causes.append(field.forbidden("spec", f"spec is immutable after creation {detail}"))
+    size, capacity = nanos(size_of(new)), nanos(section(old, "status", "capacity").get("storage", 0))
+    if size < nanos(size_of(old)) and size <= capacity:
+        detail = "field can not be less than status.capacity"
+        causes.append(field.forbidden("spec.resources.requests.storage", detail))
+    return causes + field.immutable("volumeMode", spec.get("volumeMode"), before.get("volumeMode"))
+
+
+def _fixed(spec: Obj, free: set[str], *, grows: bool) -> Obj:
+    """What may not change. An empty class is not the same as none."""
+    kept = {k: v for k, v in spec.items() if k not in free and (v or (k == "storageClassName" and v is not None))}
+    if grows and section(spec, "resources").get("requests"):
+        requests = {k: v for k, v in section(spec, "resources", "requests").items() if k != "storage"}
+        kept["resources"] = {**section(spec, "resources"), "requests": requests}
+    return kept
 
 
 def status_cell(obj: Obj, now: float) -> str:
@@ -100,7 +136,7 @@ def modes_text(modes: list[Any]) -> str:
 
 
 def class_cell(obj: Obj, now: float) -> str:
-    return text(obj, "metadata", "annotations", CLASS_ANNOTATION) or text(obj, "spec", "storageClassName")
+    return class_of(obj)
 
 
 PERSISTENTVOLUMECLAIM = Resource(

@@ -154,9 +154,13 @@ def proto_bytes(protocol: str) -> bytes:
     return struct.pack("Bxxx", PROTOCOLS[protocol])
 
 
-@lru_cache(maxsize=MANY_ADDRESSES)
 def address_bytes(ip: str) -> bytes:
-    return ip_address(ip).packed if ":" in ip else bytes(map(int, ip.split(".")))
+    return _ipv6_bytes(ip) if ":" in ip else bytes(map(int, ip.split(".")))  # cheaper than to remember it
+
+
+@lru_cache(maxsize=MANY_ADDRESSES)
+def _ipv6_bytes(ip: str) -> bytes:
+    return ip_address(ip).packed
 
 
 def _class_text(data: bytes) -> str:

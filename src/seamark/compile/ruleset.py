@@ -324,11 +324,13 @@ def select_ranges(cidrs: Iterable[str], family: Family) -> tuple[str, ...]:
     return tuple(cidr for cidr in cidrs if family_of(cidr.partition("/")[0]) == family)
 
 
-@lru_cache(maxsize=MANY_ADDRESSES)
 def family_of(ip: str) -> Family | None:
     """The family of an address in text form; None for text that is none (zones such as ``%eth0`` included)."""
-    if _IPV4.fullmatch(ip):
-        return "IPv4"
+    return "IPv4" if _IPV4.fullmatch(ip) else _family_of_other(ip)
+
+
+@lru_cache(maxsize=MANY_ADDRESSES)
+def _family_of_other(ip: str) -> Family | None:
     try:
         return "IPv6" if ":" in ip and "%" not in ip and IPv6Address(ip) else None
     except ValueError:

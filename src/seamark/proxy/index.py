@@ -79,6 +79,8 @@ class ServiceIndex:
         for key in dirty:
             for family, known in self._rules.items():
                 before, after = known.pop(key, ()), self._compile(key, family)
+                if not before and not after:
+                    continue
                 if after:
                     known[key] = after
                 unchanged = {rules.key: rules for rules in before}

@@ -198,6 +198,11 @@ class LoopbackPorts(UserspaceTable):
     def __init__(self, node: NodeConfig, family: Family, namespace: Path | None) -> None:
         super().__init__(node, namespace, lambda frontend: () if frontend.ip else (LOOPBACK[family],))
 
+    async def apply(self, changes: Mapping[PortKey, PortRules | None]) -> int:
+        """Ports without a node port cost nothing."""
+        known = {key: rules if rules is not None and rules.node_port else None for key, rules in changes.items()}
+        return await super().apply({k: rules for k, rules in known.items() if rules is not None or k in self._ports})
+
 
 @dataclass(frozen=True, slots=True)
 class UserspaceBackend:

@@ -328,6 +328,9 @@ class TestDelete:
         await client.create(CONFIGMAPS, config_map("a", finalizers=["example.com/wait"]))
         marked = await client.delete(CONFIGMAPS, "a", namespace="default")
         assert marked["metadata"]["deletionTimestamp"]
+        with pytest.raises(StatusError) as refused:
+            await client.create(CONFIGMAPS, config_map("a"))
+        assert refused.value.message == 'object is being deleted: configmaps "a" already exists'
         await client.patch(CONFIGMAPS, "a", {"metadata": {"finalizers": None}}, namespace="default")
         with pytest.raises(StatusError, match="not found"):
             await client.get(CONFIGMAPS, "a", namespace="default")

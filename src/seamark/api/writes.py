@@ -119,6 +119,15 @@ async def _admit(core: Core, row: Resource, obj: Obj) -> None:
     row.admit(obj, found)
 
 
+async def _exists(core: Core, row: Resource, key: str, name: str) -> StatusError:
+    """409; of an object that only waits for its end it is said."""
+    error = already_exists(row.gvr.resource, name, group=row.gvr.group)
+    entry = await core.store.get(key=key)
+    if entry and unpack_entry(entry)["metadata"].get("deletionTimestamp"):
+        error.message = f"object is being deleted: {error.message}"
+    return error
+
+
 async def _insert(core: Core, call: Call, obj: Obj, warnings: tuple[str, ...]) -> Written:
     row, name = call.target.row, obj["metadata"]["name"]
     key = row.key(call.target.namespace, name)
@@ -130,12 +139,12 @@ async def _insert(core: Core, call: Call, obj: Obj, warnings: tuple[str, ...]) -
         value = pack_as(row, obj)
         if call.dry_run:
             if await core.store.get(key=key):
-                raise already_exists(row.gvr.resource, name, group=row.gvr.group)
+                raise await _exists(core, row, key, name)
             return Written(value, 0, created=True, warnings=warnings)
         try:
             entry = await create_with_addresses(core, obj, reservation, key=key, value=value)
         except KeyExistsError:
-            raise already_exists(row.gvr.resource, name, group=row.gvr.group) from None
+            raise await _exists(core, row, key, name) from None
         reservation.commit()
     return Written(value, entry.revision, created=True, warnings=warnings)
 

@@ -57,14 +57,7 @@ class Metrics:
         self.forward_broken = self._counter("forward_healthcheck_broken", "Queries while every upstream was down.")
         self.forward_rejects = self._counter("forward_max_concurrent_rejects", "Queries over max_concurrent.")
 
-        self.shed_dropped = self._counter("shed_dropped", "Queries dropped under overload.", ["server", "reason"])
-        self.grpc_requests = self._counter("grpc_requests", "Queries over gRPC.", ["to"])
-        self.grpc_responses = self._counter("grpc_responses", "Answers over gRPC.", ["to", "rcode"])
-        self.grpc_duration = self._histogram("grpc_request_duration_seconds", "Time of upstreams.", ["to"], SECONDS)
-        self.https_responses = self._counter("dns_https_responses", "Answers over HTTPS.", ["server", "status"])
-        self.https3_responses = self._counter("dns_https3_responses", "Answers over HTTP/3.", ["server", "status"])
-        self.quic_responses = self._counter("dns_quic_responses", "Answers over QUIC.", ["server", "status"])
-
+        self._add_transports()
         self.acl = {
             action: self._counter(f"acl_{word}_requests", f"Queries {word} by acl.", block)
             for action, word in (
@@ -97,6 +90,16 @@ class Metrics:
             PROGRAMMING,
         )
         self._add_own()
+
+    def _add_transports(self) -> None:
+        """What queries come in by and go out by besides UDP and TCP."""
+        self.shed_dropped = self._counter("shed_dropped", "Queries dropped under overload.", ["server", "reason"])
+        self.grpc_requests = self._counter("grpc_requests", "Queries over gRPC.", ["to"])
+        self.grpc_responses = self._counter("grpc_responses", "Answers over gRPC.", ["to", "rcode"])
+        self.grpc_duration = self._histogram("grpc_request_duration_seconds", "Time of upstreams.", ["to"], SECONDS)
+        self.https_responses = self._counter("dns_https_responses", "Answers over HTTPS.", ["server", "status"])
+        self.https3_responses = self._counter("dns_https3_responses", "Answers over HTTP/3.", ["server", "status"])
+        self.quic_responses = self._counter("dns_quic_responses", "Answers over QUIC.", ["server", "status"])
 
     def _add_own(self) -> None:
         """What CoreDNS does not measure."""

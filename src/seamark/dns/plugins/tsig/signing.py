@@ -24,6 +24,7 @@ import dns.wire
 HEADER = 12
 FUDGE = 300
 _make_tsig: Any = dns.rdtypes.ANY.TSIG.TSIG
+_sign: Any = dns.tsig.sign
 _validate: Any = dns.tsig.validate
 MAC_SPACE = 64
 """Octets of the longest signature (SHA-512)."""
@@ -51,9 +52,7 @@ class Signer:
         rdata = self._unsigned()
         if self.key is not None and self.error in (dns.rcode.NOERROR, dns.rcode.BADTIME):
             mac = self.query.mac if self._context is None else None
-            rdata, self._context = dns.tsig.sign(
-                wire, self.key, rdata, rdata.time_signed, mac, self._context, multi=True
-            )
+            rdata, self._context = _sign(wire, self.key, rdata, rdata.time_signed, mac, self._context, multi=True)
         (additional,) = struct.unpack_from("!H", wire, 10)
         return wire[:10] + struct.pack("!H", additional + 1) + wire[HEADER:] + self._record(rdata)
 

@@ -171,3 +171,13 @@ async def test_old_requests_go(cluster: Any) -> None:
     await cluster.eventually(lambda: left("pending"), "the denied one is gone")
     await cluster.clock.advance(82801)
     await cluster.eventually(left, "all are gone")
+
+
+async def test_extension_that_would_name_no_use_is_left_out(cluster: Any) -> None:
+    """OpenSSL takes no certificate with an empty one."""
+    for name, usages in (("bare", ["client auth"]), ("usual", CLIENT)):
+        await cluster.client.create(CSRS, csr(name, KUBE_CLIENT, name, "dev", usages=usages))
+        await decide(cluster.client, name)
+    ids = {name: [e.oid for e in (await certificate(cluster, name)).extensions] for name in ("bare", "usual")}
+    assert x509.KeyUsage.oid not in ids["bare"]
+    assert x509.KeyUsage.oid in ids["usual"]

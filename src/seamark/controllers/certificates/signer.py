@@ -75,9 +75,10 @@ class Signer:
             .not_valid_before(moment - BACKDATE)
             .not_valid_after(min(moment + _lifetime(seconds), until))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_key_usage(usages), critical=True)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
+        if not _KEY_USAGES.keys().isdisjoint(usages):  # one that names no use is no valid extension
+            builder = builder.add_extension(_key_usage(usages), critical=True)
         extended = list(dict.fromkeys(_EXTENDED_USAGES[usage] for usage in usages if usage in _EXTENDED_USAGES))
         if extended:
             builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)

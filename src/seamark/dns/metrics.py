@@ -92,7 +92,10 @@ class Metrics:
         self._add_own()
 
     def _add_transports(self) -> None:
-        """What queries come in by and go out by besides UDP and TCP."""
+        """Of transports besides UDP and TCP, and what is done to replies on their way."""
+        self.dnssec_entries = self._gauge("dnssec_cache_entries", "Signatures kept.", ["server", "type"])
+        self.dnssec_hits = self._counter("dnssec_cache_hits", "Signatures given again.", ["server"])
+        self.dnssec_misses = self._counter("dnssec_cache_misses", "Signatures made.", ["server"])
         self.shed_dropped = self._counter("shed_dropped", "Queries dropped under overload.", ["server", "reason"])
         self.grpc_requests = self._counter("grpc_requests", "Queries over gRPC.", ["to"])
         self.grpc_responses = self._counter("grpc_responses", "Answers over gRPC.", ["to", "rcode"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dns.flags
 import dns.name
 import dns.rcode
 import dns.rdatatype
@@ -68,6 +69,8 @@ class Zones:
         for _ in range(MAX_LINKS):
             found = zone.find(name, query.rdtype)
             chain += found.answer
+            if found.is_referral and query.message.ednsflags & dns.flags.DO:
+                found.authority = [*found.authority, *zone.secured(found.authority[0].name)]
             if found.target is None:
                 is_aliased = bool(chain) and not found.answer and not found.is_referral
                 if is_aliased and zone.holds(name) and query.rdtype != T.NS:

@@ -75,6 +75,10 @@ class Zone:
             return self._denied(dns.rcode.NXDOMAIN)
         return self._at(wild, {kind: _renamed(rrset, name) for kind, rrset in wild.items()}, rdtype)
 
+    def secured(self, cut: dns.name.Name) -> Section:
+        """What secures the zone below a cut: its DS records."""
+        return [rrset] if (rrset := self._names.get(cut, {}).get(T.DS)) is not None else []
+
     def holds(self, name: dns.name.Name) -> bool:
         """Whether the name has records of its own."""
         return name in self._names

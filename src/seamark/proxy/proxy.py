@@ -11,12 +11,10 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from seamark.client.client import Client
-from seamark.client.committed import commit_time
 from seamark.client.events import EventRecorder
 from seamark.client.informer import Informer
 from seamark.compile.nft import CapacityError
@@ -28,18 +26,19 @@ from seamark.linux.links import LinkError
 from seamark.linux.nft import NftError
 from seamark.linux.sysctl import write_sysctls
 from seamark.machinery.clock import Clock
-from seamark.machinery.gvr import ENDPOINTSLICES, NODES, SERVICES
+from seamark.machinery.gvr import SERVICES
 from seamark.model.endpointslice import EndpointSlice
-from seamark.model.meta import HEADLESS_LABEL, SERVICE_PROXY_NAME_LABEL, ObjectKey
-from seamark.model.node import ZONE_LABEL, Node
+from seamark.model.meta import ObjectKey
+from seamark.model.node import Node
 from seamark.model.service import Service
 from seamark.proxy.backend import RuleTable
 from seamark.proxy.flowcleaner import FlowCleaner
 from seamark.proxy.healthports import HealthCheckPorts, select_health_check
 from seamark.proxy.index import Pending, ServiceIndex
-from seamark.proxy.lean import lean_service, lean_slice
-from seamark.proxy.monitor import Dated, Monitor, Round
-from seamark.proxy.options import SERVICECIDRS, ProxyError, ProxyOptions, ServiceCIDR, families_of
+from seamark.proxy.monitor import Monitor, Round
+from seamark.proxy.nodeview import NodeView
+from seamark.proxy.options import ProxyOptions, ServiceCIDR, families_of
+from seamark.proxy.sources import date_change, make_sources
 from seamark.proxy.unserved import REASON, UnservedServices, describe_unserved
 
 logger = logging.getLogger(__name__)
@@ -50,10 +49,6 @@ RETRY, MOST_RETRY = 0.25, 30.0
 KEPT = 1024
 PIECE = 500
 """Services a new table is given at once."""
-PAGE = 1000
-"""Objects a list is asked for at once: so many are held as they came."""
-NODE_PATIENCE = 300.0
-"""Seconds to wait for a Node's pod range where that is what tells pods from others."""
 
 
 class Applied(NamedTuple):
@@ -99,39 +94,14 @@ class ServiceProxy:
         self._waiting: dict[ObjectKey, float] = {}
         self._due = False
         self._delay, self._retry_at, self._told = RETRY, 0.0, ""
-        self._node: Node | None = None
-        self._node_known = asyncio.Event()
+        self._view = NodeView(config, self.options)
         self._recorder = EventRecorder(client, clock=clock, host=config.name)
         self._checks = HealthCheckPorts(
             namespace=namespace_pin, healthy=lambda: self.monitor.health.is_healthy, failed=self._on_check_failed
         )
         self._unserved = UnservedServices()
         self._cleaner = FlowCleaner(namespace_pin, clock, self.monitor.metrics)
-        ours, headless = f"!{SERVICE_PROXY_NAME_LABEL}", f"!{HEADLESS_LABEL}"
-        self._services = Informer(
-            client,
-            SERVICES,
-            Service,
-            clock=clock,
-            label_selector=ours,
-            field_selector="spec.clusterIP!=None",
-            page=PAGE,
-            commit_times=True,
-            shrink=lean_service,
-        )
-        selector = f"{ours},{headless}"
-        self._slices = Informer(
-            client,
-            ENDPOINTSLICES,
-            EndpointSlice,
-            clock=clock,
-            label_selector=selector,
-            page=PAGE,
-            commit_times=True,
-            shrink=lean_slice,
-        )
-        self._nodes = Informer(client, NODES, Node, clock=clock, field_selector=f"metadata.name={config.name}")
-        self._ranges = Informer(client, SERVICECIDRS, ServiceCIDR, clock=clock)
+        self._sources = make_sources(client, config.name, clock)
 
     @property
     def mended(self) -> int:
@@ -148,7 +118,7 @@ class ServiceProxy:
                 group.create_task(self._recorder.run(), name="proxy events")
                 for informer in informers:
                     await informer.wait_synced()
-                await self._wait_for_node()
+                await self._view.wait()
                 group.create_task(self._tick(), name="proxy watch over the table")
                 await self._sync()
                 self._write_sysctls()
@@ -178,28 +148,19 @@ class ServiceProxy:
             await self._backend.remove(self.families, self.namespace_pin)
 
     def _start_informers(self) -> list[Informer[Any]]:
-        self._services.on_change(self._on_service)
-        self._slices.on_change(self._on_slice)
-        self._nodes.on_change(self._on_node)
-        found: list[Informer[Any]] = [self._services, self._slices, self._nodes]
+        services, slices, nodes, ranges = self._sources
+        services.on_change(self._on_service)
+        slices.on_change(self._on_slice)
+        nodes.on_change(self._on_node)
+        found: list[Informer[Any]] = [services, slices, nodes]
         if self.options.service_cidrs_of_api:
-            self._ranges.on_change(self._on_range)
-            found.append(self._ranges)
+            ranges.on_change(self._on_range)
+            found.append(ranges)
         return found
 
     def _write_sysctls(self) -> None:
         for refused in write_sysctls(self.namespace_pin, self.options.sysctls):
             logger.warning("sysctl not set node=%s %s", self._config.name, refused)
-
-    async def _wait_for_node(self) -> None:
-        """Without its pod range the proxy would take every pod for an outsider."""
-        if not self.options.pod_cidrs_of_node:
-            return
-        try:
-            async with asyncio.timeout(NODE_PATIENCE):
-                await self._node_known.wait()
-        except TimeoutError:
-            raise ProxyError(f"Node {self._config.name}: spec.podCIDRs: none within {NODE_PATIENCE:g} s") from None
 
     async def _load(self) -> None:
         """Every table: the whole at once over what is there, else piece by piece, so that the first Services work
@@ -288,14 +249,18 @@ class ServiceProxy:
         """Not those of the first load: they are no change."""
         now = self._clock.monotonic()
         for service in services if self.ready.is_set() else ():
-            self._unserved.observe(service, self._index.rules_of(self.families[0], service), now)
+            self._unserved.observe(service, self._first_rules(service), now)
 
     def _tell_unserved(self) -> None:
         for key in self._unserved.take_due(self._clock.monotonic()):
-            service, rules = self._services.get(key), self._index.rules_of(self.families[0], key)
+            service, rules = self._sources.services.get(key), self._first_rules(key)
             message = describe_unserved(service, self._index.slices_of(key), rules) if service is not None else ""
             if service is not None and message:
                 self._recorder.record("kube-proxy", SERVICES, service, REASON, message, warning=True, shared=True)
+
+    def _first_rules(self, service: ObjectKey) -> tuple[PortRules, ...]:
+        """Those of its first family."""
+        return next((r for family in self.families if (r := self._index.rules_of(family, service))), ())
 
     def _all_rules(self) -> Iterable[PortRules]:
         return (rules for family in self.families for rules in self._index.rules(family).values())
@@ -309,43 +274,31 @@ class ServiceProxy:
 
     def _on_service(self, old: Service | None, new: Service | None, seen: float) -> None:
         self._index.observe_service(old, new, seen)
-        self.monitor.observe_service(_either(old, new).key, _date(self._services, old, new))
+        self.monitor.observe_service(_either(old, new).key, date_change(self._sources.services, old, new))
         self._wake.set()
 
     def _on_slice(self, old: EndpointSlice | None, new: EndpointSlice | None, seen: float) -> None:
         self._index.observe_slice(old, new, seen)
         if new is not None:
             self.slice_revision = new.metadata.resource_version
-        self.monitor.observe_slice(_either(old, new), _date(self._slices, old, new), gone=new is None)
+        self.monitor.observe_slice(_either(old, new), date_change(self._sources.slices, old, new), gone=new is None)
         self._wake.set()
 
     def _on_node(self, _old: Node | None, new: Node | None, seen: float) -> None:
         self.monitor.observe_node(new)
-        if new is not None:  # a proxy outlives its Node object: traffic goes on
-            self._node = new
-            self._decide_node(seen)
+        self._view.observe_node(new)
+        self._decide_node(seen)
 
     def _on_range(self, _old: ServiceCIDR | None, _new: ServiceCIDR | None, seen: float) -> None:
+        self._view.observe_ranges(self._sources.ranges.items.values())
         self._decide_node(seen)
 
     def _decide_node(self, seen: float) -> None:
-        """The configuration, completed by what the API says of this node and of the service ranges."""
-        config, node = self._config, self._node
-        if self.options.service_cidrs_of_api:
-            ranges = {cidr for item in self._ranges.items.values() for cidr in item.spec.cidrs or []}
-            config = replace(config, service_cidrs=tuple(sorted(ranges)))
-        if node is not None:
-            zone = node.labels.get(ZONE_LABEL, "") or config.zone
-            config = replace(config, zone=zone, node_ips=config.node_ips or node.internal_ips)
-            pods = tuple(node.spec.pod_cidrs or ([node.spec.pod_cidr] if node.spec.pod_cidr else []))
-            if self.options.pod_cidrs_of_node and pods:
-                config = replace(config, pod_cidrs=pods)
-                self._node_known.set()
-        if self._index.observe_node(config, seen):
+        if self._index.observe_node(self._view.decide(), seen):
             self._wake.set()
 
     def _on_check_failed(self, service: ObjectKey, message: str) -> None:
-        about = self._services.get(service)
+        about = self._sources.services.get(service)
         if about is not None:
             self._recorder.record(
                 "kube-proxy", SERVICES, about, "FailedToStartServiceHealthcheck", message, warning=True
@@ -360,12 +313,6 @@ def _either(old: T | None, new: T | None) -> T:
     found = new if new is not None else old
     assert found is not None
     return found
-
-
-def _date(informer: Informer[Any], old: object | None, new: object | None) -> Dated:
-    """A list dates nothing: what it brings may be old."""
-    change = "added" if old is None else "removed" if new is None else "changed"
-    return Dated(change, *(commit_time(informer.event) if informer.event is not None else (0.0, "")))
 
 
 def _present(pending: Pending) -> Iterable[PortRules]:

@@ -41,6 +41,7 @@ from seamark.controllers.replicaset.controller import ReplicaSetController
 from seamark.controllers.resourcequota.controller import ResourceQuotaController
 from seamark.controllers.rootca.controller import RootCaController
 from seamark.controllers.runtime import Controller
+from seamark.controllers.selection import KNOWN
 from seamark.controllers.serviceaccount.controller import ServiceAccountController
 from seamark.controllers.servicecidr.controller import ServiceCidrController
 from seamark.controllers.servicepods import ServicePods
@@ -110,4 +111,5 @@ def _build(caches: Caches, events: EventRecorder, settings: ControllerSettings) 
         "node-lifecycle-controller": lambda: NodeLifecycleController(caches, events),
         "pod-garbage-collector-controller": lambda: PodGarbageCollector(caches),
     }
+    assert named.keys() == set(KNOWN), "selection.py names the same"
     return [*always, *(make() for name, make in named.items() if name in settings.enabled)]

@@ -246,11 +246,15 @@ class Mirror:
 
 def _add_all(elements: Elements, batch: Batch, shared: dict[Element, int]) -> None:
     """What a load is made of."""
+    adds = batch.adds
     for element, data in elements.items():
-        if element[0] in SHARED:
+        name, key = element
+        if name in SHARED:
             shared[element] = shared.get(element, 0) + 1
+        elif name in adds:
+            adds[name].append((key, data))
         else:
-            batch.add(element, data)
+            adds[name] = [(key, data)]
 
 
 FRONTENDS = ("cip", "ext", "extl", "np", "npl")

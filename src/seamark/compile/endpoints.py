@@ -14,7 +14,7 @@ Rules (facts measured on kube-proxy 1.36 and CoreDNS 1.15):
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from seamark.model.endpointslice import Endpoint, EndpointSlice, ForZone
@@ -67,13 +67,11 @@ def is_port(number: int | None) -> bool:
     return number is not None and 0 < number <= 65535
 
 
-def _backends(piece: EndpointSlice, port: int) -> Iterator[BackendEndpoint]:
+def _backends(piece: EndpointSlice, port: int) -> list[BackendEndpoint]:
     if piece.address_type == "FQDN":
-        return
+        return []
     origin = piece.provenance()
-    for endpoint in piece.endpoints or []:
-        if endpoint.addresses:
-            yield _backend(endpoint, port, origin)
+    return [_backend(endpoint, port, origin) for endpoint in piece.endpoints or () if endpoint.addresses]
 
 
 def _backend(endpoint: Endpoint, port: int, origin: Provenance) -> BackendEndpoint:

@@ -111,9 +111,12 @@ class PortRules:
         has it, so that the outcome does not depend on who came first.
         """
         protocol, port = self.key.protocol, self.port
+        inside = tuple([Frontend("internal", ip, protocol, port) for ip in self.cluster_ips])
+        if not (self.node_port or self.external_ips or self.load_balancer_ips):
+            return inside
         outside = dict.fromkeys((*self.external_ips, *self.load_balancer_ips))
         return (
-            *(Frontend("internal", ip, protocol, port) for ip in self.cluster_ips),
+            *inside,
             *(Frontend("external", ip, protocol, port) for ip in outside),
             *((Frontend("external", "", protocol, self.node_port),) if self.node_port else ()),
         )

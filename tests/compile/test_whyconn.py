@@ -157,4 +157,4 @@ def test_the_kernel_lags_or_has_nothing() -> None:
     (behind,) = report(snapshot(POD, AWAY))["mend"]
     assert behind.startswith(f"the kernel lags: it lacks {AWAY}:8080, has nothing too many")
     (gone,) = report(snapshot(POD), kernel=KernelView())["mend"]
-    assert gone.startswith("no rules of ours on node1")
+    assert gone.startswith("no nftables rules of ours on node1")

@@ -13,82 +13,36 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from seamark.cli.compile import app
 from seamark.compile.diff import compile_nft
 from seamark.compile.manifest import parse_manifest
 from seamark.compile.nftlayout import Layout
-from seamark.compile.ruleset import Family, NodeConfig, Ruleset, compile_ruleset, family_of
-from seamark.compile.tracer import Outcome, Packet, trace
+from seamark.compile.tracer import trace
 from seamark.linux.ipvs import Ipvs, IpvsError
-from seamark.model.meta import ObjectKey
-from seamark.model.node import ZONE_LABEL
-from seamark.model.snapshot import Snapshot
 from seamark.proxy.backend import Backend, NftablesBackend
 from seamark.proxy.iptablestable import IptablesBackend
 from seamark.proxy.ipvstable import IpvsBackend
 from seamark.proxy.userspacetable import UserspaceBackend
 from seamark.testing.fakenft import FakeNft
-from seamark.testing.networld import OUTSIDE, OUTSIDE6, World, make_world
+from seamark.testing.networld import World
+from seamark.testing.scenario import (
+    POD_CIDRS,
+    SERVICE_CIDRS,
+    Flow,
+    observe,
+    read_flows,
+    read_ruleset,
+    scenario_world,
+    serve_endpoints,
+)
 
 HERE = Path(__file__).parent
 SCENARIOS = sorted(path.parent for path in HERE.glob("*/objects.yaml"))
-MAX_TRIES = 300
-POD_CIDRS, SERVICE_CIDRS = ("10.244.0.0/16", "fd00:244::/32"), ("10.96.0.0/12", "fd00:96::/112")
-HERE_PREFIXES = ("10.244.1.", "fd00:244:1:")
 BACKENDS = (NftablesBackend(), IptablesBackend("-legacy"), IptablesBackend("-nft"), IpvsBackend(), UserspaceBackend())
 PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
-
-
-class Flow(msgspec.Struct, forbid_unknown_fields=True):
-    """One line of flows.yaml. ``masqueraded``: ``all``, or the endpoints that see the node's address as the client."""
-
-    case: str
-    source: str = msgspec.field(name="from")
-    to: str
-    protocol: str = "TCP"
-    endpoints: list[str] = []
-    outcome: str = "balance"
-    masqueraded: str | list[str] = []
-    sticky: bool = False
-
-    @property
-    def packet(self) -> Packet:
-        ip, _, port = self.to.rpartition(":")
-        return Packet(self.source, ip.strip("[]"), int(port), self.protocol)  # type: ignore[arg-type]  # by the tracer
-
-    @property
-    def family(self) -> Family:
-        return "IPv6" if ":" in self.source else "IPv4"
-
-    @property
-    def wanted(self) -> Outcome:
-        rewritten = self.endpoints if self.masqueraded == "all" else self.masqueraded
-        return Outcome(self.outcome, frozenset(self.endpoints), frozenset(rewritten))  # type: ignore[arg-type]
-
-
-class Flows(msgspec.Struct, forbid_unknown_fields=True):
-    node: str
-    flows: list[Flow]
-
-
-def read_flows(folder: Path) -> Flows:
-    return msgspec.convert(yaml.safe_load((folder / "flows.yaml").read_text()), Flows)
-
-
-def read_ruleset(folder: Path, family: Family = "IPv4") -> Ruleset:
-    snapshot = parse_manifest((folder / "objects.yaml").read_text()).snapshot
-    return compile_ruleset(snapshot, node_config(snapshot, read_flows(folder).node), family=family)
-
-
-def node_config(snapshot: Snapshot, name: str) -> NodeConfig:
-    node = snapshot.nodes[ObjectKey("", name)]
-    ranges = (POD_CIDRS, SERVICE_CIDRS)
-    return NodeConfig(name, node.internal_ips, *ranges, zone=node.labels.get(ZONE_LABEL, ""))
 
 
 def all_flows() -> Iterator[Any]:
@@ -148,24 +102,8 @@ def test_flow_in_the_elements(folder: Path, flow: Flow) -> None:
 @pytest.fixture
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     """The scenario's node with its pods and everybody who sends, with every endpoint answering."""
-    folder: Path = request.param
-    ruleset, flows = read_ruleset(folder), read_flows(folder).flows
-    snapshot = parse_manifest((folder / "objects.yaml").read_text()).snapshot
-    servers = {
-        (endpoint.addresses[0], port.port, port.protocol or "TCP")
-        for piece in snapshot.slices.values()
-        for endpoint in piece.endpoints or []
-        for port in piece.ports or []
-        if endpoint.addresses and port.port and family_of(endpoint.addresses[0]) == piece.address_type
-    }
-    servers = {place for place in servers if place[2] != "SCTP"}
-    everybody = {ip for ip, _, _ in servers} | {flow.source for flow in flows}
-    here = sorted(ip for ip in everybody if ip.startswith(HERE_PREFIXES))
-    away = sorted(everybody - set(here) - set(ruleset.node.node_ips) - {OUTSIDE, OUTSIDE6})
-    node, node6 = (*ruleset.node.node_ips, "")[:2]
-    with make_world(tmp_path / "netns", node=node, node6=node6, pods=here, outside=away) as made:
-        for ip, port, protocol in sorted(servers):
-            await made.serve(ip, port, protocol)
+    with scenario_world(request.param, tmp_path / "netns") as made:
+        await serve_endpoints(made, request.param)
         yield made
 
 
@@ -175,7 +113,7 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 @pytest.mark.parametrize("world", SCENARIOS, ids=lambda f: f.name, indirect=True)
 async def test_flows_on_the_kernel(world: World, backend: Backend, request: pytest.FixtureRequest) -> None:
     folder: Path = request.node.callspec.params["world"]
-    flows = [flow for flow in read_flows(folder).flows if flow.outcome != "pass" and flow.protocol != "SCTP"]
+    flows = [flow for flow in read_flows(folder).flows if flow.is_packets]
     families = sorted({flow.family for flow in flows}) or ["IPv4"]
     if backend.mode == "iptables" and shutil.which("iptables-restore", path=PATH) is None:
         pytest.skip("iptables-restore is not installed")
@@ -228,21 +166,6 @@ def has_ipvs(world: World) -> bool:
 
 
 async def check_flow(world: World, flow: Flow) -> None:
-    packet, wanted = flow.packet, flow.wanted
-    if wanted.action != "balance":
-        patience = 1.5 if wanted.action == "refuse" else 0.25
-        answer = await world.ask(packet.source, packet.destination, packet.port, packet.protocol, patience=patience)
-        assert answer.result == {"refuse": "refused", "drop": "timeout"}[wanted.action], flow.case
-        return
-    seen: set[str] = set()
-    goal = 1 if flow.sticky else len(wanted.endpoints)
-    for tries in range(MAX_TRIES):
-        if len(seen) >= goal and tries >= 20:
-            break
-        answer = await world.ask(packet.source, packet.destination, packet.port, packet.protocol)
-        assert answer.result == "answer", flow.case
-        assert answer.server in wanted.endpoints, flow.case
-        own = world.node6 if flow.family == "IPv6" else world.node
-        assert answer.client == (own if answer.server in wanted.masqueraded else packet.source), flow.case
-        seen.add(answer.server)
-    assert len(seen) == goal, flow.case
+    patience = {"refuse": 1.5, "drop": 0.25}.get(flow.outcome, 2.0)
+    seen = await observe(world, flow, patience=patience)
+    assert seen.fits(flow), f"{flow.case}: {seen}"

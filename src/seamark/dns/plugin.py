@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import dns.message
 import dns.name
@@ -33,6 +33,14 @@ def text_of(name: dns.name.Name) -> str:
     if PLAIN.issuperset(b"".join(labels)):
         return (b".".join(labels) or b".").decode("ascii").lower() if len(labels) > 1 else "."
     return name.to_text().lower()
+
+
+class Tracing(Protocol):
+    def open(self, name: str) -> dict[str, Any]:
+        """A span, within the one that was opened last."""
+        ...
+
+    def close(self, span: dict[str, Any]) -> None: ...
 
 
 @dataclass(slots=True)
@@ -57,6 +65,8 @@ class Query:
     """The listener, as metrics name it: ``dns://:53``."""
     depth: int = 0
     """How many times this query has come back to the own server (ExternalName chasing)."""
+    trace: Tracing | None = None
+    """Where spans of this query are collected (plugin trace)."""
     text: str = field(init=False)
     """The name asked, lower-case and absolute, as zones are written."""
 

@@ -147,7 +147,11 @@ class Instance:
         for name, config in block.plugins:
             handler = import_module(f"seamark.dns.plugins.{name}.handler").make(config, site)
             site.plugins.append((name, handler))
-        serve = chain([self._wrap(handler) for _, handler in site.plugins if hasattr(handler, "serve")])
+        tracer = next((handler for name, handler in site.plugins if name == "trace"), None)
+        serving = [self._wrap(handler) for _, handler in site.plugins if hasattr(handler, "serve")]
+        if tracer is not None:
+            serving = [plugin if plugin is tracer else tracer.around(plugin) for plugin in serving]
+        serve = chain(serving)
         for at in site.listeners:
             zones = self._zones.setdefault(at, {})
             for key in block.keys:

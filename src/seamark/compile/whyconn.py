@@ -269,8 +269,8 @@ def _mend(
         found.append(_dropped(decision, node))
     if not kernel.table:
         found.append(
-            f"no nftables rules of ours on {node.name}: does a proxy run there (`curl -s 127.0.0.1:10256/healthz`), and in "
-            "mode nftables? No other is read"
+            f"no nftables rules of ours on {node.name}: does a proxy run there (`curl -s 127.0.0.1:10256/healthz`), "
+            "and in mode nftables? No other is read"
         )
     elif outcome.action == "balance" and set(kernel.endpoints) != outcome.endpoints:
         missing = ", ".join(sorted(outcome.endpoints - set(kernel.endpoints))) or "nothing"

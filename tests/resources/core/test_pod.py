@@ -524,6 +524,15 @@ def test_image_may_change_and_a_deadline_only_shrinks() -> None:
     ]
 
 
+def test_manifest_may_be_sent_again_without_what_admission_gave() -> None:
+    manifest = pod(serviceAccountName="default", automountServiceAccountToken=False)
+    old = create(manifest)
+    old["spec"] |= {"priority": 7, "preemptionPolicy": "Never"}
+    new, causes = update(manifest, old)
+    assert causes == []
+    assert (new["spec"]["priority"], new["spec"]["preemptionPolicy"]) == (7, "Never")
+
+
 def test_status_and_spec_are_written_apart() -> None:
     assert POD.prepare_status and POD.validate_status
     old = create(pod())

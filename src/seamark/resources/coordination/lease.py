@@ -30,11 +30,24 @@ def validate(obj: Obj) -> Causes:
     return causes
 
 
+def prepare_create(obj: Obj) -> None:
+    """Without coordinated leader election, a feature gate that is off, nobody is preferred."""
+    spec = section(obj, "spec")
+    spec.pop("strategy", None)
+    spec.pop("preferredHolder", None)
+
+
+def prepare_update(new: Obj, old: Obj) -> None:
+    prepare_create(new)
+
+
 LEASE = Resource(
     gvr=gvr.LEASES,
     singular="lease",
     columns=(NAME, Column("Holder", cell=lambda obj, now: text(obj, "spec", "holderIdentity")), AGE),
     allows_create_on_update=True,
     unconditional_update=False,
+    prepare_create=prepare_create,
+    prepare_update=prepare_update,
     validate=validate,
 )

@@ -63,7 +63,11 @@ def _validate_no_tokens(volumes: list[Obj]) -> Causes:
 
 def prepare_update(new: Obj, old: Obj) -> None:
     keep(new, old, "status")
-    tolerate_lost_nodes(section(new, "spec"))
+    spec, before = section(new, "spec"), section(old, "spec")
+    tolerate_lost_nodes(spec)
+    for name in ("priority", "preemptionPolicy"):  # given on create, and by whoever sends a manifest left out
+        if spec.get(name) is None and before.get(name) is not None:
+            spec[name] = before[name]
 
 
 def validate_update(new: Obj, old: Obj) -> Causes:

@@ -43,6 +43,7 @@ def test_every_example_parses(name: str, text: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_property_is_in_the_syntax(name: str) -> None:
     arguments = {
+        "dnstap": " /sock",
         "forward": " . 192.0.2.1",
         "grpc": " . 192.0.2.1",
         "log": " .",

@@ -15,7 +15,7 @@ acl plugin_path cache header dnssec tls minimal template transfer dynupdate host
 kubernetes file auto secondary etcd loop forward grpc erratic whoami on sign view nomad
 """
 _HERE = """
-acl any auto autopath bind bufsize cache cancel chaos debug dns64 dnssec erratic errors etcd file forward grpc
+acl any auto autopath bind bufsize cache cancel chaos debug dns64 dnssec dnstap erratic errors etcd file forward grpc
 grpc_server header health hosts https https3 k8s_external kubernetes loadbalance local log loop metadata minimal
 multisocket nsid on plugin_path prometheus quic ready reload rewrite root secondary shed template timeouts tls trace
 transfer tsig view whoami

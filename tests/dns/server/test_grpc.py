@@ -125,4 +125,4 @@ def test_any_octets_are_a_packet_or_refused(data: bytes) -> None:
     try:
         parse_packet(data)
     except ValueError as error:
-        assert "DnsPacket" in str(error)
+        assert "DnsPacket" in str(error) or "cut off" in str(error)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import dns.flags
 import dns.message
 import dns.rcode
 
+from seamark.dns.corefile.address import split_address
 from seamark.dns.corefile.keys import match_zone
 from seamark.dns.host import Site
 from seamark.dns.plugin import Answer, Next, Query
+from seamark.dns.plugins.dnstap.message import Side
 from seamark.dns.plugins.forward.attempts import Attempts, Reply
 from seamark.dns.plugins.forward.checking import is_for, keep_bailiwick
 from seamark.dns.plugins.forward.config import Config, Tls
@@ -30,7 +33,7 @@ class Forward:
     name = "forward"
 
     def __init__(self, config: Config, site: Site) -> None:
-        self._config = config
+        self._config = replace(config, hedge=0.0) if site.host.as_coredns else config
         self._site = site
         self._host = site.host
         self._turn = 0
@@ -39,6 +42,7 @@ class Forward:
         self._targets = list(read_targets(config))
         self._upstreams: list[Upstream] = []
         self._open(target for target in self._targets if not target.is_name)
+        self._taps = [handler for name, handler in site.plugins if name == "dnstap"]
         self.follower: Forward | None = None
         """The forward behind this one, which ``next`` and ``next_on_nodata`` go on to."""
         self.files = watched_files(config)
@@ -120,7 +124,7 @@ class Forward:
 
     async def _ask(self, query: Query, following: Next) -> Answer:
         try:
-            if self._config.single_flight:
+            if self._config.single_flight and not self._host.as_coredns:
                 key = query.protocol.encode() + query.message.to_wire()[2:]
                 (upstream, reply), is_first = await self._flights.join(key, partial(self._first_reply, query))
                 reply = reply if is_first else dns.message.from_wire(reply.to_wire(max_size=65535))
@@ -140,8 +144,12 @@ class Forward:
             raise UpstreamError(why)
         choices = self._choices(self._order(usable))
         attempts = Attempts(self._config, self._host.clock, choices, len(usable))
+        asked = self._host.clock.time()
         upstream, reply = await attempts.first_reply(partial(self._exchange, query))
         reply.id = query.message.id
+        for tap in self._taps:
+            host, port = split_address(upstream.address)
+            tap.forwarded(query, Side(host, port or 0), query.protocol, asked, reply)
         return upstream, reply
 
     def _order(self, usable: list[Upstream]) -> list[Upstream]:
@@ -181,7 +189,8 @@ class Forward:
         reply = await upstream.ask(query.message, protocol)
         if transport.prefer_udp and protocol == "udp" and reply.flags & dns.flags.TC:
             reply = await upstream.ask(query.message, "tcp")
-        checked = self._config.check_answers and is_for(reply, query.message)
+        checks = self._config.check_answers and not self._host.as_coredns
+        checked = checks and is_for(reply, query.message)
         if checked and not keep_bailiwick(reply, query.name):
             raise UpstreamError(f"{upstream.address}: the answer is about other names than {query.name}")
         return reply

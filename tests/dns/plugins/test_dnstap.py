@@ -19,7 +19,8 @@ FIELDS = {
     "Dnstap": "identity 1 BYTES, version 2 BYTES, extra 3 BYTES, message 14 .t.Message, type 15 UINT32",
     "Message": """type 1 UINT32, family 2 UINT32, protocol 3 UINT32, query_address 4 BYTES, response_address 5 BYTES,
         query_port 6 UINT32, response_port 7 UINT32, query_time_sec 8 UINT64, query_time_nsec 9 FIXED32,
-        query_message 10 BYTES, response_time_sec 12 UINT64, response_time_nsec 13 FIXED32, response_message 14 BYTES""",
+        query_message 10 BYTES, response_time_sec 12 UINT64, response_time_nsec 13 FIXED32,
+        response_message 14 BYTES""",
 }
 
 

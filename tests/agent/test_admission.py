@@ -104,3 +104,13 @@ async def test_the_handler_of_a_runtime_class(node: Any) -> None:
     await node.until_running()
     (sandbox,) = await node.runtime.list_sandboxes()
     assert sandbox.config.handler == "crun"
+
+
+async def test_a_port_of_the_node_is_one_pods(node: Any) -> None:
+    ports = {"name": "web", "image": "web:1", "ports": [{"containerPort": 80, "hostPort": 8080}]}
+    await node.create("first", containers=[ports])
+    await node.until_running("first")
+    await node.create("second", containers=[ports])
+    status = (await node.until(lambda p: p["status"]["phase"] == "Failed", "second"))["status"]
+    words = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"
+    assert (status["reason"], status["message"]) == ("NodePorts", f"Pod was rejected: {words}")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from seamark.agent.hostports import select_host_ports
+from seamark.agent.hostports import collide, select_host_ports
 from seamark.agent.podspec import Pod
 from seamark.linux.runtime import HostPort
 from seamark.model import codec
@@ -52,3 +52,19 @@ def one(**port: Any) -> Obj:
 )
 def test_host_ports(given: Pod, found: tuple[HostPort, ...]) -> None:
     assert select_host_ports(given) == found
+
+
+@pytest.mark.parametrize(
+    ("asked", "taken", "found"),
+    [
+        pytest.param(one(hostPort=80), one(hostPort=80), True, id="the same"),
+        pytest.param(one(hostPort=80), one(hostPort=81), False, id="another port"),
+        pytest.param(one(hostPort=80), one(hostPort=80, protocol="UDP"), False, id="another protocol"),
+        pytest.param(one(hostPort=80, hostIP="10.0.0.1"), one(hostPort=80, hostIP="10.0.0.2"), False, id="addresses"),
+        pytest.param(one(hostPort=80, hostIP="10.0.0.1"), one(hostPort=80, hostIP="0.0.0.0"), True, id="any address"),
+        pytest.param(one(), one(hostPort=80), False, id="asks for none"),
+    ],
+)
+def test_collisions(asked: Obj, taken: Obj, found: bool) -> None:
+    assert collide(pod(asked), [pod(one()), pod(taken)]) is found
+    assert collide(pod(asked), [pod(taken, hostNetwork=True)]) is found

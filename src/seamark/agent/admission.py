@@ -5,7 +5,10 @@ What this node merely does not do yet is in ``refusals.py``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from seamark.agent.eviction import select_refusal
+from seamark.agent.hostports import collide
 from seamark.agent.look import Ending
 from seamark.agent.podspec import AppArmorProfile, Pod
 
@@ -26,11 +29,20 @@ SAFE_SYSCTLS = {
 }
 
 
-def select_rejection(pod: Pod, pressures: frozenset[str] = frozenset()) -> Ending | None:
-    """Why the pod may not run here. ``pressures``: the node's conditions of that kind that are true."""
+PORTS_TAKEN = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"
+
+
+def select_rejection(
+    pod: Pod, pressures: frozenset[str] = frozenset(), neighbours: Iterable[Pod] = ()
+) -> Ending | None:
+    """Why the pod may not run here. ``pressures``: the node's conditions of that kind that are true; ``neighbours``:
+    the pods it has.
+    """
     refusal = select_refusal(pod, pressures)
     if refusal is not None:
         return refusal
+    if collide(pod, neighbours):
+        return Ending("NodePorts", PORTS_TAKEN)
     for sysctl in pod.spec.security_context.sysctls or []:
         problem = _sysctl_problem(pod, normalize_sysctl(sysctl.name))
         if problem:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from seamark.agent.config import AgentConfig
 from seamark.agent.connect import Connect
 from seamark.agent.ipam import Addresses
+from seamark.agent.podspec import Pod
 from seamark.agent.sources import ConfigSources
 from seamark.client.client import Client
 from seamark.client.events import EventRecorder
@@ -50,4 +51,5 @@ class NodeContext:
     connect: Connect
     listens: Callable[[int], bool | None] = is_listening
     allocatable: Mapping[str, str] = field(default_factory=dict)
+    neighbours: Callable[[], Iterable[Pod]] = tuple  # pods that are not through
     pressures: Callable[[], frozenset[str]] = frozenset  # of the node's conditions MemoryPressure, …, those that hold

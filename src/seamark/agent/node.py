@@ -85,6 +85,7 @@ class NodeAgent:
             addresses=AddressBook(config.pod_cidr),
             connect=NodeConnector(config.netns),
             allocatable=render_allocatable(config, machine),
+            neighbours=lambda: [w.pod for w in self._list_workers() if not w.pod.is_finished],
             pressures=pressures,
         )
         self._static = StaticPods(

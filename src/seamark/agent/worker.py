@@ -103,7 +103,7 @@ class PodWorker:
         if adopted is not None:
             self._adopt(adopted)
         elif not pod.is_finished:
-            self._reject(select_rejection(pod, context.pressures()))
+            self._reject(select_rejection(pod, context.pressures(), context.neighbours()))
 
     @property
     def events(self) -> PodEvents:

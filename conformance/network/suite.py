@@ -102,9 +102,8 @@ def parse_verdict(log: str) -> Verdict:
     seconds = float(ran[2])
     if re.search(r"^SUCCESS! -- 1 Passed \| 0 Failed", log, re.MULTILINE):
         return Verdict("passed", seconds)
-    skipped = _reason(log, "SKIPPED")
-    if skipped is not None:
-        return Verdict("skipped", seconds, skipped)
+    if ran[1] == "0" and re.search(r"^Will run 1 of ", log, re.MULTILINE) and " 0 Failed" in log:
+        return Verdict("skipped", seconds, _reason(log, "SKIPPED") or "by the test itself")
     return Verdict("failed", seconds, _reason(log, "FAILED") or "no reason given")
 
 

@@ -45,6 +45,7 @@ SSSS
 Ran 0 of 7579 Specs in 0.100 seconds
 SUCCESS! -- 0 Passed | 0 Failed | 0 Pending | 7579 Skipped
 """
+SILENT = f"{HEAD}SS\nRan 0 of 7579 Specs in 0.1 seconds\nSUCCESS! -- 0 Passed | 0 Failed | 0 Pending | 7579 Skipped\n"
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,7 @@ SUCCESS! -- 0 Passed | 0 Failed | 0 Pending | 7579 Skipped
         pytest.param(PASSED, Verdict("passed", 10.958), id="passed"),
         pytest.param(FAILED, Verdict("failed", 0.641, "while watching: not acceptable"), id="failed"),
         pytest.param(SKIPPED, Verdict("skipped", 0.1, "Requires more than one zone"), id="skipped"),
+        pytest.param(SILENT, Verdict("skipped", 0.1, "by the test itself"), id="skipped without a word"),
         pytest.param(
             f"{HEAD}Killed\nSSSS\n---\n", Verdict("failed", 0.0, "the suite ended early: Killed"), id="killed"
         ),
@@ -64,7 +66,8 @@ def test_verdicts(log: str, verdict: Verdict) -> None:
 
 
 def test_a_run_of_no_test_is_no_success() -> None:
-    log = f"{HEAD}\nRan 0 of 7579 Specs in 0.100 seconds\nSUCCESS! -- 0 Passed | 0 Failed | 0 Pending | 7579 Skipped\n"
+    head = HEAD.replace("Will run 1 of", "Will run 0 of")  # nothing has that name
+    log = f"{head}\nRan 0 of 7579 Specs in 0.100 seconds\nSUCCESS! -- 0 Passed | 0 Failed | 0 Pending | 7579 Skipped\n"
     assert parse_verdict(log).outcome == "failed"
 
 

@@ -65,6 +65,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--case", choices=CASES, action="append", help="these alone; writes no page")
     parser.add_argument("--api", choices=("seamark", "kube-apiserver"), default="seamark")
+    parser.add_argument("--as-coredns", action="store_true", help="with seamark dns -as-coredns; writes no page")
     parser.add_argument("--coredns", type=Path, help="a binary that is there already")
     parser.add_argument("--show", type=int, default=10, help="differences to print")
     options = parser.parse_args()
@@ -89,7 +90,8 @@ def _run(options: argparse.Namespace, binary: Path, directory: Path) -> Iterator
             questions = [question(world, name) for _ in range(options.questions // len(options.case or CASES))]
             questions += world.random.sample(questions, len(questions) // 4)  # what was answered once may be kept
             questions += transfers(name)
-            found = list(_differences(name, questions, binary, directory, api.kubeconfig))
+            flags = ["-as-coredns"] if options.as_coredns else []
+            found = list(_differences(name, questions, [str(binary)], flags, directory, api.kubeconfig))
             print(f"{name}: {len(questions)} questions, {len(found)} differences, {time.monotonic() - started:.0f} s")
             sys.stdout.flush()
             yield Result(name, len(questions), found)
@@ -104,7 +106,7 @@ async def _fill(world: World, kubeconfig: Path, count: int) -> None:
 
 
 def _differences(
-    name: str, questions: list[Asking], binary: Path, directory: Path, kubeconfig: Path
+    name: str, questions: list[Asking], theirs: list[str], flags: list[str], directory: Path, kubeconfig: Path
 ) -> Iterator[Difference]:
     case: Case = CASES[name]
     ports = free_port(), free_port()
@@ -112,8 +114,8 @@ def _differences(
         write_corefile(case, directory=directory, kubeconfig=kubeconfig, port=port, ours=port == ports[0])
         for port in ports
     ]
-    ours = [sys.executable, "-m", "seamark", "dns", "-conf", str(files[0])]
-    theirs = [str(binary), "-conf", str(files[1])]
+    ours = [sys.executable, "-m", "seamark", "dns", *flags, "-conf", str(files[0])]
+    theirs = [*theirs, "-conf", str(files[1])]
     with running(ours, ports[0], directory / "ours.log"), running(theirs, ports[1], directory / "theirs.log"):
         time.sleep(2)  # both have their lists by then
         yield from compare(name, ports, questions, sloppy_ttl=case.sloppy_ttl)
@@ -129,7 +131,7 @@ def _report(options: argparse.Namespace, results: list[Result]) -> int:
     for name, number in sorted(total.items()):
         print(f"intended, {name}: {number}")
     print(f"unexplained: {len(left)} of {sum(result.asked for result in results)}")
-    if not options.case:
+    if not options.case and not options.as_coredns:
         PAGE.write_text(_page(options, results))
     return 1 if left else 0
 

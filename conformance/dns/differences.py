@@ -46,6 +46,10 @@ def _failed(side: Side) -> bool:
     return bool(side.get("rcode") == "SERVFAIL")
 
 
+def _without_link_local(side: Side) -> Side:
+    return {k: [i for i in v if "fe80::" not in str(i)] if isinstance(v, list) else v for k, v in side.items()}
+
+
 def _is_of_hosts(name: str) -> bool:
     """Also where a search list put its first domain behind."""
     return name.removesuffix(SEARCHED).rstrip(".").endswith((".example", ".sub.test"))
@@ -59,7 +63,10 @@ INTENDED: dict[str, Callable[[Difference], bool]] = {
             and (d.question.split()[1] == "NS" or d.question.lower().startswith("ns.dns."))
         )
     ),
-    "link-local-name-servers": lambda d: "fe80::" in str(d.theirs) and "fe80::" not in str(d.ours),
+    "link-local-name-servers": lambda d: "fe80::" not in str(d.ours) and _without_link_local(d.theirs) == d.ours,
+    "transfer-below-a-zone": lambda d: (
+        d.case == "transfer" and d.question.startswith("svc.cluster.local. ") and d.ours.get("rcode") == "REFUSED"
+    ),
     "rewrite-spelling": lambda d: ".rw.test." in d.question.lower() and _differ_in_case_only(d),
     "hosts-spelling": lambda d: _is_of_hosts(d.question.split()[0].lower()) and _differ_in_case_only(d),
     "spelling-after-cache": lambda d: d.case == "cache" and _differ_in_case_only(d),

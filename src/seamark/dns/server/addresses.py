@@ -14,10 +14,11 @@ SIOCGIFADDR = 0x8915
 _LOCAL = re.compile(r"\|-- ([0-9.]+)\n\s+/32 host LOCAL")
 
 
-def own_addresses(proc: Path = PROC) -> tuple[str, ...]:
-    """Loopback and link-local addresses left out; what cannot be read is none."""
+def own_addresses(proc: Path = PROC, *, link_local: bool = False) -> tuple[str, ...]:
+    """Loopback addresses left out, link-local ones unless wanted; what cannot be read is none."""
     found = [*_LOCAL.findall(_read(proc / "fib_trie")), *_v6(_read(proc / "if_inet6"))]
-    kept = [text for text in found if not (ip_address(text).is_loopback or ip_address(text).is_link_local)]
+    kept = [text for text in found if not ip_address(text).is_loopback]
+    kept = [text for text in kept if link_local or not ip_address(text).is_link_local]
     return tuple(dict.fromkeys(kept))
 
 

@@ -15,7 +15,7 @@ from seamark.dns.corefile.keys import match_zone
 from seamark.dns.host import Site
 from seamark.dns.plugin import Answer, Next, Query
 from seamark.dns.plugins.autopath.config import Config
-from seamark.dns.reply import requery, rrset_of
+from seamark.dns.reply import failed, requery, rrset_of
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 
@@ -45,8 +45,11 @@ class Autopath:
 
     async def serve(self, query: Query, following: Next) -> Answer:
         search = self._list_of(query) if match_zone(self._config.zones, query.text) is not None else ()
-        if not search or match_zone(search[:1], query.text) is None or query.text == search[0]:
+        if not search or match_zone(search[:1], query.text) is None:
             return await following(query)
+        if query.text == search[0]:
+            as_coredns = self._site.host.as_coredns
+            return failed(self.name, f"{query.text} is the search domain") if as_coredns else await following(query)
         base = query.name.relativize(dns.name.from_text(search[0]))
         first: Answer | None = None
         for element in search:
@@ -85,7 +88,7 @@ def _alias(query: Query, name: dns.name.Name, answer: Answer) -> Answer:
     message.question = list(query.message.question)
     if message.answer and name != query.name:
         asked = query.message.question[0]
-        link = CNAME(asked.rdclass, 5, name)  # type: ignore[no-untyped-call]
+        link = CNAME(asked.rdclass, 5, message.answer[0].name)  # type: ignore[no-untyped-call]
         message.answer = [rrset_of(query.name, message.answer[0].ttl, [link]), *message.answer]
     return answer
 

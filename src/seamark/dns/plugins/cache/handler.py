@@ -100,7 +100,7 @@ class Cache:
             return answer
         if query.rdtype in TRANSFERS:
             return answer
-        if answer.by in FRESH:
+        if answer.by in FRESH and not self._site.host.as_coredns:
             answer.message = bounded(answer.message, self._config)
             return answer
         if not _fits(query, answer.message):
@@ -197,7 +197,9 @@ class Cache:
         return answer
 
     def _answer(self, query: Query, item: Item, ttl: int) -> Answer:
-        message = respelled(with_ttl(item.message, ttl), query.name)
+        message = with_ttl(item.message, ttl)
+        if not self._site.host.as_coredns:
+            message = respelled(message, query.name)
         message.id = query.message.id
         flags = item.message.flags & (dns.flags.AA | dns.flags.RA | dns.flags.AD)
         if not (query.message.flags & dns.flags.AD or query.message.ednsflags & dns.flags.DO):

@@ -103,7 +103,8 @@ class Hosts:
         return [*self._inline.names.get(address, ()), *self._file.names.get(address, ())]
 
     def _answer(self, query: Query, rdatas: Sequence[dns.rdata.Rdata]) -> Answer:
-        return answered(query, self.name, answer=[rrset_of(query.name, self._config.ttl, rdatas)] if rdatas else [])
+        owner = query.name.canonicalize() if self._host.as_coredns else query.name
+        return answered(query, self.name, answer=[rrset_of(owner, self._config.ttl, rdatas)] if rdatas else [])
 
 
 def _ptr(name: str) -> dns.rdata.Rdata:

@@ -167,12 +167,14 @@ class Kubernetes:
     def transfer(self, name: str) -> Section | None:
         """Every record of a zone, the SOA first and last; None for a zone that is not here (plugin transfer)."""
         zone = dns.name.from_text(name)
-        if name not in self._config.zones:
+        below = self._host.as_coredns and match_zone(self._config.zones, name) is not None
+        if name not in self._config.zones and not below:
             return None
         apex = self._name_servers(zone)
         found = transferred(self._table(zone), zone, self._config.ttl)
         first = self._soa(zone)
-        return [first, *apex.answer, *apex.additional, *found, first]
+        servers = [rrset_of(rrset.name, 0, rrset) for rrset in apex.additional]  # with no TTL here, as CoreDNS
+        return [first, *apex.answer, *servers, *found, first]
 
     def metadata(self, query: Query) -> dict[str, Callable[[], str]]:
         """What a name means, for the plugin metadata."""
@@ -216,7 +218,7 @@ class Kubernetes:
             self._wasted.count(self.table.pod_at(query.client), query.text)
 
     def _say_why(self, given: Answer, query: Query, zone: dns.name.Name, below: tuple[str, ...]) -> None:
-        if given.message is not None and self._config.extended_errors:
+        if given.message is not None and self._config.extended_errors and not self._host.as_coredns:
             since = self._stale_since if self._watching.stale else ""
             add_reasons(given.message, query, self._table(zone), below, ready=self.ready(), stale_since=since)
 
@@ -241,6 +243,8 @@ class Kubernetes:
         rdtype = asked.query.rdtype
         if rdtype == T.SOA:
             return Found(True, [self._soa(asked.zone)], lasting=False) if not asked.labels else EMPTY
+        if self._is_misspelled(asked):
+            return EMPTY if not asked.labels else MISSING
         if rdtype == T.NS and not asked.labels:
             return self._name_servers(asked.query.name, zone=asked.zone)
         if rdtype == T.TXT:
@@ -257,6 +261,11 @@ class Kubernetes:
         if rdtype in (T.A, T.AAAA) and "CNAME" in records_here.answers:
             return await self._alias(asked, records_here)
         return self._plain(asked, records_here)
+
+    def _is_misspelled(self, asked: Asked) -> bool:
+        """CoreDNS knows the names of the zone's servers in lower case alone."""
+        own = (asked.query.rdtype == T.NS and not asked.labels) or asked.labels == ("ns", "dns")
+        return self._host.as_coredns and own and asked.query.name.to_text() != asked.text
 
     def _records(self, labels: tuple[str, ...], text: str, zone: dns.name.Name) -> NameRecords | None:
         """Reverse zones hold no Services, whatever their names look like."""

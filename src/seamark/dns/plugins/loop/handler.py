@@ -34,7 +34,7 @@ class Loop:
     def __init__(self, config: Config, site: Site) -> None:
         self._host = site.host
         self._site = site
-        self._exit = config.exit
+        self._exit = config.exit or self._host.as_coredns
         self._zone = config.zone
         self.probe = self._new_name()
         self._seen = 0

@@ -41,21 +41,22 @@ class Rewrite:
 
     def __init__(self, config: Config, site: Site) -> None:
         self.rules = [config]
-        self._lookup = site.lookup
+        self._site = site
 
     async def serve(self, query: Query, following: Next) -> Answer:
         asked = query
         undo: list[OnReply] = []
         for config in self.rules:
             try:
-                found = _apply(config, query, self._lookup)
+                found = _apply(config, query, self._site)
             except (dns.exception.DNSException, ValueError) as error:
                 return failed(self.name, f"{query.text} cannot be rewritten: {error}")
             if found is None:
                 continue
             query, on_reply = found
             shows_options = isinstance(config.rule, OptionRule)
-            if on_reply is not None and not (shows_options and asked.message.edns < 0):
+            hides = asked.message.edns < 0 and not self._site.host.as_coredns
+            if on_reply is not None and not (shows_options and hides):
                 undo.append(on_reply)
             if not config.goes_on:
                 break
@@ -67,7 +68,7 @@ class Rewrite:
         return answer
 
 
-def _apply(config: Config, query: Query, lookup: Lookup) -> Changed | None:
+def _apply(config: Config, query: Query, site: Site) -> Changed | None:
     """The question after one rule and what is to happen to its reply; None = the rule does not match."""
     rule = config.rule
     if isinstance(rule, NumberRule):
@@ -75,22 +76,23 @@ def _apply(config: Config, query: Query, lookup: Lookup) -> Changed | None:
     if isinstance(rule, OptionRule):
         return _reoption(rule, query)
     if isinstance(rule, AliasRule):
-        return query, partial(_realias, query, rule, lookup)
+        return query, partial(_realias, query, rule, site.lookup)
     if not matches(rule.match, query.text):
         return None
     if isinstance(rule, TtlRule):
         return query, partial(_retime, rule)
     if isinstance(rule, RcodeRule):
         return query, partial(_recode, query, rule)
-    return _rename(rule, query)
+    return _rename(rule, query, as_coredns=site.host.as_coredns)
 
 
-def _rename(rule: NameRule, query: Query) -> Changed | None:
+def _rename(rule: NameRule, query: Query, *, as_coredns: bool) -> Changed | None:
     text = rewritten(rule, query.text)
     if text == query.text:
         return None
     changed = requery(query, dns.name.from_text(text))
-    restore = restorer(rule, asked=query.name, used=changed.name)
+    asked = query.name.canonicalize() if as_coredns else query.name
+    restore = restorer(rule, asked=asked, used=changed.name)
 
     async def on_reply(answer: Answer) -> None:
         if answer.message is not None and restore.does_anything:

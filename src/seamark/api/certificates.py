@@ -10,12 +10,11 @@ from __future__ import annotations
 from seamark.api.core import Call, Core
 from seamark.api.objects import Obj, same
 from seamark.machinery.authorize import Attributes
-from seamark.machinery.clock import format_time
 from seamark.machinery.gvr import CERTIFICATESIGNINGREQUESTS
 from seamark.machinery.signing import KUBE_CLIENT, decode_bytes, parse_request
 from seamark.machinery.status import Cause, StatusError, forbidden
 from seamark.machinery.wire import ADMIN_GROUP
-from seamark.resources.access import entries, section, text
+from seamark.resources.access import section, text
 from seamark.resources.certificates.certificatesigningrequest import validate_approval
 
 
@@ -72,16 +71,3 @@ def prepare_approval(new: Obj, old: Obj) -> list[Cause]:
             new[field] = old[field]
     new["status"] = {**section(old, "status"), "conditions": conditions or []}
     return validate_approval(new, old)
-
-
-def fill_times(core: Core, new: Obj, old: Obj) -> None:
-    """Conditions that come without times get them."""
-    now = format_time(core.clock.time())
-    for condition in entries(new, "status", "conditions"):
-        kind = (condition.get("type"), condition.get("status"))
-        known: Obj = next(
-            (c for c in entries(old, "status", "conditions") if (c.get("type"), c.get("status")) == kind), {}
-        )
-        condition["lastUpdateTime"] = condition.get("lastUpdateTime") or now
-        since = condition.get("lastTransitionTime") or known.get("lastTransitionTime")
-        condition["lastTransitionTime"] = since or now

@@ -13,7 +13,7 @@ from typing import Any
 
 from seamark.api.addresses import claim_addresses, create_with_addresses, drop_addresses, release
 from seamark.api.authz.admission import admit_create, admit_update
-from seamark.api.certificates import fill_times, is_request, prepare_approval
+from seamark.api.certificates import prepare_approval
 from seamark.api.core import Call, Core, Target
 from seamark.api.defaultclasses import give_default_class
 from seamark.api.limits import admit_limits, charge_growth, charge_quotas
@@ -30,6 +30,7 @@ from seamark.api.metadata import (
 )
 from seamark.api.objects import Obj, pack_as, unpack_as, unpack_entry
 from seamark.api.ownership import changes_nothing, entries_of, own_fields, set_entries, without_entries
+from seamark.api.times import fill_times
 from seamark.machinery import schema
 from seamark.machinery.fielderrors import invalid as invalid_cause
 from seamark.machinery.gvr import GVR
@@ -262,8 +263,7 @@ def _prepare(core: Core, call: Call, new: Obj, old: Obj) -> list[Cause]:
         own_fields(core, call, new, old)
         if row.prepare_status:
             row.prepare_status(new, old)
-        if is_request(call):
-            fill_times(core, new, old)
+        fill_times(core, call, new, old)
         return causes + (row.validate_status(new, old) if row.validate_status else [])
     part = row.parts.get(subresource)
     if part is not None:
@@ -273,7 +273,7 @@ def _prepare(core: Core, call: Call, new: Obj, old: Obj) -> list[Cause]:
     if subresource == "approval":
         causes = prepare_approval(new, old)
         own_fields(core, call, new, old)
-        fill_times(core, new, old)
+        fill_times(core, call, new, old)
         return causes
     if subresource not in ("", "scale"):
         own_fields(core, call, new, old)

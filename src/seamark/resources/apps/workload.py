@@ -140,7 +140,8 @@ def validate_status_counts(new: Obj, old: Obj) -> Causes:
             causes.append(field.invalid(f"status.{name}", status[name], "cannot be greater than status.replicas"))
     ready, available = status.get("readyReplicas") or 0, status.get("availableReplicas") or 0
     if available > ready:
-        detail = "cannot be greater than readyReplicas"
+        of_set = text(new, "kind") == "StatefulSet"  # Kubernetes says the same in two ways
+        detail = f"cannot be greater than {'status.' if of_set else ''}readyReplicas"
         causes.append(field.invalid("status.availableReplicas", available, detail))
     collisions = status.get("collisionCount") or 0
     if collisions < (section(old, "status").get("collisionCount") or 0):

@@ -36,6 +36,7 @@ def prepare_update(new: Obj, old: Obj) -> None:
 
 def prepare_status(new: Obj, old: Obj) -> None:
     keep(new, old, "spec")
+    default(ensure(new, "status"), "phase", "Active")
 
 
 def validate(obj: Obj) -> Causes:

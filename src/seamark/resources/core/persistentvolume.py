@@ -137,10 +137,7 @@ def validate_update(new: Obj, old: Obj) -> Causes:
 
 
 def prepare_status(new: Obj, old: Obj) -> None:
-    """The time of the last change of phase stays while the phase does."""
-    status, before = section(new, "status"), section(old, "status")
-    if status.get("phase") == before.get("phase") and "lastPhaseTransitionTime" in before:
-        status.setdefault("lastPhaseTransitionTime", before["lastPhaseTransitionTime"])
+    default(ensure(new, "status"), "phase", "Pending")
 
 
 def warnings(obj: Obj) -> list[str]:

@@ -16,6 +16,10 @@ from seamark.resources.registry import AGE, NAME, Causes, Column, Obj, Resource
 
 ACCESS_MODES = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
 CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
+RESIZING = (
+    *("ControllerResizeInProgress", "ControllerResizeInfeasible"),
+    *("NodeResizeInProgress", "NodeResizeInfeasible", "NodeResizePending"),
+)
 PROTECTION = "kubernetes.io/pvc-protection"
 
 
@@ -117,6 +121,18 @@ def _fixed(spec: Obj, free: set[str], *, grows: bool) -> Obj:
     return kept
 
 
+def prepare_status(new: Obj, old: Obj) -> None:
+    default(ensure(new, "status"), "phase", "Pending")
+
+
+def validate_status(new: Obj, old: Obj) -> Causes:
+    path, causes = "status.allocatedResourceStatuses", Causes()
+    for name, value in section(new, "status", "allocatedResourceStatuses").items():
+        if value not in RESIZING:
+            causes.append(field.not_supported(path, name, RESIZING))
+    return causes
+
+
 def status_cell(obj: Obj, now: float) -> str:
     return "Terminating" if section(obj, "metadata").get("deletionTimestamp") else text(obj, "status", "phase")
 
@@ -161,4 +177,6 @@ PERSISTENTVOLUMECLAIM = Resource(
     prepare_update=prepare_update,
     validate=validate,
     validate_update=validate_update,
+    prepare_status=prepare_status,
+    validate_status=validate_status,
 )

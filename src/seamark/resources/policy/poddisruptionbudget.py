@@ -8,6 +8,7 @@ from seamark.machinery import gvr
 from seamark.resources import field
 from seamark.resources.access import ensure, keep, number, section
 from seamark.resources.apps.workload import validate_at_most_all, validate_int_or_percent
+from seamark.resources.conditions import validate_conditions
 from seamark.resources.metadata import validate_label_selector
 from seamark.resources.registry import AGE, NAME, Causes, Column, Obj, Resource
 
@@ -57,7 +58,7 @@ def _validate_amount(path: str, value: Any) -> Causes:
 
 
 def validate_status(new: Obj, old: Obj) -> Causes:
-    causes: Causes = []
+    causes = validate_conditions(new)
     for name in _COUNTS:
         causes += field.not_negative(f"status.{name}", section(new, "status").get(name))
     return causes

@@ -1,6 +1,7 @@
 """The fields that an applied configuration names, and those of a live object: structured-merge-diff's ToFieldSet.
 
 An object with declared fields is not owned itself, only what it holds; a key of a map and an item of a list are.
+Elements come sorted: a client that applied something compares the bytes of its set.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def extract_fields(value: Any, shape: Shape) -> FieldSet:
 
 def _of_members(value: dict[str, Any], shape: Shape) -> FieldSet:
     found: FieldSet = {}
-    for key, member in value.items():
+    for key, member in sorted(value.items()):
         below = shape.below(key)
         if below is None:
             continue
@@ -46,7 +47,7 @@ def _of_items(items: list[Any], shape: Shape) -> FieldSet:
     if item is None:
         return {}
     found: FieldSet = {}
-    for element, same in group_items(items, shape).items():
+    for element, same in sorted(group_items(items, shape).items()):
         inner = extract_fields(same[0], item) if len(same) == 1 and not item.leaf else {}
         found[element] = {MEMBER: {}, **inner} if inner else {}
     return found

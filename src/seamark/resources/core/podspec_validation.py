@@ -1,7 +1,7 @@
 """Validation of a pod's spec and of pod templates, in the order and words of pkg/apis/core/validation.
 
-Affinity, topology spread, security contexts, resource claims, overhead and OS are accepted as they are: nothing in
-Seamark acts on them yet.
+Affinity, topology spread, security contexts but for sysctls, resource claims, overhead and OS are accepted as they
+are: nothing in Seamark acts on them yet.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from seamark.resources import field
 from seamark.resources.access import entries, section, text
 from seamark.resources.addresses import validate_ip
 from seamark.resources.core.container_validation import validate_containers, validate_init_containers
+from seamark.resources.core.sysctl_validation import validate_sysctls
 from seamark.resources.core.volume_validation import validate_volumes
 from seamark.resources.metadata import validate_annotations, validate_labels
 from seamark.resources.registry import Causes, Obj
@@ -55,6 +56,7 @@ def validate_pod_spec(path: str, spec: Obj, *, is_pod: bool) -> Causes:
     if spec.get("dnsPolicy") not in DNS_POLICIES:
         causes.append(field.not_supported(f"{path}.dnsPolicy", spec.get("dnsPolicy", ""), DNS_POLICIES))
     causes += validate_labels(f"{path}.nodeSelector", section(spec, "nodeSelector"))
+    causes += validate_sysctls(path, spec)
     causes += _validate_dns_config(f"{path}.dnsConfig", spec)
     causes += _validate_names(path, spec)
     deadline = spec.get("activeDeadlineSeconds")

@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 PYTEST := .venv/bin/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help setup demo up down test test-fixtures test-net test-vm test-kubectl test-helm conformance-api conformance-suite test-dns-attached conformance-dns conformance-network bench-pods lint type format clean
+.PHONY: help setup demo up down test test-fixtures test-net test-vm test-kubectl test-helm conformance-api conformance-suite test-dns-attached conformance-dns conformance-network conformance conformance-proxy bench-pods bench-proxy lint type format clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,8 +53,16 @@ conformance-dns: setup ## ask this DNS server and CoreDNS the same questions and
 conformance-network: setup ## run the network tests of Kubernetes' own suite (needs Go); SET=all runs further groups
 	@$(PY) -m conformance.network --set $(or $(SET),conformance)
 
+conformance-proxy: setup ## the scenarios' flows on each proxy mode and on kube-proxy (needs Go, root; 3 minutes); writes docs/conformance-proxy.md
+	@$(PY) -m conformance.proxy
+
+conformance: conformance-proxy ## another name of it
+
 bench-pods: setup ## how long pods take, what they cost at rest and what 200 of them leave behind (6 minutes, root)
 	@.venv/bin/python bench/pods.py
+
+bench-proxy: setup ## the service proxy beside kube-proxy in modes nftables and iptables (needs Go, root; 8 minutes); LONG=1: 10 000 Services
+	@$(PY) -m bench.proxy_beside $(if $(LONG),--long)
 
 lint: setup ## ruff and the import contracts
 	@.venv/bin/ruff check .

@@ -1,0 +1,1 @@
+"""Seamark's service proxy and kube-proxy, measured in the same way on the same objects."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ import dns.message
 import dns.query
 import pytest
 
+from seamark.testing.ports import free_port
+
 HEAVY = ("cryptography", "typer", "rich", "pyroute2", "click", "google")
 
 
@@ -24,13 +25,6 @@ def command(*arguments: str) -> list[str]:
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=30, cwd=cwd, check=False)
-
-
-def free_port() -> int:
-    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-        tcp.bind(("127.0.0.1", 0))
-        udp.bind(("127.0.0.1", tcp.getsockname()[1]))
-        return int(tcp.getsockname()[1])
 
 
 @pytest.fixture

@@ -148,6 +148,8 @@ class Site:
     """By transport."""
     sockets: int = 0
     """How many to listen on at each address, shared with others; 0 = one of one's own (plugin multisocket)."""
+    proxied: Any = None
+    """Whose word counts for who asks (``server/proxied.py``, plugin proxyproto)."""
     view: str = ""
     """The name of the block's plugin view, as metrics tell it."""
 

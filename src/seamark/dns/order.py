@@ -17,8 +17,8 @@ kubernetes file auto secondary etcd loop forward grpc erratic whoami on sign vie
 _HERE = """
 acl any auto autopath bind bufsize cache cancel chaos debug dns64 dnssec dnstap erratic errors etcd file forward grpc
 grpc_server header health hosts https https3 k8s_external kubernetes loadbalance local log loop metadata minimal
-multisocket nsid on plugin_path prometheus quic ready reload rewrite root secondary shed template timeouts tls trace
-transfer tsig view whoami
+multisocket nsid on plugin_path prometheus proxyproto quic ready reload rewrite root secondary shed template timeouts
+tls trace transfer tsig view whoami
 """
 _CLOUD = "records of that cloud are read by its own name servers; forward to them"
 

@@ -7,7 +7,6 @@ import base64
 import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from seamark.client.base import TransportError
 from seamark.client.http import HttpTransport
 from seamark.dns.plugins.etcd.message import Message, Value, key_of, select_group, select_ttl
 from seamark.machinery.wire import Request
+from seamark.testing.ports import free_port
 
 PROGRAM = shutil.which("etcd")
 MESSAGES: dict[str, Any] = {
@@ -50,12 +50,6 @@ MESSAGES: dict[str, Any] = {
     "plain/flat2": {"host": "10.2.0.2"},
 }
 ZONES = "skydns.local plain 10.0.0.0/24"
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 class Etcd:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
@@ -20,15 +19,9 @@ from seamark.dns.plugins.secondary.handler import is_newer
 from seamark.dns.server.loading import load_corefile
 from seamark.dns.server.process import Process
 from seamark.testing.clock import settle
+from seamark.testing.ports import free_port
 
 ZONE = "$TTL 60\n@ IN SOA ns root {serial} 100 20 300 60\n@ IN NS ns\nns IN A 192.0.2.1\nweb IN A 192.0.2.{last}\n"
-
-
-def free_port() -> int:
-    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-        tcp.bind(("127.0.0.1", 0))
-        udp.bind(("127.0.0.1", tcp.getsockname()[1]))
-        return int(tcp.getsockname()[1])
 
 
 @pytest.fixture

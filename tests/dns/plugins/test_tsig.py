@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import struct
 import time
 from functools import partial
@@ -22,6 +21,7 @@ from seamark.dns.corefile.lexer import CorefileError
 from seamark.dns.listener import Listener
 from seamark.dns.server.loading import load_corefile
 from seamark.dns.server.process import Process
+from seamark.testing.ports import free_port
 
 SECRET = "NoTCJU+DMqFWywaPyxSijrDEA/eC3nK0xi3AMEZuPVk="
 OTHER = "X28hl0BOfAL5G0jsmJWSacrwn7YRm2f6U5brnzwWEus="
@@ -85,12 +85,6 @@ async def test_a_clock_that_is_wrong_is_told_the_right_time(serve: Any, host: An
 async def test_a_refusal_of_the_chain_is_signed_too(serve: Any) -> None:
     _, found = await asked(serve, KEY, kind="AXFR")
     assert found.had_tsig and not found.answer
-
-
-def free_port() -> int:
-    with socket.socket() as tcp:
-        tcp.bind(("127.0.0.1", 0))
-        return int(tcp.getsockname()[1])
 
 
 async def test_every_message_of_a_transfer_is_signed(host: Any, tmp_path: Path) -> None:

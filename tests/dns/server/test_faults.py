@@ -7,7 +7,6 @@ no sense, and files that change while it runs.
 from __future__ import annotations
 
 import asyncio
-import socket
 import struct
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -22,15 +21,9 @@ from seamark.dns.server.loading import load_corefile
 from seamark.dns.server.process import Process
 from seamark.testing.clock import settle
 from seamark.testing.dnsupstream import good, silent
+from seamark.testing.ports import free_port
 
 WEB = "web.default.svc.cluster.local."
-
-
-def free_port() -> int:
-    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-        tcp.bind(("127.0.0.1", 0))
-        udp.bind(("127.0.0.1", tcp.getsockname()[1]))
-        return int(tcp.getsockname()[1])
 
 
 class Client(asyncio.DatagramProtocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
@@ -22,16 +21,11 @@ from seamark.dns.server.loading import load_corefile
 from seamark.dns.server.process import Process
 from seamark.dns.wire.packet import parse_packet, render_packet
 from seamark.testing.clock import settle
+from seamark.testing.ports import free_port
 
 HOSTS = "hosts /nonexistent {\n10.0.0.1 a.test\n10.0.0.2 b.test\n}\n"
 NOT_THERE = "template IN A no.test {\nrcode NXDOMAIN\n}\n"
 QUESTION = dns.message.make_query("a.test.", "A")
-
-
-def free_port() -> int:
-    with socket.socket() as tcp:
-        tcp.bind(("127.0.0.1", 0))
-        return int(tcp.getsockname()[1])
 
 
 @pytest.fixture

@@ -22,17 +22,10 @@ from seamark.dns.server.instance import parse_server
 from seamark.dns.server.loading import load_corefile
 from seamark.dns.server.process import Process
 from seamark.testing.clock import settle
+from seamark.testing.ports import free_port
 
 HOSTS = "hosts /nonexistent {\n10.0.0.1 a.test\n}\n"
 QUESTION = dns.message.make_query("a.test.", "A")
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as tcp:
-        tcp.bind(("127.0.0.1", 0))
-        return int(tcp.getsockname()[1])
 
 
 @pytest.fixture

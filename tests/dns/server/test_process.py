@@ -21,14 +21,7 @@ from seamark.dns.corefile.lexer import CorefileError
 from seamark.dns.server.loading import load_corefile
 from seamark.dns.server.process import Process
 from seamark.testing.clock import settle
-
-
-def free_port() -> int:
-    """Free for both protocols at this moment."""
-    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-        tcp.bind(("127.0.0.1", 0))
-        udp.bind(("127.0.0.1", tcp.getsockname()[1]))
-        return int(tcp.getsockname()[1])
+from seamark.testing.ports import free_port
 
 
 class Client(asyncio.DatagramProtocol):

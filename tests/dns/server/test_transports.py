@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import shutil
-import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
@@ -26,17 +25,11 @@ from seamark.dns.server.https import age_of
 from seamark.dns.server.loading import load_corefile
 from seamark.dns.server.process import Process
 from seamark.testing.clock import settle
+from seamark.testing.ports import free_port
 
 HOSTS = "hosts /nonexistent {\n10.0.0.1 a.test\nttl 77\n}\n"
 QUESTION = dns.message.make_query("a.test.", "A", id=0)
 WIRE = QUESTION.to_wire()
-
-
-def free_port() -> int:
-    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-        tcp.bind(("127.0.0.1", 0))
-        udp.bind(("127.0.0.1", tcp.getsockname()[1]))
-        return int(tcp.getsockname()[1])
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import asyncio
 import struct
 
 from seamark.dns.server.http2 import Asked, Http2Connection, Told
-from seamark.dns.server.streams import Serving, client_of
+from seamark.dns.server.proxied import Reading, Source
+from seamark.dns.server.streams import Serving
 from seamark.dns.wire.packet import parse_packet, render_packet
 
 METHOD = "/coredns.dns.DnsService/Query"
@@ -27,8 +28,7 @@ class GrpcTransport:
     def connections(self) -> int:
         return self._serving.limits().connections
 
-    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        client = client_of(writer)
+    async def converse(self, reader: Reading, writer: asyncio.StreamWriter, client: Source) -> None:
         await Http2Connection(lambda asked: self._respond(asked, client), self._serving).run(reader, writer)
 
     async def _respond(self, asked: Asked, client: tuple[str, int]) -> Told:

@@ -17,6 +17,7 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
+from seamark.dns.server.proxied import Reading
 from seamark.dns.server.streams import Serving
 from seamark.dns.waiting import within
 
@@ -65,7 +66,7 @@ class Http2Connection:
         self._streams: dict[int, _Stream] = {}
         self._window = asyncio.Event()
 
-    async def run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def run(self, reader: Reading, writer: asyncio.StreamWriter) -> None:
         """Until the client goes, is silent, or breaks the protocol."""
         self._h2.initiate_connection()
         self._flush(writer)

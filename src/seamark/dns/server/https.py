@@ -20,7 +20,8 @@ import httptools
 from prometheus_client import Counter
 
 from seamark.dns.server.http2 import MAX_BODY, Asked, Http2Connection, Told
-from seamark.dns.server.streams import Serving, client_of
+from seamark.dns.server.proxied import Reading, Source
+from seamark.dns.server.streams import Serving
 from seamark.dns.waiting import within
 
 PATH = "/dns-query"
@@ -47,8 +48,7 @@ class HttpsTransport:
     def connections(self) -> int:
         return self._serving.limits().connections
 
-    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        client = client_of(writer)
+    async def converse(self, reader: Reading, writer: asyncio.StreamWriter, client: Source) -> None:
         tls = writer.get_extra_info("ssl_object")
         if tls is not None and tls.selected_alpn_protocol() == "h2":
             await Http2Connection(lambda asked: self._respond2(asked, client), self._serving).run(reader, writer)
@@ -60,9 +60,7 @@ class HttpsTransport:
         status, headers, body = await self.respond(asked.headers.get(":method", ""), target, asked.body, client)
         return Told(((":status", str(int(status))), *headers, ("content-length", str(len(body)))), body)
 
-    async def _converse1(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: tuple[str, int]
-    ) -> None:
+    async def _converse1(self, reader: Reading, writer: asyncio.StreamWriter, client: tuple[str, int]) -> None:
         while (request := await self._read1(reader)) is not None:
             status, headers, body = await self.respond(request.method, request.target, bytes(request.body), client)
             lines = [f"HTTP/1.1 {int(status)} {status.phrase}", *(f"{name}: {value}" for name, value in headers)]
@@ -71,7 +69,7 @@ class HttpsTransport:
             if not request.goes_on:
                 return
 
-    async def _read1(self, reader: asyncio.StreamReader) -> _Request1 | None:
+    async def _read1(self, reader: Reading) -> _Request1 | None:
         """The next request; None at the end of the connection, or of its patience with the client."""
         request = _Request1()
         patience = self._serving.timeouts().idle

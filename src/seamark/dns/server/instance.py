@@ -25,6 +25,7 @@ from seamark.dns.order import IMPLEMENTED, ORDER, REFUSED
 from seamark.dns.plugin import Answer, Next, Plugin, Query
 from seamark.dns.reply import failed, reply_to
 from seamark.dns.server.ports import Security
+from seamark.dns.server.proxied import Proxied
 from seamark.dns.server.remembered import Again, Remembered, counters
 
 MAX_DEPTH = 8
@@ -186,6 +187,10 @@ class Instance:
     def sockets(self, at: Listener) -> int:
         """How many to listen on; 0 = one that nobody shares."""
         return next((site.sockets for site in self.sites if site.sockets and at in site.listeners), 0)
+
+    def proxied(self, at: Listener) -> Proxied | None:
+        """What the first server block there says that says anything."""
+        return next((site.proxied for site in self.sites if site.proxied is not None and at in site.listeners), None)
 
     def security(self, at: Listener) -> Security:
         """Of the first server block there that has any."""

@@ -90,7 +90,7 @@ async def open_port(sockets: Sockets, serving: Serving, security: Security, quic
         found.streams.append(stream)
         await stream.start(tcp, security.tls)
     if serving.at.transport == "dns":
-        found.datagrams = [UdpListener(udp, serving.at, serving.answer, quick) for udp in sockets.udp]
+        found.datagrams = [UdpListener(udp, serving.at, serving.answer, quick, serving.proxied) for udp in sockets.udp]
         return found
     for udp in sockets.udp:
         quic = import_module("seamark.dns.server.quic")  # half a second of imports that few need
@@ -104,8 +104,8 @@ async def open_port(sockets: Sockets, serving: Serving, security: Security, quic
 def _stream(serving: Serving) -> StreamListener:
     if serving.at.transport == "https":
         https = import_module("seamark.dns.server.https")
-        return StreamListener(https.HttpsTransport(serving, serving.metrics.https_responses), https.ALPN)
+        return StreamListener(https.HttpsTransport(serving, serving.metrics.https_responses), serving, https.ALPN)
     if serving.at.transport == "grpc":
         grpc = import_module("seamark.dns.server.grpc")
-        return StreamListener(grpc.GrpcTransport(serving), grpc.ALPN)
-    return StreamListener(TcpTransport(serving))
+        return StreamListener(grpc.GrpcTransport(serving), serving, grpc.ALPN)
+    return StreamListener(TcpTransport(serving), serving)

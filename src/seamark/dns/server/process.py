@@ -168,6 +168,7 @@ class Process:
             self._host.metrics,
             timeouts=lambda: self._serving.timeouts(at),
             limits=lambda: self._serving.limits(at),
+            proxied=lambda: self._serving.proxied(at),
         )
         return await open_port(sockets, serving, instance.security(at), self._core.quick)
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Protocol
 
 from seamark.dns.host import Limits, Timeouts
 from seamark.dns.listener import Listener
 from seamark.dns.metrics import Metrics
+from seamark.dns.server.proxied import Behind, Proxied, Reading, Source
 from seamark.dns.server.udp import Answering
+from seamark.dns.waiting import within
 from seamark.machinery.clock import Clock
 
 
@@ -32,9 +34,10 @@ class Serving:
     metrics: Metrics
     timeouts: Callable[[], Timeouts]
     limits: Callable[[], Limits]
+    proxied: Callable[[], Proxied | None] = lambda: None
 
 
-ENDED = (OSError, EOFError, TimeoutError, asyncio.CancelledError)
+ENDED = (OSError, EOFError, TimeoutError, ValueError, asyncio.CancelledError)
 
 
 class Transport(Protocol):
@@ -43,14 +46,17 @@ class Transport(Protocol):
         """How many there may be; 0 is without bound. May change with a reload."""
         ...
 
-    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def converse(self, reader: Reading, writer: asyncio.StreamWriter, client: Source) -> None:
         """All that is said on one connection; it is closed afterwards."""
         ...
 
 
 class StreamListener:
-    def __init__(self, transport: Transport, alpn: tuple[str, ...] = ()) -> None:
+    def __init__(self, transport: Transport, serving: Serving, alpn: tuple[str, ...] = ()) -> None:
         self._transport = transport
+        self._serving = serving
+        self._accepting: asyncio.Task[None] | None = None
+        self._receiving: set[asyncio.Task[None]] = set()
         self._alpn = alpn
         self._socket: socket.socket | None = None
         self._server: asyncio.Server | None = None
@@ -64,23 +70,69 @@ class StreamListener:
         """From now on new connections use these certificates; the socket and its backlog stay."""
         assert self._socket is not None
         accepting = self._socket.dup()  # a server closes its socket
-        if self._server is not None:
-            self._server.close()
+        self._stop_accepting()
         if tls is not None and self._alpn:
             tls.set_alpn_protocols(self._alpn)
-        self._server = await asyncio.start_server(self._accept, sock=accepting, ssl=tls)
+        proxied = self._serving.proxied()
+        if proxied is None:
+            self._server = await asyncio.start_server(self._accept, sock=accepting, ssl=tls)
+        else:
+            work = self._accept_proxied(accepting, proxied, tls)
+            self._accepting = asyncio.get_running_loop().create_task(work)
 
     async def drain(self) -> None:
         """No new connection, and none is kept."""
-        if self._server is not None:
-            self._server.close()
+        self._stop_accepting()
         if self._socket is not None:
             self._socket.close()
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
+    def _stop_accepting(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        if self._accepting is not None:
+            self._accepting.cancel()
+        self._server = self._accepting = None
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        address = writer.get_extra_info("peername")
+        await self._converse(self._transport.converse(reader, writer, (address[0], address[1])))
+        writer.close()
+
+    async def _accept_proxied(self, listening: socket.socket, proxied: Proxied, tls: ssl.SSLContext | None) -> None:
+        """A proxy's header stands in front of everything, TLS too, so it is read from the bare socket."""
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                found, _ = await loop.sock_accept(listening)
+                work = self._converse(self._receive(found, proxied, tls))
+                self._receiving.add(task := loop.create_task(work))
+                task.add_done_callback(self._receiving.discard)
+        finally:
+            listening.close()
+
+    async def _receive(self, found: socket.socket, proxied: Proxied, tls: ssl.SSLContext | None) -> None:
+        loop = asyncio.get_running_loop()
+        writer: asyncio.StreamWriter | None = None
+        try:
+            found.setblocking(False)
+            opening = proxied.open(found, secured=tls is not None)
+            head, client = await within(self._serving.clock, self._serving.timeouts().read, opening)
+            reader = asyncio.StreamReader()
+            protocol = asyncio.StreamReaderProtocol(reader)
+            transport, _ = await loop.connect_accepted_socket(lambda: protocol, found, ssl=tls)
+            writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+            await self._transport.converse(Behind(head, reader) if head else reader, writer, client)
+        finally:
+            if writer is not None:
+                writer.close()
+            else:
+                found.close()
+
+    async def _converse(self, work: Coroutine[None, None, None]) -> None:
+        """One connection, from here to its end."""
         task = asyncio.current_task()
         assert task is not None
         self._connections[task] = None
@@ -89,14 +141,8 @@ class StreamListener:
             del self._connections[oldest]
             oldest.cancel()
         try:
-            await self._transport.converse(reader, writer)
+            await work
         except ENDED:
             pass  # the client is gone or silent, or we end
         finally:
             self._connections.pop(task, None)
-            writer.close()
-
-
-def client_of(writer: asyncio.StreamWriter) -> tuple[str, int]:
-    found = writer.get_extra_info("peername")
-    return (found[0], found[1])

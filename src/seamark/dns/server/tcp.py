@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import struct
 
-from seamark.dns.server.streams import Serving, client_of
+from seamark.dns.server.proxied import Reading, Source
+from seamark.dns.server.streams import Serving
 from seamark.dns.waiting import within
 
 MAX_CONNECTIONS = 4096
@@ -19,8 +20,8 @@ class TcpTransport:
     def connections(self) -> int:
         return MAX_CONNECTIONS
 
-    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        client, serving = client_of(writer), self._serving
+    async def converse(self, reader: Reading, writer: asyncio.StreamWriter, client: Source) -> None:
+        serving = self._serving
         while True:
             limits = serving.timeouts()
             (length,) = struct.unpack("!H", await within(serving.clock, limits.idle, reader.readexactly(2)))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from seamark.dns.listener import Listener
+from seamark.dns.server.proxied import Proxied, Source
 
 MAX_PACKET = 65535
 BATCH = 32
@@ -74,9 +75,17 @@ def _bind(kind: socket.SocketKind, host: str, port: int, *, shared: bool) -> soc
 class UdpListener:
     """Answers on one socket until closed; ``drain`` waits for the answers under way."""
 
-    def __init__(self, found: socket.socket, at: Listener, answer: Answering, quick: Quick | None = None) -> None:
+    def __init__(
+        self,
+        found: socket.socket,
+        at: Listener,
+        answer: Answering,
+        quick: Quick | None = None,
+        proxied: Callable[[], Proxied | None] = lambda: None,
+    ) -> None:
         """``quick`` answers without waiting, or says None."""
         self._quick = quick
+        self._proxied = proxied
         self._socket = found
         self._at = at
         self._answer = answer
@@ -99,16 +108,23 @@ class UdpListener:
                 return
             except OSError:  # an ICMP error of an earlier answer
                 continue
-            known = self._quick(self._at, packet, client[0]) if self._quick is not None else None
+            source: Source = (client[0], client[1])
+            if (proxied := self._proxied()) is not None:
+                unwrapped = proxied.unwrap(packet, source)
+                if unwrapped is None:
+                    continue
+                packet, source = unwrapped
+            known = self._quick(self._at, packet, source[0]) if self._quick is not None else None
             if known is not None:
                 self._send(known, control, client)
                 continue
-            task = self._loop.create_task(self._respond(packet, control, client))
+            task = self._loop.create_task(self._respond(packet, control, client, source))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _respond(self, packet: bytes, control: Control, client: tuple[Any, ...]) -> None:
-        found = await self._answer(self._at, packet, (client[0], client[1]), "udp")
+    async def _respond(self, packet: bytes, control: Control, client: tuple[Any, ...], source: Source) -> None:
+        """``client`` gets the answer; ``source`` is who asks."""
+        found = await self._answer(self._at, packet, source, "udp")
         if isinstance(found, bytes):  # transfers are TCP's
             self._send(found, control, client)
 

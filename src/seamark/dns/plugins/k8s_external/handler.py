@@ -54,8 +54,9 @@ class External:
         if not labels:
             return self._at_apex(query, apex)
         if labels[-1] == self._config.apex:
-            exists = len(labels) == 1 or labels == ["ns1", self._config.apex]
-            return self._denied(query, apex, dns.rcode.NOERROR if exists else dns.rcode.NXDOMAIN)
+            if labels == ["ns1", self._config.apex]:
+                return self._answer_or_deny(query, apex, self._servers(query.name, T.to_text(query.rdtype)))
+            return self._denied(query, apex, dns.rcode.NOERROR if len(labels) == 1 else dns.rcode.NXDOMAIN)
         if query.rdtype == T.PTR and (address := address_of(query.text)) is not None:
             return self._answer_or_deny(query, apex, self._pointers(query, address))
         found = self._find(labels)
@@ -150,8 +151,25 @@ class External:
             return answered(query, self.name, answer=[self._soa(apex)])
         if query.rdtype == T.NS:
             server = dns.rdata.from_text("IN", "NS", f"ns1.{self._config.apex}.{apex}")
-            return answered(query, self.name, answer=[rrset_of(query.name, self._config.ttl, [server])])
+            owner = dns.name.Name((b"ns1", self._config.apex.encode(), *query.name.labels))
+            glue = [*self._servers(owner, "A"), *self._servers(owner, "AAAA")]
+            answer = [rrset_of(query.name, self._config.ttl, [server])]
+            return answered(query, self.name, answer=answer, additional=glue)
         return self._denied(query, apex, dns.rcode.NOERROR)
+
+    def _servers(self, owner: dns.name.Name, rdtype: str) -> Section:
+        """Where this server is reached from outside: by Services that lead to it, else at its own addresses."""
+        kubernetes = self._kubernetes()
+        table, own = kubernetes.table, kubernetes.own_addresses
+        leading = [found for address in own for found in table.services_at(address)]
+        addresses = [] if leading else list(own)
+        for key, service in leading:
+            if self._config.headless and service.is_headless:
+                addresses += [match.address for match in table.endpoints_of(key)]
+            else:
+                addresses += _external(service)
+        rdatas = [address_rdata(rdtype, text) for text in addresses if address_type(text) == rdtype]
+        return [rrset_of(owner, self._config.ttl, rdatas)] if rdatas else []
 
     def _answer_or_deny(
         self, query: Query, apex: dns.name.Name, answer: Section, additional: Section | None = None

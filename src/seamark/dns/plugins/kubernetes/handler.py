@@ -164,6 +164,11 @@ class Kubernetes:
         zone = self._config.primary
         return () if pod is None else (f"{pod.namespace}.svc.{zone}", f"svc.{zone}", zone)
 
+    @property
+    def own_addresses(self) -> tuple[str, ...]:
+        """Those of this server, none where it is bound to some."""
+        return self._own
+
     def transfer(self, name: str) -> Section | None:
         """Every record of a zone, the SOA first and last; None for a zone that is not here (plugin transfer)."""
         zone = dns.name.from_text(name)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import dns.name
 import dns.rrset
 
-from seamark.compile.dnsrecords import NO_PORT, Record, address_type, service_owner
+from seamark.compile.dnsrecords import NO_PORT, Match, Record, address_type, service_owner
 from seamark.compile.dnstable import DnsTable
 from seamark.dns.plugins.kubernetes.records import name_below, rrset_at
 from seamark.model.meta import UNKNOWN, ObjectKey
@@ -50,7 +50,7 @@ def _records(table: DnsTable, key: ObjectKey, service: Service) -> Iterator[Reco
 
 def _endpoints(table: DnsTable, key: ObjectKey, owner: str) -> Iterator[Record]:
     for matches in table.slices_of(key):
-        weight = max(1, 100 // max(len({(m.host, m.address) for m in matches}), 1))
+        weight = max(1, 100 // max(_count_addresses(matches), 1))
         told: set[tuple[str, str]] = set()
         for match in matches:
             host = f"{match.host}.{owner}"
@@ -61,6 +61,11 @@ def _endpoints(table: DnsTable, key: ObjectKey, owner: str) -> Iterator[Record]:
             if match.port_name and match.port != NO_PORT:
                 name = f"_{match.port_name}._{match.protocol}.{owner}"
                 yield _record(name, "SRV", f"0 {weight} {match.port} {host}")
+
+
+def _count_addresses(matches: tuple[Match, ...]) -> int:
+    """Of one slice, however often an address stands in it (as CoreDNS): each has a match for every port."""
+    return sum((m.port, m.port_name, m.protocol) == (*matches[0][3:6],) for m in matches)
 
 
 def _record(owner: str, rdtype: str, data: str) -> Record:

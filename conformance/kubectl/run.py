@@ -7,6 +7,7 @@ import copy
 import os
 import re
 import shlex
+import signal
 import tempfile
 import time
 import urllib.error
@@ -123,7 +124,8 @@ class Runner:
             await self._printed(step, process, printed, step.has, words)
         finally:
             if process.returncode is None:
-                process.terminate()
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGTERM)  # terminate() would reap it where the loop wants to
             await process.wait()
             await reading
         wrong = judge(step, Output(step.code, printed.decode(errors="replace"), ""), words)

@@ -2,8 +2,8 @@
 
 ``plugin_path`` is ours: before ``cache``, so that what it says may depend on who asks.
 
-``IMPLEMENTED`` are those with a folder under ``plugins/``. The others are known by name so that a Corefile that uses
-them is refused with a sentence that says so, and not taken for a spelling mistake.
+Those that will not come are known by name, so that a Corefile that uses one is refused with a sentence that says why, and
+not taken for a spelling mistake.
 """
 
 from __future__ import annotations
@@ -13,12 +13,6 @@ root metadata geoip cancel proxyproto quic grpc_server https https3 timeouts mul
 trace ready health pprof shed prometheus errors log dnstap local dns64 siit any chaos loadbalance tsig rewrite autopath
 acl plugin_path cache header dnssec tls minimal template transfer dynupdate hosts route53 azure clouddns k8s_external
 kubernetes file auto secondary etcd loop forward grpc erratic whoami on sign view nomad
-"""
-_HERE = """
-acl any auto autopath bind bufsize cache cancel chaos debug dns64 dnssec dnstap erratic errors etcd file forward grpc
-grpc_server header health hosts https https3 k8s_external kubernetes loadbalance local log loop metadata minimal
-multisocket nsid on plugin_path prometheus proxyproto quic ready reload rewrite root secondary shed template timeouts
-tls trace transfer tsig view whoami
 """
 _CLOUD = "records of that cloud are read by its own name servers; forward to them"
 
@@ -35,4 +29,5 @@ REFUSED = {
     "pprof": "it profiles Go programs",
 }
 """Plugins that will not come, and why."""
-IMPLEMENTED: frozenset[str] = frozenset(_HERE.split())
+IMPLEMENTED = frozenset(ORDER) - REFUSED.keys()
+"""Those with a folder under ``plugins/``."""

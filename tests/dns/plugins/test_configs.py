@@ -102,7 +102,7 @@ def test_what_is_taken(text: str, fields: dict[str, object]) -> None:
     ("text", "line", "column", "word", "message"),
     [
         ("nonsense", 2, 1, "nonsense", "unknown plugin 'nonsense'"),
-        ("dnssec", 2, 1, "dnssec", "not supported by Seamark yet"),
+        ("dnssec", 2, 1, "dnssec", "needs 'key file'"),
         ("route53 a", 2, 1, "route53", "not part of Seamark: records of that cloud"),
         ("errors\nerrors", 3, 1, "errors", "once per server block"),
         ("errors x", 2, 8, "x", "takes no argument"),

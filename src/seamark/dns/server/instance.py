@@ -21,7 +21,7 @@ from seamark.dns.corefile.lexer import Token
 from seamark.dns.corefile.parser import Corefile, ServerBlock
 from seamark.dns.host import DEFAULT_LIMITS, Host, HttpHandler, Limits, Site, Timeouts
 from seamark.dns.listener import Listener
-from seamark.dns.order import IMPLEMENTED, ORDER, REFUSED
+from seamark.dns.order import ORDER, REFUSED
 from seamark.dns.plugin import Answer, Next, Plugin, Query
 from seamark.dns.reply import failed, reply_to
 from seamark.dns.server.ports import Security
@@ -77,8 +77,6 @@ def _parse_plugins(block: ServerBlock, keys: Sequence[ZoneKey]) -> Iterator[tupl
             raise name.error(f"unknown plugin '{name.text}'")
         if name.text in REFUSED:
             raise name.error(f"plugin '{name.text}' of CoreDNS is not part of Seamark: {REFUSED[name.text]}")
-        if name.text not in IMPLEMENTED:
-            raise name.error(f"plugin '{name.text}' of CoreDNS is not supported by Seamark yet")
         module = import_module(f"seamark.dns.plugins.{name.text}.config")
         if name.text in by_name and not getattr(module, "MANY", False):
             raise name.error(f"plugin '{name.text}' may be used once per server block")

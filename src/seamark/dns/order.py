@@ -2,8 +2,8 @@
 
 ``plugin_path`` is ours: before ``cache``, so that what it says may depend on who asks.
 
-Those that will not come are known by name, so that a Corefile that uses one is refused with a sentence that says why, and
-not taken for a spelling mistake.
+Those that will not come are known by name, so that a Corefile that uses one is refused with a sentence that says why,
+and not taken for a spelling mistake.
 """
 
 from __future__ import annotations

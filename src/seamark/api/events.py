@@ -5,21 +5,17 @@ They hold objects, partial ones or Tables; a Table carries its column definition
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
-
-import msgspec
 
 from seamark.api.core import Call, Core
 from seamark.api.negotiation import JSON, PROTOBUF, Representation
 from seamark.api.objects import Obj, encode, unpack_as
-from seamark.api.respond import columns_of, rows_of, served, served_bytes
+from seamark.api.respond import columns_of, rows_of, served, served_bytes, to_protobuf
 from seamark.api.table import render_partial, render_table
 from seamark.machinery import protobuf
 from seamark.machinery.status import StatusError
 
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
-_KEPT = 512  # encoded objects, since many watchers are told of the same change
 
 
 class EventWriter:
@@ -46,7 +42,10 @@ class EventWriter:
 
     def event(self, kind: str, value: bytes, revision: int, committed: float = 0.0) -> bytes:
         if self._wanted.media_type == PROTOBUF and not self._wanted.transform:
-            return protobuf.encode_event(kind, _to_protobuf(served_bytes(self._call, value, revision)))
+            message = to_protobuf(served_bytes(self._call, value, revision))
+            gvr = self._call.target.gvr
+            kind_of = {"apiVersion": gvr.api_version, "kind": gvr.kind}
+            return protobuf.encode_event(kind, protobuf.envelope(kind_of, message))
         if self._wanted.media_type == PROTOBUF:
             return self._of(kind, self._transformed(value, revision))
         if self._wanted.transform:
@@ -89,8 +88,3 @@ class EventWriter:
         columns = None if self._columns_sent else columns_of(self._call)
         self._columns_sent = True
         return render_table(rows, columns=columns, version=self._wanted.version, metadata=meta)
-
-
-@lru_cache(maxsize=_KEPT)
-def _to_protobuf(shown: bytes) -> bytes:
-    return protobuf.encode_body(msgspec.json.decode(shown))

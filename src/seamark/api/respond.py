@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 from seamark.api.core import Call, Core
 from seamark.api.negotiation import (
@@ -27,6 +30,7 @@ from seamark.machinery.wire import Response
 _NO_CACHE = "no-cache, private"
 _WARNINGS_MAX = 4096  # characters, then each is cut to
 _WARNING_MAX = 256
+_ENCODED = 4096  # objects that are kept as protobuf, too
 
 
 def respond_json(value: Any, *, status: int = 200) -> Response:
@@ -136,6 +140,9 @@ def respond_list(core: Core, call: Call, entries: Sequence[tuple[bytes, int]], m
     shell: Obj = {"kind": list_kind(row, gvr), "apiVersion": gvr.api_version, "metadata": meta, "items": []}
     if wanted.media_type == JSON and not wanted.transform:
         return _respond_items(shell, _served_items(call, entries))
+    if wanted.media_type == PROTOBUF and not wanted.transform:
+        body = protobuf.encode_list(shell, [to_protobuf(item) for item in _served_items(call, entries)])
+        return Response(200, body, {"content-type": PROTOBUF, "cache-control": _NO_CACHE})
     items: Iterator[Any] = (served(call, unpack_as(row, value, revision)) for value, revision in entries)
     if wanted.transform == "Table":
         items = rows_of(core, call, items, wanted)
@@ -148,6 +155,12 @@ def respond_list(core: Core, call: Call, entries: Sequence[tuple[bytes, int]], m
     if wanted.media_type == JSON:
         return _respond_items(shell, [encode(item) for item in items])
     return respond_encoded({**shell, list(shell)[-1]: list(items)}, wanted.media_type)
+
+
+@lru_cache(maxsize=_ENCODED)
+def to_protobuf(shown: bytes) -> bytes:
+    """The protobuf message of an object given as JSON; kept, since many are told of the same change and list again."""
+    return protobuf.encode_object(msgspec.json.decode(shown))
 
 
 def _respond_items(shell: Obj, items: list[bytes]) -> Response:

@@ -1,21 +1,22 @@
 """Kubernetes' protobuf bodies, to and from dicts: ``k8s\\0`` and a runtime.Unknown around a message of the table.
 
-kubectl ≥ 1.32 and every client-go controller send them, without falling back to JSON. The descriptors are built from
-the table at the first use (about 15 ms); the wire itself is google.protobuf's. The dict is what the same object gives
-as JSON: bytes in base64, times as RFC 3339, quantities and int-or-strings as such.
+kubectl ≥ 1.32 and every client-go controller send them, without falling back to JSON. Reading is google.protobuf's,
+over descriptors built from the table at the first use (about 15 ms); ``protobufwriter`` writes. The dict is what the
+same object gives as JSON: bytes in base64, times as RFC 3339, quantities and int-or-strings as such.
 
-gogo writes every scalar that is no pointer, zero or not, so ``omitempty`` decides what a zero means; encoding does the
-same and gives the bytes that Kubernetes gives. Refuses, as a 400: another envelope, a kind not in the table, a wire
-format error, a value that its field cannot hold.
+gogo writes every scalar that is no pointer, zero or not, so ``omitempty`` decides what a zero means. Refuses, as a 400:
+another envelope, a kind not in the table, a wire format error, a value that its field cannot hold.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from seamark.machinery import protobuf_values as values
 from seamark.machinery import schema
+from seamark.machinery.protobufwriter import delimited, encode_message
 from seamark.machinery.schema import Field, Message
 from seamark.machinery.status import StatusError, bad_request
 
@@ -33,6 +34,8 @@ _PACKAGE = "seamark.k8s"
 _UNKNOWN = "runtime.Unknown"
 _TYPE_META_API_VERSION, _TYPE_META_KIND = "f1", "f2"  # runtime.TypeMeta
 _UNKNOWN_TYPE_META, _UNKNOWN_RAW, _UNKNOWN_ENCODING = "f1", "f2", "f3"
+_FIRST, _SECOND = b"\x0a", b"\x12"  # tags of fields that have a length
+_NO_ENCODING_AND_TYPE = b"\x1a\x00\x22\x00"  # gogo writes both, empty
 
 
 def decode_body(body: bytes, *, api_version: str = "", kind: str = "") -> Obj:
@@ -47,7 +50,7 @@ def decode_body(body: bytes, *, api_version: str = "", kind: str = "") -> Obj:
         api_version = getattr(type_meta, _TYPE_META_API_VERSION) or api_version
         kind = getattr(type_meta, _TYPE_META_KIND) or kind
         message = _message(api_version, kind)
-        decoded: Obj = _codec(message.name).decode(_parse(message.name, getattr(unknown, _UNKNOWN_RAW)))
+        decoded: Obj = _decoder(message.name)(_parse(message.name, getattr(unknown, _UNKNOWN_RAW)))
     except (ValueError, OverflowError, RecursionError) as error:
         raise bad_request(f"the protobuf body cannot be decoded: {error}") from None
     return {"apiVersion": api_version, "kind": kind} | decoded
@@ -55,27 +58,33 @@ def decode_body(body: bytes, *, api_version: str = "", kind: str = "") -> Obj:
 
 def encode_body(obj: Obj) -> bytes:
     """The enveloped body of an object with apiVersion and kind. Fields that the table does not know are left out."""
+    return envelope(obj, encode_object(obj))
+
+
+def encode_object(obj: Obj) -> bytes:
+    """The message alone."""
     message = _message(str(obj.get("apiVersion", "")), str(obj.get("kind", "")))
-    unknown = _class(_UNKNOWN)()
-    type_meta = getattr(unknown, _UNKNOWN_TYPE_META)
-    setattr(type_meta, _TYPE_META_API_VERSION, obj["apiVersion"])
-    setattr(type_meta, _TYPE_META_KIND, obj["kind"])
-    inner = _class(message.name)()
     try:
-        _codec(message.name).encode(obj, inner)
+        return encode_message(message.name, obj)
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise bad_request(f"{obj['kind']} cannot be encoded as protobuf: {error}") from None
-    setattr(unknown, _UNKNOWN_RAW, inner.SerializeToString(deterministic=True))
-    for text in (_UNKNOWN_ENCODING, "f4"):  # contentType; gogo writes both, empty
-        setattr(unknown, text, "")
-    return MAGIC + unknown.SerializeToString(deterministic=True)
+
+
+def encode_list(shell: Obj, items: Iterable[bytes]) -> bytes:
+    """The enveloped body of a list out of the messages of its items: the second field of every kind's list."""
+    metadata = delimited(_FIRST, encode_message("meta.v1.ListMeta", shell["metadata"]))
+    return envelope(shell, b"".join([metadata, *(delimited(_SECOND, item) for item in items)]))
+
+
+def envelope(kind: Obj, message: bytes) -> bytes:
+    """``kind`` says which: an object or a list with its apiVersion and kind."""
+    type_meta = delimited(_FIRST, kind["apiVersion"].encode()) + delimited(_SECOND, kind["kind"].encode())
+    return MAGIC + delimited(_FIRST, type_meta) + delimited(_SECOND, message) + _NO_ENCODING_AND_TYPE
 
 
 def encode_event(kind: str, body: bytes) -> bytes:
     """One frame of a watch: the length, and a meta/v1 WatchEvent around the enveloped object."""
-    event: Any = _class("meta.v1.WatchEvent")()
-    event.f1, event.f2.f1 = kind, body
-    frame: bytes = event.SerializeToString(deterministic=True)
+    frame = delimited(_FIRST, kind.encode()) + delimited(_SECOND, delimited(_FIRST, body))
     return len(frame).to_bytes(4, "big") + frame
 
 
@@ -153,19 +162,16 @@ def _class(name: str) -> type[Wire]:
 
 
 @cache
-def _codec(name: str) -> values.Codec:
+def _decoder(name: str) -> Callable[[Any], Any]:
     message = schema.named(name)
     if message.codec == "raw":
-        return values.Codec(lambda wire: values.raw_to_json(wire, decode_body), values.raw_from_json)
+        return lambda wire: values.raw_to_json(wire, decode_body)
     if message.codec in ("schemaOrArray", "schemaOrBool", "schemaOrStrings"):
         return _schema_or(message)
-    if message.codec:
-        return values.SPECIAL[message.codec]
-    plan = _Plan(message)
-    return values.Codec(plan.decode, plan.encode)
+    return values.SPECIAL[message.codec] if message.codec else _Plan(message).decode
 
 
-def _schema_or(message: Message) -> values.Codec:
+def _schema_or(message: Message) -> Callable[[Any], Any]:
     """A JSON schema, or what else may stand in its place: the message has a field for each."""
     inner = next(field for field in message.own if field.type.endswith(".JSONSchemaProps") and field.shape == "one")
     other = next(field for field in message.own if field is not inner)
@@ -173,24 +179,15 @@ def _schema_or(message: Message) -> values.Codec:
 
     def decode(wire: Any) -> Any:
         if wire.HasField(one):
-            return _codec(inner.type).decode(getattr(wire, one))
+            return _decoder(inner.type)(getattr(wire, one))
         found = getattr(wire, many)
         return found if other.shape == "one" else [_value_of(other, item) for item in found]
 
-    def encode(value: Any, wire: Any) -> None:
-        if other.shape == "one":
-            setattr(wire, many, value is not False)
-        if isinstance(value, dict):
-            getattr(wire, one).SetInParent()
-            _codec(inner.type).encode(value, getattr(wire, one))
-        elif isinstance(value, list):
-            _encode_many(other, value, getattr(wire, many))
-
-    return values.Codec(decode, encode)
+    return decode
 
 
 class _Plan:
-    """How one message's fields go to and from a dict; made once per message."""
+    """How one message's fields go to a dict; made once per message."""
 
     def __init__(self, message: Message) -> None:
         self._fields = {field.number: field for field in message.own}
@@ -200,7 +197,7 @@ class _Plan:
         for descriptor, value in wire.ListFields():
             field = self._fields[descriptor.number]
             if field.inline:
-                found |= _codec(field.type).decode(value)
+                found |= _decoder(field.type)(value)
             elif field.shape == "one":
                 decoded = _value_of(field, value)
                 if not _is_omitted(field, decoded):
@@ -211,22 +208,10 @@ class _Plan:
                 found[field.name] = {key: _value_of(field, value[key]) for key in sorted(value)}
         return found
 
-    def encode(self, value: Obj, wire: Any) -> None:
-        for number, field in self._fields.items():
-            name = f"f{number}"
-            if field.inline:
-                inner = getattr(wire, name)
-                inner.SetInParent()
-                _codec(field.type).encode(value, inner)
-            elif field.shape == "one":
-                _encode_one(field, value.get(field.name), wire)
-            elif (given := value.get(field.name)) is not None:
-                _encode_many(field, given, getattr(wire, name))
-
 
 def _value_of(field: Field, value: Any) -> Any:
     if field.is_message:
-        return _codec(field.type).decode(value)
+        return _decoder(field.type)(value)
     if field.type == "double":
         return int(value) if value.is_integer() else value  # as Go writes it in JSON
     return values.bytes_to_json(value) if field.type == "bytes" else value
@@ -237,40 +222,3 @@ def _is_omitted(field: Field, value: Any) -> bool:
     if value is None:
         return True
     return field.omitempty and not field.pointer and not field.is_message and not value
-
-
-def _encode_one(field: Field, given: Any, wire: Any) -> None:
-    name = f"f{field.number}"
-    if given is None and field.pointer:
-        return
-    if field.is_message:
-        # Lists and raw bytes with a name of their own are nil in Go when absent, structs are written empty.
-        if given is None and schema.named(field.type).codec == "items":
-            return
-        inner = getattr(wire, name)
-        inner.SetInParent()
-        if given is not None:
-            _codec(field.type).encode(given, inner)
-        elif schema.named(field.type).codec in ("", "quantity"):
-            _codec(field.type).encode({}, inner)
-    elif given is not None:
-        setattr(wire, name, values.json_to_bytes(given) if field.type == "bytes" else given)
-    elif field.type != "bytes":
-        setattr(wire, name, values.ZERO[field.type])
-
-
-def _encode_many(field: Field, given: Any, target: Any) -> None:
-    if field.shape == "list":
-        for item in given:
-            if field.is_message:
-                _codec(field.type).encode(item, target.add())
-            else:
-                target.append(values.json_to_bytes(item) if field.type == "bytes" else item)
-        return
-    for key, item in given.items():
-        if field.is_message:
-            inner = target[key]
-            if item is not None:
-                _codec(field.type).encode(item, inner)
-        else:
-            target[key] = values.json_to_bytes(item) if field.type == "bytes" else item

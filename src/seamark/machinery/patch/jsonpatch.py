@@ -33,8 +33,8 @@ def apply_json_patch(obj: Obj, operations: Any) -> Obj:
         found = json_kind(operations) if not isinstance(operations, list) else "array of other than objects"
         raise bad_request(f"error decoding patch: a JSON patch is an array of operations, found {found}")
     if len(operations) > MAX_OPERATIONS:
-        message = f"Request entity too large: The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(operations)}"
-        raise StatusError(413, "RequestEntityTooLarge", message)
+        message = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(operations)}"
+        raise StatusError(413, "RequestEntityTooLarge", f"Request entity too large: {message}")
     if is_deeper(operations, MAX_DEPTH):
         raise bad_request(f"error decoding patch: nested deeper than {MAX_DEPTH} levels")
     document: Any = copy_json(obj)

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from seamark.machinery import gvr
 from seamark.machinery.clock import parse_time
-from seamark.machinery.status import Cause
-from seamark.resources import field
 from seamark.resources.access import default, default_pointer, ensure, entries, keep, number, section, text
 from seamark.resources.apps.workload import workload_warnings
+from seamark.resources.batch.job_status import has_condition, validate_job_status
 from seamark.resources.batch.job_validation import (
     CONTROLLER_UID,
     JOB_NAME,
@@ -22,7 +21,7 @@ from seamark.resources.batch.job_validation import (
 )
 from seamark.resources.columns import CONTAINERS, IMAGES, SELECTOR, human_duration
 from seamark.resources.core.podspec_defaults import default_pod_spec
-from seamark.resources.registry import AGE, NAME, Causes, Column, Obj, Resource
+from seamark.resources.registry import AGE, NAME, Column, Obj, Resource
 
 BACKOFF_LIMIT = 6
 UNLIMITED = 2**31 - 1
@@ -79,39 +78,6 @@ def prepare_update(new: Obj, old: Obj) -> None:
     keep(new, old, "status")
 
 
-def validate_status(new: Obj, old: Obj) -> Causes:
-    """Counters do not go back, and what is finished stays finished."""
-    causes: Causes = []
-    status, before = section(new, "status"), section(old, "status")
-    for name, value in status.items():
-        if isinstance(value, int) and not isinstance(value, bool):
-            causes += field.not_negative(f"status.{name}", value)
-    now = {kind for kind in (*_FINISHED, "FailureTarget", "SuccessCriteriaMet") if has_condition(new, kind)}
-    for kind in (*_FINISHED, "FailureTarget", "SuccessCriteriaMet"):
-        if has_condition(old, kind) and kind not in now:
-            prefix = "" if kind == "SuccessCriteriaMet" else "terminal "
-            causes.append(_conditions(f"cannot disable the {prefix}{kind}=True condition"))
-    if {"Complete", "Failed"} <= now:
-        causes.append(_conditions("cannot set Complete=True and Failed=true conditions"))
-    if (status.get("failed") or 0) < (before.get("failed") or 0):
-        causes.append(field.invalid("status.failed", status.get("failed") or 0, "cannot decrease the failed counter"))
-    scaled = section(new, "spec")
-    fixed = scaled.get("completionMode") != "Indexed" or scaled.get("completions") != scaled.get("parallelism")
-    if fixed and (status.get("succeeded") or 0) < (before.get("succeeded") or 0):
-        detail = "cannot decrease the succeeded counter"
-        causes.append(field.invalid("status.succeeded", status.get("succeeded") or 0, detail))
-    return causes
-
-
-def _conditions(detail: str) -> Cause:
-    return Cause("FieldValueInvalid", f"Invalid value: {detail}", "status.conditions")
-
-
-def has_condition(job: Obj, kind: str) -> bool:
-    found: Obj = next((c for c in entries(job, "status", "conditions") if c.get("type") == kind), {})
-    return bool(found.get("status") == "True")
-
-
 def status_cell(job: Obj, now: float) -> str:
     for kind in _FINISHED:
         if has_condition(job, kind):
@@ -160,6 +126,6 @@ JOB = Resource(
     prepare_update=prepare_update,
     validate=validate_job,
     validate_update=validate_job_update,
-    validate_status=validate_status,
+    validate_status=validate_job_status,
     warnings=workload_warnings,
 )

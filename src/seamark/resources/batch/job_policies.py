@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -188,18 +189,32 @@ def count_indexes(given: str, completions: int) -> int:
     """How many ``0,2-3`` names. Raises ValueError for what is no such list, or not of this many."""
     total, last = 0, -1
     for part in given.split(",") if given else ():
-        limits = part.split("-")
-        if len(limits) > 2:
-            rule = "an index interval can have at most two parts separated by '-'"
-            raise ValueError(f'the fragment "{part}" violates the requirement that {rule}')
-        ends = [_index(limit, completions) for limit in limits]
-        if len(ends) > 1 and ends[0] >= ends[1]:
-            raise ValueError(f"non-increasing order, previous: {ends[0]}, current: {ends[1]}")
-        if last >= ends[0]:
-            raise ValueError(f"non-increasing order, previous: {last}, current: {ends[0]}")
-        total += ends[-1] - ends[0] + 1
-        last = ends[-1]
+        first, end = _interval(part, completions)
+        if last >= first:
+            raise ValueError(f"non-increasing order, previous: {last}, current: {first}")
+        total += end - first + 1
+        last = end
     return total
+
+
+def intervals(given: str, completions: int) -> list[tuple[int, int]]:
+    """First and last of every part; what is no interval is left out."""
+    found: list[tuple[int, int]] = []
+    for part in given.split(",") if given else ():
+        with suppress(ValueError):
+            found.append(_interval(part, completions))
+    return found
+
+
+def _interval(part: str, completions: int) -> tuple[int, int]:
+    limits = part.split("-")
+    if len(limits) > 2:
+        rule = "an index interval can have at most two parts separated by '-'"
+        raise ValueError(f'the fragment "{part}" violates the requirement that {rule}')
+    ends = [_index(limit, completions) for limit in limits]
+    if len(ends) > 1 and ends[0] >= ends[1]:
+        raise ValueError(f"non-increasing order, previous: {ends[0]}, current: {ends[1]}")
+    return ends[0], ends[-1]
 
 
 def _index(given: str, completions: int) -> int:

@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 PYTEST := .venv/bin/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help setup demo up down test test-fixtures test-net test-vm test-kubectl test-helm conformance-api conformance-suite test-dns-attached conformance-dns conformance-network conformance conformance-proxy bench-pods bench-proxy lint type format clean
+.PHONY: help setup demo up down test test-fixtures test-net test-vm soak-proxy test-kubectl test-helm conformance-api conformance-suite test-dns-attached test-proxy-attached conformance-dns conformance-network conformance conformance-proxy bench-pods bench-proxy lint type format clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,11 +32,17 @@ test-net: setup ## only the tests that make network namespaces
 test-kubectl: setup ## nine versions of kubectl, every command judged by what it prints; writes docs/kubectl.md
 	@$(PY) -m conformance.kubectl
 
+soak-proxy: setup ## a minute of 200 changes a second under a client that connects all the time: no connection may fail
+	@SEAMARK_SOAK_SECONDS=60 $(PY) -m pytest -q tests/proxy/test_faults.py -k soak
+
 test-vm: setup ## the service proxy in mode ipvs under Debian's kernel, in a virtual machine without acceleration (4 minutes)
 	@tools/kernel-vm tests/scenarios/test_scenarios.py tests/proxy/test_ipvs_kernel.py -k "ipvs and kernel"
 
 test-dns-attached: setup ## docs/replace-coredns.md, followed against a kube-apiserver on Debian's etcd (needs Go; 4 minutes)
 	@SEAMARK_PEERS=1 $(PY) -m pytest -n 0 tests/dns/test_replace_coredns.py
+
+test-proxy-attached: setup ## docs/replace-kube-proxy.md, followed from kube-proxy and back on a kube-apiserver with Debian's etcd (needs Go, root)
+	@SEAMARK_PEERS=1 $(PY) -m pytest -n 0 tests/proxy/test_replace_kube_proxy.py
 
 test-helm: setup ## Helm 3 and 4 install, upgrade, roll back, test and remove a chart; writes docs/helm.md
 	@$(PY) -m conformance.helm

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -62,6 +63,8 @@ def main() -> int:
         PAGE.write_text(render_page("Kubernetes' own parts on Seamark's API", ABOUT, versions=versions, body=body))
     failed = sum(bool(why) for _, _, why in rows)
     print(f"{len(rows) - failed} passed, {failed} failed" + (f"; logs: {logs}" if failed else ""))
+    if not failed:
+        shutil.rmtree(logs)
     return 1 if failed else 0
 
 

@@ -14,7 +14,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -33,6 +32,7 @@ from conformance.kubeapi import TOKEN, running_kube_apiserver
 from seamark.client.client import Client
 from seamark.client.kubeconfig import load_kubeconfig
 from seamark.machinery.gvr import CONFIGMAPS, ENDPOINTSLICES, SERVICES
+from seamark.testing.relay import Relay
 
 PAGE = (Path(__file__).parents[2] / "docs" / "replace-coredns.md").read_text()
 (COREFILE,) = re.findall(r"```corefile\n(.*?)```", PAGE, re.DOTALL)
@@ -46,57 +46,13 @@ ZONE = "default.svc.cluster.local."
 pytestmark = pytest.mark.timeout(180)
 
 
-class Relay:
-    """Between the DNS server and its API server: ``cut`` makes the latter be away."""
-
-    def __init__(self, to: int) -> None:
-        self.to = to
-        self.port = free_port()
-        self._open: list[socket.socket] = []
-        self._listening: socket.socket | None = None
-
-    def restore(self) -> None:
-        self._listening = socket.create_server(("127.0.0.1", self.port))
-        threading.Thread(target=self._accept, args=(self._listening,), daemon=True).start()
-
-    def cut(self) -> None:
-        for one in (self._listening, *self._open):
-            if one is not None:
-                with closing(one):
-                    try:
-                        one.shutdown(socket.SHUT_RDWR)
-                    except OSError:
-                        pass
-        self._listening, self._open = None, []
-
-    def _accept(self, listening: socket.socket) -> None:
-        while True:
-            try:
-                client, _ = listening.accept()
-                server = socket.create_connection(("127.0.0.1", self.to))
-            except OSError:
-                return
-            self._open += [client, server]
-            for source, target in ((client, server), (server, client)):
-                threading.Thread(target=self._copy, args=(source, target), daemon=True).start()
-
-    @staticmethod
-    def _copy(source: socket.socket, target: socket.socket) -> None:
-        try:
-            while data := source.recv(65536):
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
-
 class World:
     """An API server, and the words of the page with its ports and files in place."""
 
     def __init__(self, api: Any, root: Path) -> None:
         self.api = api
         self.root = root
-        self.relay = Relay(int(api.url.rsplit(":", 1)[1]))
+        self.relay = Relay(int(api.url.rsplit(":", 1)[1]), free_port())
         self.snapshot = root / "state.json"
 
     def act(self, work: Callable[[Client], Any]) -> Any:

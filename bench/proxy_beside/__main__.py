@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -37,16 +38,25 @@ def main() -> int:
     given = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("needs root: network namespaces")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     found: dict[tuple[str, int], Figures] = {}
-    for kind in kinds(build_kube_proxy, given.only):
-        for services in _sizes(kind, given):
-            slow = kind.name.startswith("kube-proxy")
-            changes = max(10, given.changes * 250 // services) if slow else given.changes
+    try:
+        for services, kind in _order(kinds(build_kube_proxy, given.only), given):
+            peer = kind.name.startswith("kube-proxy")
+            changes = max(10, given.changes * 250 // services) if peer else given.changes
             plan = Plan(services, changes, given.burst, connects=2000)
-            print(f"{kind.name}, {services} Services", file=sys.stderr, flush=True)
             found[kind.name, services] = asyncio.run(_run(plan, kind))
+            print(f"{kind.name}, {services} Services: measured", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        print("ended early: what there is by now", file=sys.stderr)
     print(render(found))
     return 0
+
+
+def _order(found: list[Kind], given: argparse.Namespace) -> list[tuple[int, Kind]]:
+    """By size, so that those to compare run one after another."""
+    runs = [(services, kind) for kind in found for services in _sizes(kind, given)]
+    return sorted(runs, key=lambda run: run[0])
 
 
 def _sizes(kind: Kind, given: argparse.Namespace) -> list[int]:
@@ -58,7 +68,11 @@ def _sizes(kind: Kind, given: argparse.Namespace) -> list[int]:
 async def _run(plan: Plan, kind: Kind) -> Figures:
     with tempfile.TemporaryDirectory() as directory:
         async with opened(plan, kind, Path(directory)) as bench:
-            return await bench.measure()
+            try:
+                return await bench.measure()
+            except TimeoutError:
+                print(f"{kind.name}, {plan.services} Services: gave up waiting", file=sys.stderr)
+                return bench.figures
 
 
 if __name__ == "__main__":

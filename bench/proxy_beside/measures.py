@@ -38,7 +38,7 @@ SAMPLE = 100
 
 @dataclass
 class Figures:
-    """Seconds, CPU seconds, MB; empty or NaN: not measured."""
+    """Seconds, CPU seconds, MB; ``change_cpu`` and ``burst_cpu`` are those of one change; NaN: not measured."""
 
     cold: float = float("nan")
     cold_cpu: float = float("nan")
@@ -185,7 +185,7 @@ class Bench:
             await asyncio.sleep(max(0.0, began + done / 100 - time.monotonic()))
         self.figures.burst_rate = done / (time.monotonic() - began)
         await probing
-        self.figures.burst_cpu = proxy.cpu() - before
+        self.figures.burst_cpu = (proxy.cpu() - before) / done
 
     async def _probe(self, end: float) -> None:
         while time.monotonic() < end:

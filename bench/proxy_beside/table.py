@@ -19,7 +19,8 @@ ROWS: tuple[tuple[str, str, Measure], ...] = (
     ("CPU a change", "ms", lambda f: f.change_cpu * 1000),
     ("100 changes a second: lag p50", "ms", lambda f: percentile(f.lags, 50) * 1000),
     ("the same, p99", "ms", lambda f: percentile(f.lags, 99) * 1000),
-    ("CPU of the burst, a second", "s", lambda f: f.burst_cpu),
+    ("the same, CPU a change", "ms", lambda f: f.burst_cpu * 1000),
+    ("the same, changes a second that there were", "", lambda f: f.burst_rate),
     ("memory", "MB", lambda f: f.memory),
     ("connection set-up by one ClusterIP over direct", "×", lambda f: over_direct(f, "one Service")),
     ("the same, any of all Services in turn", "×", lambda f: over_direct(f, "any Service")),
@@ -37,7 +38,8 @@ def render(found: Mapping[tuple[str, int], Figures]) -> str:
     for what, unit, measure in ROWS:
         values = {place: measure(figures) for place, figures in found.items()}
         shown = [_show(values[name, size]) for size in sizes for name in names if (name, size) in found]
-        lines.append(f"| {what}, {unit} | {' | '.join(shown)} | {_compare(values, sizes) if unit != '×' else ''} |")
+        less = _compare(values, sizes) if unit in ("s", "ms", "MB") else ""
+        lines.append(f"| {what}{unit and ', '}{unit} | {' | '.join(shown)} | {less} |")
     return "\n".join(lines)
 
 

@@ -21,10 +21,6 @@ def cluster_ip(number: int) -> str:
     return f"10.{96 + (place >> 16)}.{place >> 8 & 255}.{place & 255}"
 
 
-def is_of_turn(address: str, turn: int) -> bool:
-    return address.startswith(f"10.{200 + turn % 2}.")
-
-
 def service(number: int, *, affinity: bool = False) -> Obj:
     spec: Obj = {
         "type": "ClusterIP",

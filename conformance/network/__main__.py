@@ -30,7 +30,7 @@ from pathlib import Path
 
 from conformance.cluster import Cluster, running_cluster
 from conformance.dns.servers import build_coredns
-from conformance.network.groups import CONFORMANCE, select_groups
+from conformance.network.groups import CONFORMANCE, select_groups, select_left_out
 from conformance.network.images import ImageFactory, Sources, has_recipe, module_folder
 from conformance.network.results import Results, render_results
 from conformance.network.suite import Suite, is_serial, list_images, list_tests
@@ -54,7 +54,8 @@ def main() -> int:
     (cache / "logs").mkdir(parents=True, exist_ok=True)
     peers = build_peers()
     program = peers / "e2e.test"
-    groups = select_groups(list_tests(program))
+    known = list_tests(program)
+    groups = select_groups(known)
     wanted = [test for group, tests in groups.items() if options.set == "all" or group == CONFORMANCE for test in tests]
     results = Results(cache / "results.json")
     chosen = [test for test in wanted if re.search(options.focus, test)]
@@ -66,7 +67,7 @@ def main() -> int:
         with open_cluster(options) as cluster:
             load_images(cluster, sources, [name for name in list_images(program) if has_recipe(name)])
             run_all(make_suite(cluster, program, cache / "logs", options), chosen, results, jobs=options.jobs)
-    PAGE.write_text(render_results(groups, results, versions(peers)))
+    PAGE.write_text(render_results(groups, select_left_out(known), results, versions(peers)))
     failed = [test for test in wanted if results.is_failed(test)]
     print(f"{len(wanted) - len(failed)} of {len(wanted)} passed or skipped; {PAGE.relative_to(ROOT)} written")
     for test in failed:

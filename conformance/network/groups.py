@@ -31,7 +31,7 @@ LEFT_OUT: Mapping[str, str] = {
     r"SCTP": "this kernel has no SCTP",
     r"LoadBalancer|\[Provider:": "needs a cloud",
     r"\[Disruptive\]": "restarts a kube-proxy or kube-apiserver that runs as a pod",
-    r"PVC|PersistentVolumeClaim": "needs PersistentVolumes",
+    r"PVC|PersistentVolumeClaim": "needs a provisioner of volumes",
     r"Forward PTR lookup": "asks a name server of the Internet",
     r"OffByDefault|IPv6": "off by default in Kubernetes, too, or IPv6",
 }
@@ -42,10 +42,20 @@ def select_groups(tests: Iterable[str]) -> dict[str, list[str]]:
     """Each test in the first group it belongs to."""
     found: dict[str, list[str]] = {group: [] for group in GROUPS}
     for test in tests:
-        group = next((group for group, pattern in GROUPS.items() if re.search(pattern, test)), None)
-        if group is not None and (group == CONFORMANCE or not why_left_out(test)):
+        group = _group_of(test)
+        if group and (group == CONFORMANCE or not why_left_out(test)):
             found[group].append(test)
     return found
+
+
+def select_left_out(tests: Iterable[str]) -> dict[str, str]:
+    """Why, by test."""
+    chosen = [test for test in tests if _group_of(test) not in ("", CONFORMANCE)]
+    return {test: why for test in chosen if (why := why_left_out(test))}
+
+
+def _group_of(test: str) -> str:
+    return next((group for group, pattern in GROUPS.items() if re.search(pattern, test)), "")
 
 
 def why_left_out(test: str) -> str:

@@ -12,10 +12,10 @@ from conformance.network.groups import CONFORMANCE
 from conformance.network.suite import Verdict
 from conformance.page import escape, render_page
 
-ABOUT = """The network tests of Kubernetes' own end-to-end suite, run against a Seamark cluster of two nodes by `make
-conformance-network` (first table) and `make conformance-network SET=all` (all). Bodies are protobuf, as client-go sends
-them. The suite's images are made of Debian's packages under the suite's names; agnhost is Kubernetes' own. A test that
-says *skipped* was skipped by the suite itself, for the reason beside it."""
+ABOUT = """The network tests of Kubernetes' own end-to-end suite, run by `make conformance-network` (the conformance
+set, against a Seamark cluster of two nodes) and `make conformance-network SET=all` (six nodes in three zones). Bodies
+are protobuf, as client-go sends them. The suite's images are made of Debian's packages under the suite's names; agnhost
+is Kubernetes' own. A test with – skipped itself, for the reason beside it. Each row has the date of its last run."""
 MARKS = {"passed": "✓", "failed": "✗", "skipped": "–"}
 
 
@@ -52,7 +52,9 @@ class Results:
         return sum(result is not None and result.outcome == outcome for result in map(self.get, tests))
 
 
-def render_results(groups: Mapping[str, Sequence[str]], results: Results, versions: Mapping[str, str]) -> str:
+def render_results(
+    groups: Mapping[str, Sequence[str]], left_out: Mapping[str, str], results: Results, versions: Mapping[str, str]
+) -> str:
     shown = {group: tests for group, tests in groups.items() if any(results.get(test) for test in tests)}
     lines = ["| group | tests | passed | failed | skipped |", "|---|---|---|---|---|"]
     for group, tests in shown.items():
@@ -62,6 +64,8 @@ def render_results(groups: Mapping[str, Sequence[str]], results: Results, versio
     for group, tests in shown.items():
         body += f"\n## {group}\n\n| test | | seconds | date |\n|---|---|---|---|\n"
         body += "".join(_render_row(group, test, results.get(test)) for test in tests)
+    body += "\n## Left out\n\n| test | why |\n|---|---|\n"
+    body += "".join(f"| {escape(test)} | {escape(why)} |\n" for test, why in left_out.items())
     return render_page("Kubernetes' network tests", ABOUT, versions=versions, body=body)
 
 

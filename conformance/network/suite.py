@@ -56,6 +56,7 @@ class Suite:
             f"--ginkgo.focus={re.escape(test)}$",
             f"--ginkgo.timeout={self.patience}s",
             "--ginkgo.no-color",
+            "--ginkgo.v",
             *self.flags,
         ]
         with log.open("w") as output, subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT) as process:

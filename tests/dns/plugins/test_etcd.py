@@ -270,3 +270,11 @@ def test_groups_that_disagree_at_the_same_depth_are_none() -> None:
     both = [Message(f"/skydns/a/{group}", Value(host="10.0.0.1", group=group), 300) for group in ("x", "y")]
     assert select_group(both) == both
     assert select_group([]) == []
+
+
+async def test_as_coredns_targets_have_ipv4_addresses_beside_alone(filled: Etcd, serve: Any, host: Any) -> None:
+    beside = [*(await asked(serve, filled, "alias.skydns.local.", "SRV")).additional]
+    assert {rrset.rdtype.name for rrset in beside} == {"A", "AAAA"}
+    host.as_coredns = True
+    beside = [*(await asked(serve, filled, "alias.skydns.local.", "SRV")).additional]
+    assert {rrset.rdtype.name for rrset in beside} == {"A"}

@@ -220,7 +220,7 @@ class Etcd:
 
     async def _own_addresses(self, query: Query, apex: dns.name.Name, target: dns.name.Name) -> list[Record]:
         found: list[Record] = []
-        for kind in ("A", "AAAA"):
+        for kind in ("A",) if self._site.host.as_coredns else ("A", "AAAA"):
             try:
                 found += await self._addresses(query, apex, target, kind)
             except MissingError:

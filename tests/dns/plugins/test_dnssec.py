@@ -143,3 +143,13 @@ async def test_keys_that_do_not_fit_are_told_at_their_word(ask: Any, tmp_path: P
     (tmp_path / "Kone.private").write_text((other / "Kone.private").read_text())
     with pytest.raises(CorefileError, match="does not belong to"):
         await ask("web.a.test.")
+
+
+async def test_the_original_ttl_is_the_records_or_coredns(ask: Any, tmp_path: Path, host: Any) -> None:
+    key = write_key(tmp_path, "Kone", Algorithm.ECDSAP256SHA256, 257)
+    for as_coredns, ttl in ((False, 300), (True, 3600)):
+        host.as_coredns = as_coredns
+        found = await ask("web.a.test.")
+        assert verified(found.answer, [key], ask.now) == ["A"]
+        (signature,) = (rrset[0] for rrset in found.answer if rrset.rdtype == dns.rdatatype.RRSIG)
+        assert signature.original_ttl == ttl

@@ -24,7 +24,8 @@ class Dnssec:
     def __init__(self, config: Config, site: Site) -> None:
         self._zones = config.zones
         self._keys = [_read(config, site, at) for at in range(len(config.keys))]
-        self._signer = Signer(config.zones, self._keys, site.host.clock, config.capacity)
+        original = TTL if site.host.as_coredns else 0
+        self._signer = Signer(config.zones, self._keys, site.host.clock, config.capacity, original_ttl=original)
         self._metrics = site.host.metrics
 
     async def serve(self, query: Query, following: Next) -> Answer:

@@ -37,8 +37,12 @@ Kept = tuple[float, dns.rrset.RRset]
 class Signer:
     """``zones`` are what is signed for. With keys of both kinds those with SEP sign keys alone, the others the rest."""
 
-    def __init__(self, zones: tuple[str, ...], keys: Sequence[Key], clock: Clock, capacity: int) -> None:
+    def __init__(
+        self, zones: tuple[str, ...], keys: Sequence[Key], clock: Clock, capacity: int, *, original_ttl: int = 0
+    ) -> None:
+        """``original_ttl`` is written into every signature; 0 = each record's own."""
         self._zones = zones
+        self._original_ttl = original_ttl
         self._clock = clock
         self._capacity = capacity
         self._kept: OrderedDict[tuple[object, ...], Kept] = OrderedDict()
@@ -127,9 +131,10 @@ class Signer:
     def _make(self, rrset: dns.rrset.RRset, zone: str, now: float) -> dns.rrset.RRset:
         keys = self._for_keys if rrset.rdtype == T.DNSKEY else self._for_rest
         signer = dns.name.from_text(zone)
+        signed = rrset_of(rrset.name, self._original_ttl or rrset.ttl, list(rrset))
         rdatas = [
             dns.dnssec.sign(
-                rrset,
+                signed,
                 key.private,
                 signer,
                 key.record,

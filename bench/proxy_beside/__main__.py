@@ -6,7 +6,8 @@
 Every Service has ten endpoints in one slice. "In force" is a connection from a pod that reaches a new endpoint; nothing
 is asked of the proxy. Each proxy and number of Services has namespaces and an API (Seamark's, in this process) of its
 own. kube-proxy's single changes are timed with its least minSyncPeriod (1 ms), its burst with the default (1 s).
-``--long`` runs 10 000 Services with kube-proxy too, and mode iptables with more than 1 000. Needs root; kube-proxy is built on first use (needs Go).
+``--long`` runs 10 000 Services with kube-proxy too, and mode iptables with more than 1 000. Needs root; kube-proxy is
+built on first use (needs Go).
 """
 
 from __future__ import annotations

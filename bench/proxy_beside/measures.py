@@ -87,12 +87,13 @@ class Bench:
         self.prober, self.world, self.directory = prober, world, directory
         self.turns = [0] * plan.services
         self.figures = Figures()
+        self.started: list[Running] = []
         self.kubeconfig = api.write_kubeconfig(directory / "kubeconfig")
 
     async def measure(self) -> Figures:
         await self.load()
-        proxy = await self.start_cold()
         try:
+            proxy = await self.start_cold()
             await self.time_changes(proxy)
             if self.plan.connects:
                 await self.time_setup()
@@ -101,7 +102,8 @@ class Bench:
             if self.plan.burst_seconds:
                 await self.time_burst(proxy)
         finally:
-            proxy.kill()
+            for started in self.started:
+                started.kill()
         return self.figures
 
     async def load(self) -> None:
@@ -115,7 +117,8 @@ class Bench:
 
     def run(self, period: str) -> Running:
         config = self.kind.write_config(self.directory, self.kubeconfig, period)
-        return Running(self.kind, self.world.node_pin, config, self.directory / "proxy.log")
+        self.started.append(Running(self.kind, self.world.node_pin, config, self.directory / "proxy.log"))
+        return self.started[-1]
 
     async def start_cold(self) -> Running:
         count = self.plan.services

@@ -160,14 +160,15 @@ def proxies(kubectl: Kubectl) -> None:
 
 def rotated_logs(kubectl: Kubectl) -> None:
     """25 MB, two rotations: a follower misses nothing; who comes later sees the newest file, as kubelet shows it."""
-    script = "read go; seq -f '%0999.0f' 25000; sleep 60"
+    script = "echo 0; read go; seq -f '%0999.0f' 25000; sleep 60"
     options = ("--image=seamark.local/host", "--stdin", "--leave-stdin-open", "--attach=false")
     assert kubectl("run", "writer", *options, "--", "sh", "-c", script).returncode == 0
     assert kubectl("wait", "--for=condition=Ready", "pod/writer", "--timeout=30s").returncode == 0
     follower = kubectl.start("logs", "-f", "writer", stdout=subprocess.PIPE)
     try:
-        assert kubectl("attach", "-i", "writer", stdin="go\n").returncode == 0
         assert follower.stdout is not None
+        assert int(follower.stdout.readline()) == 0, "it reads before the writer is let go"
+        assert kubectl("attach", "-i", "writer", stdin="go\n").returncode == 0
         for number in range(1, 25001):
             assert int(follower.stdout.readline()) == number
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seamark.dns.corefile.format import format_corefile, render
@@ -47,6 +47,8 @@ def test_it_is_taken_or_refused_at_a_place_in_it(text: str) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.one_of(SOUND, TEXT))
+@example("\ufeff\ufeff")
+@example("\n\ufeffa.test {\n}\n")
 def test_formatting_is_idempotent_and_changes_no_meaning(text: str) -> None:
     try:
         before = parse(text)

@@ -13,6 +13,7 @@ from seamark.dns.corefile.keys import parse_key
 from seamark.dns.corefile.lexer import Token
 from seamark.dns.corefile.parser import Corefile
 
+BOM = "\ufeff"
 INDENT = "    "
 SPACE = " \t\r\v\f"
 
@@ -21,7 +22,7 @@ def format_corefile(text: str) -> str:
     """The text in the one form; formatting it again changes nothing."""
     found: list[str] = []
     depth = 0
-    for words in _lines(text.removeprefix("\ufeff")):
+    for words in _lines(text.removeprefix(BOM)):
         if not words:
             if found and found[-1]:
                 found.append("")
@@ -33,7 +34,8 @@ def format_corefile(text: str) -> str:
         found.append(INDENT * depth + " ".join(words))
         if words[0] != "}" and "{" in words:
             depth += 1
-    return "\n".join(found).strip("\n") + "\n"
+    formatted = "\n".join(found).strip("\n") + "\n"
+    return BOM + formatted if formatted.startswith(BOM) else formatted  # the first one is nobody's word
 
 
 def _lines(text: str) -> Iterator[list[str]]:

@@ -48,6 +48,7 @@ def test_it_is_taken_or_refused_at_a_place_in_it(text: str) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.one_of(SOUND, TEXT))
 @example("\ufeff\ufeff")
+@example("a\rb")
 @example("\n\ufeffa.test {\n}\n")
 def test_formatting_is_idempotent_and_changes_no_meaning(text: str) -> None:
     try:

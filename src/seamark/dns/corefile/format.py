@@ -22,7 +22,7 @@ def format_corefile(text: str) -> str:
     """The text in the one form; formatting it again changes nothing."""
     found: list[str] = []
     depth = 0
-    for words in _lines(text.removeprefix(BOM)):
+    for words in _lines(text.removeprefix(BOM).replace("\r", "")):
         if not words:
             if found and found[-1]:
                 found.append("")
@@ -52,7 +52,7 @@ def _lines(text: str) -> Iterator[list[str]]:
             at += 1
         else:
             end = _end_of_word(text, at)
-            words.append(text[at:end].replace("\r", "").rstrip() if char == "#" else text[at:end].replace("\r", ""))
+            words.append(text[at:end].rstrip() if char == "#" else text[at:end])
             at = end
     yield words
 

@@ -133,6 +133,7 @@ class Instance:
         self.sites: list[Site] = []
         self._zones: dict[Listener, dict[str, list[Running]]] = {}
         self._views: set[Listener] = set()
+        self._proxied: dict[Listener, Proxied] = {}
         self._all_classes: set[Listener] = set()
         self.remembered = Remembered(host.clock)
         for block in blocks:
@@ -152,6 +153,8 @@ class Instance:
             serving = [plugin if plugin is tracer else tracer.around(plugin) for plugin in serving]
         serve = chain(serving)
         for at in site.listeners:
+            if site.proxied is not None:
+                self._proxied.setdefault(at, site.proxied)
             zones = self._zones.setdefault(at, {})
             for key in block.keys:
                 if (key.port, key.transport) == (at.port, at.transport):
@@ -187,8 +190,8 @@ class Instance:
         return next((site.sockets for site in self.sites if site.sockets and at in site.listeners), 0)
 
     def proxied(self, at: Listener) -> Proxied | None:
-        """What the first server block there says that says anything."""
-        return next((site.proxied for site in self.sites if site.proxied is not None and at in site.listeners), None)
+        """What the first server block there says that says anything. Asked for every datagram."""
+        return self._proxied.get(at)
 
     def security(self, at: Listener) -> Security:
         """Of the first server block there that has any."""

@@ -132,19 +132,19 @@ class _Parser:
         return found
 
     def _either(self) -> Expression:
-        found = self._both()
-        while sign := self._take("or", "||"):
-            a = _expect(found, "bool", f"what stands before '{sign}'").evaluate
-            b = _expect(self._both(), "bool", f"what stands behind '{sign}'").evaluate
-            found = Expression("bool", lambda env, a=a, b=b: a(env) or b(env))  # type: ignore[misc]
-        return found
+        return self._joined(self._both, ("or", "||"), lambda a, b: lambda env: a(env) or b(env))
 
     def _both(self) -> Expression:
-        found = self._compared()
-        while sign := self._take("and", "&&"):
-            a = _expect(found, "bool", f"what stands before '{sign}'").evaluate
-            b = _expect(self._compared(), "bool", f"what stands behind '{sign}'").evaluate
-            found = Expression("bool", lambda env, a=a, b=b: a(env) and b(env))  # type: ignore[misc]
+        return self._joined(self._compared, ("and", "&&"), lambda a, b: lambda env: a(env) and b(env))
+
+    def _joined(
+        self, side: Callable[[], Expression], signs: tuple[str, ...], join: Callable[[Evaluate, Evaluate], Evaluate]
+    ) -> Expression:
+        found = side()
+        while sign := self._take(*signs):
+            before = _expect(found, "bool", f"what stands before '{sign}'").evaluate
+            behind = _expect(side(), "bool", f"what stands behind '{sign}'").evaluate
+            found = Expression("bool", join(before, behind))
         return found
 
     def _compared(self) -> Expression:

@@ -19,6 +19,10 @@ from typing import Any
 RESET = struct.pack("ii", 1, 0)
 PAUSE = 0.0003
 CONNECT_SECONDS = 1.0
+GLIMPSE = 0.02
+"""Seconds one try of ``until`` may take. Before there are rules a SYN is lost, and the kernel sends the next after a
+second: who waits for that measures whole seconds.
+"""
 
 
 def serve(port: int) -> None:
@@ -36,7 +40,7 @@ def serve(port: int) -> None:
 
 def ask(ip: str, port: int) -> str:
     with socket.socket() as client:
-        client.settimeout(CONNECT_SECONDS)
+        client.settimeout(GLIMPSE)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         try:
             client.connect((ip, port))

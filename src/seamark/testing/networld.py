@@ -26,6 +26,11 @@ GATEWAY, GATEWAY6 = "169.254.1.1", "fe80::1"
 OUTSIDE, OUTSIDE6 = "172.30.0.100", "fd00:30::100"
 ROUTES = ("10.96.0.0/12", "10.244.0.0/16", "192.0.2.0/24")
 ROUTES6 = ("fd00:96::/112", "fd00:244::/32", "2001:db8::/64")
+KINDS = {
+    "TCP": (socket.SOCK_STREAM, socket.IPPROTO_TCP),
+    "UDP": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
+    "SCTP": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),  # one-to-one: a connection as TCP's
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +108,14 @@ class World:
 
     async def serve(self, ip: str, port: int, protocol: str = "TCP") -> None:
         """A server that answers every client with its own address and the client's."""
-        kind = socket.SOCK_STREAM if protocol == "TCP" else socket.SOCK_DGRAM
-        listener = netns.open_socket(self.pin_of(ip), _family(ip), kind)
+        listener = netns.open_socket(self.pin_of(ip), _family(ip), *KINDS[protocol])
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((ip, port))
         listener.setblocking(False)
         self._sockets.append(listener)
-        if protocol == "TCP":
+        if protocol != "UDP":
             listener.listen(512)
-        work = self._accept(listener) if protocol == "TCP" else self._echo(listener)
+        work = self._echo(listener) if protocol == "UDP" else self._accept(listener)
         self._tasks.append(asyncio.create_task(work))
 
     async def ask(
@@ -122,8 +126,7 @@ class World:
             return await self.exchange(client, destination, port, patience=patience)
 
     def open_client(self, source: str, protocol: str = "TCP") -> socket.socket:
-        kind = socket.SOCK_STREAM if protocol == "TCP" else socket.SOCK_DGRAM
-        client = netns.open_socket(self.pin_of(source), _family(source), kind)
+        client = netns.open_socket(self.pin_of(source), _family(source), *KINDS[protocol])
         client.setblocking(False)
         if self.pin_of(source) == self._outside_pin:
             client.bind((source, 0))
@@ -185,6 +188,15 @@ def make_world(
         yield world
     finally:
         world.remove()
+
+
+def has_sctp() -> bool:
+    """Whether this kernel has SCTP sockets."""
+    try:
+        socket.socket(socket.AF_INET, *KINDS["SCTP"]).close()
+    except OSError:
+        return False
+    return True
 
 
 def _family(ip: str) -> socket.AddressFamily:

@@ -20,7 +20,7 @@ from seamark.compile.tracer import Outcome, Packet
 from seamark.model.meta import ObjectKey
 from seamark.model.node import ZONE_LABEL
 from seamark.model.snapshot import Snapshot
-from seamark.testing.networld import OUTSIDE, OUTSIDE6, World, make_world
+from seamark.testing.networld import OUTSIDE, OUTSIDE6, World, has_sctp, make_world
 
 POD_CIDRS, SERVICE_CIDRS = ("10.244.0.0/16", "fd00:244::/32"), ("10.96.0.0/12", "fd00:96::/112")
 HERE_PREFIXES = ("10.244.1.", "fd00:244:1:")
@@ -56,7 +56,7 @@ class Flow(msgspec.Struct, forbid_unknown_fields=True):
     @property
     def is_packets(self) -> bool:
         """Whether real packets can show it: what passes by meets nobody, and not every kernel has SCTP."""
-        return self.outcome != "pass" and self.protocol != "SCTP"
+        return self.outcome != "pass" and (self.protocol != "SCTP" or has_sctp())
 
 
 class Flows(msgspec.Struct, forbid_unknown_fields=True):
@@ -107,7 +107,7 @@ def _servers(folder: Path) -> set[tuple[str, int, str]]:
         for endpoint in piece.endpoints or []
         for port in piece.ports or []
         if endpoint.addresses and port.port and family_of(endpoint.addresses[0]) == piece.address_type
-        if port.protocol != "SCTP"
+        if port.protocol != "SCTP" or has_sctp()
     }
 
 

@@ -12,8 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from seamark.linux.supervisor.container import Container
     from seamark.linux.supervisor.output import Tap
-    from seamark.linux.supervisor.pod import Container, Pod
+    from seamark.linux.supervisor.pod import Pod
 
 
 class Peer:

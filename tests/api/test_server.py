@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,9 @@ import pytest
 import trustme
 
 from seamark.api.app import Api
+from seamark.api.authn import Authenticator
 from seamark.api.http1 import Limits
-from seamark.api.server import server_tls
+from seamark.api.server import serve_api, server_tls
 from seamark.client.client import Client
 from seamark.machinery.gvr import CONFIGMAPS
 
@@ -46,6 +48,15 @@ async def test_keep_alive_and_pipelining(serve: Any) -> None:
     assert [a.status for a in answers] == [200, 200, 200]
     assert b"+seamark" in answers[1].body
     assert answers[0].headers["audit-id"] != answers[2].headers["audit-id"]
+
+
+async def test_answers_do_not_wait_for_acknowledgements(api: Api) -> None:
+    """Of a watch, each event is sent at once: on any loop, whatever the socket was made with."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = await serve_api(api, sockets=[listener], tls=None, authenticate=Authenticator(api.core))
+        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        await server.close()
 
 
 async def test_bytes_one_by_one(serve: Any) -> None:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 import uvloop
 
+from seamark.linux.listener import open_listener, open_outgoing
 from seamark.proxy.forwarding import Place, TcpForwarder, UdpForwarder
 
 HOST = "127.0.0.1"
@@ -55,6 +56,18 @@ async def there_and_back(data: bytes) -> None:
         assert await reader.read() == data
         writer.close()
         await writer.wait_closed()
+
+
+async def test_what_one_side_says_is_not_held_back() -> None:
+    """Both sides of a forwarded connection are without Nagle's algorithm, also on a loop that asks the socket first."""
+    with open_listener(None, HOST, 0) as listener, open_outgoing(None, HOST, socket.SOCK_STREAM) as out:
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(out, listener.getsockname())
+        accepted, _ = await loop.sock_accept(listener)
+        for side in (accepted, out):
+            transport, _ = await loop.create_connection(asyncio.Protocol, sock=side)
+            assert side.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            transport.close()
 
 
 @pytest.mark.parametrize("place", [None, (HOST, 1)], ids=["none", "refusing"])

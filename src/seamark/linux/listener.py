@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from functools import partial
 from pathlib import Path
 
 from seamark.linux import netns
@@ -24,9 +25,13 @@ def open_datagrams(namespace: Path | None, host: str, port: int, *, routed: bool
 
 
 def open_outgoing(namespace: Path | None, host: str, kind: int) -> socket.socket:
-    """Not connected yet; ``host`` says the family."""
+    """Not connected yet; ``host`` says the family. Made with its protocol named, and so are connections it accepts:
+    asyncio turns Nagle's algorithm off for such sockets alone.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    opened = socket.socket(family, kind) if namespace is None else netns.open_socket(namespace, family, kind)
+    proto = socket.IPPROTO_TCP if kind == socket.SOCK_STREAM else socket.IPPROTO_UDP
+    make = socket.socket if namespace is None else partial(netns.open_socket, namespace)
+    opened = make(family, kind, proto)
     opened.setblocking(False)
     return opened
 

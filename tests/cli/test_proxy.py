@@ -148,7 +148,7 @@ async def attach(api: Api, client: Client, tmp_path: Path) -> AsyncIterator[Atta
             listener.close()
 
 
-RUN = "from seamark.cli.main import main; main()"
+RUN = "from seamark.__main__ import main; main()"
 
 
 async def fill(client: Client) -> None:

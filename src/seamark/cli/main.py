@@ -1,7 +1,6 @@
 """The command line: ``seamark COMMAND``. Options are declared here; each command's work lies in its own module.
 
-``seamark dns`` and ``seamark proxy`` are dispatched before anything is parsed: their flags are CoreDNS's and
-kube-proxy's.
+All but ``seamark dns`` and ``seamark proxy``, which ``seamark/__main__.py`` sends their own way.
 """
 
 from __future__ import annotations
@@ -302,14 +301,6 @@ def image_list(
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["dns"]:
-        from seamark.cli.dns import main as dns_main
-
-        sys.exit(dns_main(sys.argv[2:]))
-    if sys.argv[1:2] == ["proxy"]:
-        from seamark.cli.proxy import main as proxy_main
-
-        sys.exit(proxy_main(sys.argv[2:]))
     try:
         app()
     except (UserError, OSError) as error:

@@ -18,6 +18,7 @@ from seamark.resources.core.persistentvolumeclaim import PERSISTENTVOLUMECLAIM
 from seamark.resources.core.secret import SECRET
 from seamark.resources.discovery.endpointslice import ENDPOINTSLICE
 from seamark.resources.registry import Resource
+from seamark.testing.writes import Writes, shown
 
 Obj = dict[str, Any]
 NOW = 1795514400.0  # 2026-11-24T10:00:00Z
@@ -25,21 +26,8 @@ FIVE_SECONDS_AGO, THREE_SECONDS_AGO = "2026-11-24T09:59:55Z", "2026-11-24T09:59:
 META = {"name": "x", "namespace": "default"}
 
 
-def shown(causes: list[Any]) -> list[str]:
-    return [f"{c.field}: {c.message}" for c in causes]
-
-
-def created(row: Resource, obj: Obj) -> Obj:
-    obj = deepcopy({"metadata": dict(META), **obj})
-    for hook in (row.default, row.prepare_create):
-        if hook:
-            hook(obj)
-    return obj
-
-
-def refused(row: Resource, obj: Obj) -> list[str]:
-    assert row.validate
-    return shown(row.validate(created(row, obj)))
+def named(obj: Obj) -> Obj:
+    return {"metadata": dict(META), **obj}
 
 
 def cells(row: Resource, obj: Obj) -> list[Any]:
@@ -47,7 +35,7 @@ def cells(row: Resource, obj: Obj) -> list[Any]:
 
 
 def test_secret_text_becomes_data() -> None:
-    made = created(SECRET, {"data": {"a": "AA=="}, "stringData": {"a": "new", "b": "ü"}})
+    made = Writes(SECRET).prepared(named({"data": {"a": "AA=="}, "stringData": {"a": "new", "b": "ü"}}))
     assert made["data"] == {"a": "bmV3", "b": "w7w="}
     assert "stringData" not in made
     assert made["type"] == "Opaque"
@@ -202,7 +190,7 @@ KEY_RULE = (
     ],
 )
 def test_refused_on_create(row: Resource, obj: Obj, causes: list[str]) -> None:
-    assert refused(row, obj) == causes
+    assert Writes(row).refused(named(obj)) == causes
 
 
 @pytest.mark.parametrize(
@@ -249,7 +237,7 @@ def test_refused_on_update(row: Resource, old: Obj, change: Obj, causes: list[st
 
 
 def test_namespace_carries_its_name_and_finalizer() -> None:
-    made = created(NAMESPACE, {"metadata": {"name": "shop"}})
+    made = Writes(NAMESPACE).prepared(named({"metadata": {"name": "shop"}}))
     assert made["metadata"]["labels"] == {"kubernetes.io/metadata.name": "shop"}
     assert made["spec"] == {"finalizers": ["kubernetes"]}
     assert made["status"] == {"phase": "Active"}
@@ -258,7 +246,7 @@ def test_namespace_carries_its_name_and_finalizer() -> None:
 
 def test_namespace_finalizers_are_not_written_with_the_object() -> None:
     assert NAMESPACE.prepare_update
-    old = created(NAMESPACE, {})
+    old = Writes(NAMESPACE).prepared(named({}))
     new: Obj = {"metadata": dict(META), "spec": {"finalizers": []}, "status": {"phase": "Terminating"}}
     NAMESPACE.prepare_update(new, old)
     assert (new["spec"], new["status"]) == (old["spec"], old["status"])
@@ -284,7 +272,7 @@ def test_namespace_phase_follows_deletion(deleted: str | None, phase: str, cause
 
 def test_slice_generation_moves_with_data_and_labels() -> None:
     assert ENDPOINTSLICE.prepare_update
-    old = created(ENDPOINTSLICE, {"addressType": "IPv4"})
+    old = Writes(ENDPOINTSLICE).prepared(named({"addressType": "IPv4"}))
     old["metadata"]["generation"] = 4
     for change, generation in (({}, 4), ({"endpoints": [{"addresses": ["10.0.0.1"]}]}, 5)):
         new = {**deepcopy(old), **change}
@@ -297,7 +285,7 @@ def test_slice_generation_moves_with_data_and_labels() -> None:
 
 
 def test_empty_slice_says_so() -> None:
-    made = created(ENDPOINTSLICE, {"addressType": "IPv4"})
+    made = Writes(ENDPOINTSLICE).prepared(named({"addressType": "IPv4"}))
     assert (made["endpoints"], made["ports"]) == (None, None)
 
 

@@ -70,6 +70,12 @@ def make_pod(
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": whole, "status": status}
 
 
+def sent_pod(*containers: Obj, **spec: Any) -> Obj:
+    """As a client writes one, named web, of one container unless told otherwise."""
+    given = list(containers) or [{"name": "c", "image": "nginx:1"}]
+    return {"metadata": {"name": "web", "namespace": "default", "uid": "u-1"}, "spec": {"containers": given, **spec}}
+
+
 def make_node(name: str, *, ready: bool | None = True, **spec: Any) -> Obj:
     """``ready`` None = the condition is Unknown."""
     state = "Unknown" if ready is None else str(ready)
@@ -94,6 +100,15 @@ def make_service(
         whole["ports"] = shown
     metadata = make_meta(name, labels=dict(labels or {}))
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": whole}
+
+
+def sent_service(**spec: Any) -> Obj:
+    """As a client writes one of a single port; ``ports=None`` leaves them out."""
+    given = {"ports": [{"port": 80}], **spec}
+    return {
+        "metadata": {"name": "web", "namespace": "default"},
+        "spec": {name: value for name, value in given.items() if name != "ports" or value is not None},
+    }
 
 
 def make_template(image: str = IMAGE, *, labels: Mapping[str, str] | None = None, **spec: Any) -> Obj:

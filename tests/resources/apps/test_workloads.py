@@ -13,6 +13,7 @@ from seamark.resources.apps.deployment import DEPLOYMENT
 from seamark.resources.apps.replicaset import REPLICASET
 from seamark.resources.apps.statefulset import STATEFULSET
 from seamark.resources.registry import Resource
+from seamark.testing.writes import Writes, shown
 
 Obj = dict[str, Any]
 ALL = [DEPLOYMENT, REPLICASET, STATEFULSET, DAEMONSET]
@@ -23,31 +24,6 @@ def workload(**spec: Any) -> Obj:
     template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "nginx:1"}]}}
     given = {"selector": {"matchLabels": {"app": "web"}}, "template": template, **spec}
     return {"metadata": {"name": "web", "namespace": "default"}, "spec": given}
-
-
-def create(row: Resource, obj: Obj) -> Obj:
-    assert row.default and row.prepare_create
-    obj = deepcopy(obj)
-    row.default(obj)
-    row.prepare_create(obj)
-    return obj
-
-
-def shown(causes: list[Any]) -> list[str]:
-    return [f"{c.field}: {c.message}" for c in causes]
-
-
-def refused(row: Resource, obj: Obj) -> list[str]:
-    assert row.validate
-    return shown(row.validate(create(row, obj)))
-
-
-def updated(row: Resource, new: Obj, old: Obj) -> tuple[Obj, list[str]]:
-    assert row.default and row.prepare_update and row.validate and row.validate_update
-    new = deepcopy(new)
-    row.default(new)
-    row.prepare_update(new, old)
-    return new, shown(row.validate(new) + row.validate_update(new, old))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +62,7 @@ def updated(row: Resource, new: Obj, old: Obj) -> tuple[Obj, list[str]]:
     ],
 )
 def test_defaults(row: Resource, expected: Obj) -> None:
-    made = create(row, workload())
+    made = Writes(row).create(workload())
     spec = made["spec"]
     template = spec.pop("template")
     assert {k: v for k, v in spec.items() if k != "selector"} == expected
@@ -111,14 +87,16 @@ def test_defaults(row: Resource, expected: Obj) -> None:
 
 @pytest.mark.parametrize("row", ALL, ids=lambda row: row.gvr.kind)
 def test_defaulted_object_is_valid_and_stable(row: Resource) -> None:
-    made = create(row, workload())
-    new, causes = updated(row, made, made)
+    made = Writes(row).create(workload())
+    new, causes = Writes(row).update(made, made)
     assert causes == []
     assert new == made
 
 
 def test_given_values_stay() -> None:
-    spec = create(DEPLOYMENT, workload(replicas=0, strategy={"type": "Recreate"}, revisionHistoryLimit=0))["spec"]
+    spec = Writes(DEPLOYMENT).create(workload(replicas=0, strategy={"type": "Recreate"}, revisionHistoryLimit=0))[
+        "spec"
+    ]
     assert (spec["replicas"], spec["strategy"], spec["revisionHistoryLimit"]) == (0, {"type": "Recreate"}, 0)
 
 
@@ -249,27 +227,27 @@ MISMATCH = 'spec.template.metadata.labels: Invalid value: {"app":"web"}: `select
     ],
 )
 def test_refused_on_create(row: Resource, obj: Obj, causes: list[str]) -> None:
-    assert refused(row, obj) == causes
+    assert Writes(row).refused(obj) == causes
 
 
 def test_daemonset_without_selector_matches_nothing() -> None:
-    assert refused(DAEMONSET, NO_SELECTOR) == [MISMATCH]
+    assert Writes(DAEMONSET).refused(NO_SELECTOR) == [MISMATCH]
 
 
 def test_claim_templates_are_volumes_of_the_pods() -> None:
     obj = workload(volumeClaimTemplates=[{"metadata": {"name": "data"}, "spec": {}}])
     mount = {"name": "data", "mountPath": "/data"}
     obj["spec"]["template"]["spec"]["containers"][0]["volumeMounts"] = [mount]
-    assert refused(STATEFULSET, obj) == []
+    assert Writes(STATEFULSET).refused(obj) == []
 
 
 @pytest.mark.parametrize("row", [DEPLOYMENT, REPLICASET, DAEMONSET], ids=lambda row: row.gvr.kind)
 def test_selector_is_immutable(row: Resource) -> None:
-    old = create(row, workload())
+    old = Writes(row).create(workload())
     new = deepcopy(old)
     new["spec"]["selector"]["matchLabels"] = {"tier": "x"}
     new["spec"]["template"]["metadata"]["labels"] = {"tier": "x"}
-    assert updated(row, new, old)[1] == [
+    assert Writes(row).update(new, old)[1] == [
         'spec.selector: Invalid value: {"matchLabels":{"tier":"x"}}: field is immutable'
     ]
 
@@ -286,7 +264,7 @@ def test_selector_is_immutable(row: Resource) -> None:
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )
 def test_statefulset_updates(change: Obj, allowed: bool) -> None:
-    old = create(STATEFULSET, workload())
+    old = Writes(STATEFULSET).create(workload())
     new = deepcopy(old)
     new["spec"].update(change)
     refusal = (
@@ -294,18 +272,18 @@ def test_statefulset_updates(change: Obj, allowed: bool) -> None:
         "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' "
         "are forbidden"
     )
-    assert updated(STATEFULSET, new, old)[1] == ([] if allowed else [refusal])
+    assert Writes(STATEFULSET).update(new, old)[1] == ([] if allowed else [refusal])
 
 
 @pytest.mark.parametrize("row", ALL, ids=lambda row: row.gvr.kind)
 def test_status_is_not_written_with_the_object(row: Resource) -> None:
     given = workload()
     given["status"] = {"replicas": 9}
-    old = create(row, given)
+    old = Writes(row).create(given)
     assert old["status"].get("replicas", 0) == 0
     new = deepcopy(old)
     new["status"] = {"replicas": 9}
-    assert updated(row, new, old)[0]["status"] == old["status"]
+    assert Writes(row).update(new, old)[0]["status"] == old["status"]
 
 
 @pytest.mark.parametrize(
@@ -333,12 +311,12 @@ def test_status_counts(status: Obj, causes: list[str]) -> None:
 
 
 def test_daemonset_counts_its_templates() -> None:
-    old = create(DAEMONSET, workload())
+    old = Writes(DAEMONSET).create(workload())
     note = "deprecated.daemonset.template.generation"
     assert old["metadata"]["annotations"][note] == "1"
     new = deepcopy(old)
     new["spec"]["template"]["spec"]["containers"][0]["image"] = "nginx:2"
-    assert updated(DAEMONSET, new, old)[0]["metadata"]["annotations"][note] == "2"
+    assert Writes(DAEMONSET).update(new, old)[0]["metadata"]["annotations"][note] == "2"
 
 
 def test_name_that_makes_no_hostname_is_warned_of() -> None:

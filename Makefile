@@ -38,10 +38,10 @@ soak-proxy: setup ## a minute of 200 changes a second under a client that connec
 test-vm: setup ## the service proxy in mode ipvs under Debian's kernel, in a virtual machine without acceleration (4 minutes)
 	@tools/kernel-vm tests/scenarios/test_scenarios.py tests/proxy/test_ipvs_kernel.py -k "ipvs and kernel"
 
-test-dns-attached: setup ## docs/replace-coredns.md, followed against a kube-apiserver on Debian's etcd (needs Go; 4 minutes)
+test-dns-attached: setup ## docs/replace-coredns.md, followed against a kube-apiserver (needs Go; 4 minutes)
 	@SEAMARK_PEERS=1 $(PY) -m pytest -n 0 tests/dns/test_replace_coredns.py
 
-test-proxy-attached: setup ## docs/replace-kube-proxy.md, followed from kube-proxy and back on a kube-apiserver with Debian's etcd (needs Go, root)
+test-proxy-attached: setup ## docs/replace-kube-proxy.md, followed from kube-proxy and back on a kube-apiserver (needs Go, root)
 	@SEAMARK_PEERS=1 $(PY) -m pytest -n 0 tests/proxy/test_replace_kube_proxy.py
 
 test-helm: setup ## Helm 3 and 4 install, upgrade, roll back, test and remove a chart; writes docs/helm.md

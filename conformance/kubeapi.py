@@ -1,14 +1,13 @@
-"""A real kube-apiserver for one run, on Debian's etcd: nothing else of Kubernetes, so nothing writes but us.
+"""A real kube-apiserver for one run, on an etcd of its own: nothing else of Kubernetes, so nothing writes but us.
 
-The etcd of Debian is older than this kube-apiserver wants to watch: ``--watch-cache=false`` makes it answer from etcd
-alone. Credentials are a token and a certificate of one administrator, made for the run.
+It runs as it is delivered: with the watch cache and streaming lists. Credentials are a token and a certificate of one
+administrator, made for the run.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import os
 import shutil
 import ssl
 import subprocess
@@ -23,11 +22,11 @@ from pathlib import Path
 
 import trustme
 
+from conformance.building import build_peers
 from conformance.cluster import free_port
 from seamark.client.client import Client
 from seamark.client.kubeconfig import load_kubeconfig
 
-ROOT = Path(__file__).parent.parent
 TOKEN = "conformance"
 START_SECONDS = 60
 
@@ -40,7 +39,7 @@ class KubeApi:
     port: int
     etcd_port: int
     options: tuple[str, ...]
-    binary: Path
+    programs: Path
     process: subprocess.Popen[bytes] | None = None
     log: Path = field(init=False)
 
@@ -78,12 +77,11 @@ class KubeApi:
             f"--client-ca-file={self.root}/ca.crt",
             f"--tls-cert-file={self.root}/server.crt",
             f"--tls-private-key-file={self.root}/server.key",
-            "--watch-cache=false",
             "--disable-admission-plugins=ServiceAccount",
             *self.options,
         ]
         with self.log.open("ab") as out:
-            self.process = subprocess.Popen([self.binary, *arguments], stdout=out, stderr=out)
+            self.process = subprocess.Popen([self.programs / "kube-apiserver", *arguments], stdout=out, stderr=out)
         until = time.monotonic() + START_SECONDS
         while not self._is_ready():
             if self.process.poll() is not None or time.monotonic() > until:
@@ -118,11 +116,9 @@ class KubeApi:
 @contextmanager
 def running_kube_apiserver(*options: str) -> Iterator[KubeApi]:
     """Built if it is not there yet (tools/build-peers), with these options, until the block ends."""
-    if shutil.which("etcd") is None:
-        raise RuntimeError("etcd is needed under a kube-apiserver: install etcd-server")
-    built = subprocess.run([ROOT / "tools/build-peers", "kube-apiserver"], capture_output=True, text=True, check=True)
+    programs = build_peers("kube-apiserver", "etcd")
     root = Path(tempfile.mkdtemp(prefix="seamark-kubeapi-"))
-    api = KubeApi(root, free_port(), free_port(), options, Path(built.stdout.strip()) / "kube-apiserver")
+    api = KubeApi(root, free_port(), free_port(), options, programs)
     etcd = None
     try:
         _make_credentials(api)
@@ -149,8 +145,7 @@ def _start_etcd(api: KubeApi) -> subprocess.Popen[bytes]:
         "--unsafe-no-fsync",
     ]
     with (api.root / "etcd.log").open("wb") as out:
-        environment = {**os.environ, "ETCD_UNSUPPORTED_ARCH": os.uname().machine}
-        return subprocess.Popen(["etcd", *arguments], stdout=out, stderr=out, env=environment)
+        return subprocess.Popen([api.programs / "etcd", *arguments], stdout=out, stderr=out)
 
 
 def _make_credentials(api: KubeApi) -> None:

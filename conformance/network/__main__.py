@@ -28,6 +28,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
+from conformance.building import build_peers
 from conformance.cluster import Cluster, running_cluster
 from conformance.dns.servers import build_coredns
 from conformance.network.groups import CONFORMANCE, select_groups, select_left_out
@@ -52,7 +53,7 @@ def main() -> int:
     options = parse_options()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seamark" / "conformance-network"
     (cache / "logs").mkdir(parents=True, exist_ok=True)
-    peers = build_peers()
+    peers = build_peers("e2e.test", "agnhost", "regression-issue-74839")
     program = peers / "e2e.test"
     known = list_tests(program)
     groups = select_groups(known)
@@ -85,16 +86,6 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--patience", type=int, default=600, help="seconds a test may take")
     parser.add_argument("--data-dir", type=Path, help="a running cluster, instead of one of its own")
     return parser.parse_args()
-
-
-def build_peers() -> Path:
-    done = subprocess.run(
-        [ROOT / "tools/build-peers", "e2e.test", "agnhost", "regression-issue-74839"],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return Path(done.stdout.strip().splitlines()[-1])
 
 
 @contextmanager

@@ -12,11 +12,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from conformance.building import build_peers
 from conformance.cluster import running_cluster
 from conformance.dns.servers import VERSION as COREDNS_VERSION
 from conformance.dns.servers import build_coredns
@@ -40,8 +40,7 @@ STAGES = {
 def build(name: str) -> Path:
     if name == "CoreDNS":
         return build_coredns()
-    done = subprocess.run([ROOT / "tools" / "build-peers", name], stdout=subprocess.PIPE, text=True, check=True)
-    return Path(done.stdout.strip().splitlines()[-1]) / name
+    return build_peers(name) / name
 
 
 def main() -> int:

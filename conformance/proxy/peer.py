@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import re
-import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from conformance.building import build_peers
 from conformance.peers.checks import output, running
 from conformance.proxy.api import ProxyApi
 from seamark.linux import netns
 from seamark.testing.scenario import POD_CIDRS
 
-ROOT = Path(__file__).resolve().parents[2]
 SYNCED = re.compile(r'^kubeproxy_sync_proxy_rules_duration_seconds_count\{ip_family="(IPv[46])"\} [1-9]', re.MULTILINE)
 PATIENCE = 30.0
 
 
 def build_kube_proxy() -> Path:
     """Built on first use (needs Go)."""
-    done = subprocess.run([ROOT / "tools" / "build-peers", "kube-proxy"], stdout=subprocess.PIPE, text=True, check=True)
-    return Path(done.stdout.strip().splitlines()[-1]) / "kube-proxy"
+    return build_peers("kube-proxy") / "kube-proxy"
 
 
 @asynccontextmanager

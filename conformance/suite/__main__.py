@@ -21,9 +21,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+from conformance.building import build_peers
 from conformance.cluster import Cluster, running_cluster
 from conformance.kubectl.__main__ import fetch
-from conformance.network.__main__ import build_peers
 from conformance.network.results import Results
 from conformance.network.suite import Suite, Verdict, is_serial
 from conformance.page import escape, render_page
@@ -53,7 +53,7 @@ def main() -> int:
     chosen = [test for test in tests if re.search(options.focus, test) and not find_exclusion(test)]
     if options.only_failed:
         chosen = [test for test in chosen if results.is_failed(test)]
-    peers = build_peers()
+    peers = build_peers("e2e.test")
     with running_cluster("--nodes", "0", "--advertise-address", machine_address()) as cluster:
         asyncio.run(remove_dns(cluster))
         program, kubectl = peers / "e2e.test", str(fetch(KUBECTL_MINOR))

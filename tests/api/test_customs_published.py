@@ -13,10 +13,9 @@ from seamark.client.client import Client
 from seamark.controllers.customresourcedefinition.plan import plan_status
 from seamark.machinery.gvr import CUSTOMRESOURCEDEFINITIONS, GVR
 from seamark.machinery.status import StatusError
-from seamark.machinery.wire import ADMIN_GROUP, Identity, Request, Response
+from seamark.testing.asking import ask
 
 Obj = dict[str, Any]
-ADMIN = Identity("admin", (ADMIN_GROUP,))
 CARS = GVR("example.com", "v1", "cars", "Car")
 V2 = GVR("example.com", "v2", "cars", "Car")
 PROTOBUF = "application/vnd.kubernetes.protobuf"
@@ -50,11 +49,6 @@ async def change(client: Client, patch: Obj) -> None:
     await client.patch(CUSTOMRESOURCEDEFINITIONS, "cars.example.com", patch)
 
 
-async def ask(api: Api, path: str, *, method: str = "GET", body: bytes = b"", **headers: str) -> Response:
-    sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    return await api.handle(Request(method, path, (), sent, body, ADMIN))
-
-
 def car(gvr: GVR = CARS, name: str = "one", **spec: Any) -> Obj:
     return {
         "apiVersion": gvr.api_version,
@@ -65,23 +59,23 @@ def car(gvr: GVR = CARS, name: str = "one", **spec: Any) -> Obj:
 
 
 async def test_documents_follow(api: Api, client: Client) -> None:
-    before = {accept: (await ask(api, "/openapi/v2", accept=accept)).body for accept in ("*/*", GNOSTIC)}
+    before = {accept: (await ask(api, "GET", "/openapi/v2", accept=accept)).body for accept in ("*/*", GNOSTIC)}
     await define(client, definition())
-    document = json.loads((await ask(api, "/openapi/v2")).body)
+    document = json.loads((await ask(api, "GET", "/openapi/v2")).body)
     assert "/apis/example.com/v1/namespaces/{namespace}/cars" in document["paths"]
     assert document["definitions"]["com.example.v1.Car"]["properties"]["spec"] == PLAIN["properties"]["spec"]
-    assert b"com.example.v1.Car" in (await ask(api, "/openapi/v2", accept=GNOSTIC)).body
-    third = json.loads((await ask(api, "/openapi/v3/apis/example.com/v1")).body)
+    assert b"com.example.v1.Car" in (await ask(api, "GET", "/openapi/v2", accept=GNOSTIC)).body
+    third = json.loads((await ask(api, "GET", "/openapi/v3/apis/example.com/v1")).body)
     assert "com.example.v1.Car" in third["components"]["schemas"]
-    index = json.loads((await ask(api, "/openapi/v3")).body)
+    index = json.loads((await ask(api, "GET", "/openapi/v3")).body)
     assert "apis/example.com/v1" in index["paths"]
 
     await change(client, {"spec": {"names": {"shortNames": ["c"]}}, "metadata": {"finalizers": None}})
     await client.delete(CUSTOMRESOURCEDEFINITIONS, "cars.example.com")
     await change(client, {"metadata": {"finalizers": None}})
     for accept, body in before.items():
-        assert (await ask(api, "/openapi/v2", accept=accept)).body == body
-    assert (await ask(api, "/openapi/v3/apis/example.com/v1")).status == 404
+        assert (await ask(api, "GET", "/openapi/v2", accept=accept)).body == body
+    assert (await ask(api, "GET", "/openapi/v3/apis/example.com/v1")).status == 404
 
 
 @pytest.mark.parametrize(
@@ -111,9 +105,9 @@ async def test_what_would_not_be_kept_is_refused(client: Client, changed: Obj, f
 async def test_no_protobuf(api: Api, client: Client) -> None:
     await define(client, definition())
     path = "/apis/example.com/v1/namespaces/default/cars"
-    assert (await ask(api, path, accept=PROTOBUF)).status == 406
-    assert (await ask(api, path, accept=f"{PROTOBUF},application/json")).status == 200
-    sent = await ask(api, path, method="POST", body=b"k8s\x00", content_type=PROTOBUF)
+    assert (await ask(api, "GET", path, accept=PROTOBUF)).status == 406
+    assert (await ask(api, "GET", path, accept=f"{PROTOBUF},application/json")).status == 200
+    sent = await ask(api, "POST", path, b"k8s\x00", content_type=PROTOBUF)
     assert sent.status == 415
 
 
@@ -131,7 +125,7 @@ async def test_versions_are_one_object(api: Api, client: Client) -> None:
     assert [one["spec"] for one in await client.list(CARS, namespace="default")] == [{"a": "y"}]
     first, second = definition(versions=("v1", "v2"), stored="v2")["spec"]["versions"]
     await change(client, {"spec": {"versions": [first | {"served": False}, second]}})
-    assert (await ask(api, "/apis/example.com/v1/namespaces/default/cars/one")).status == 404
+    assert (await ask(api, "GET", "/apis/example.com/v1/namespaces/default/cars/one")).status == 404
 
 
 async def test_a_later_default_shows_in_what_was_stored_before(client: Client) -> None:
@@ -151,7 +145,7 @@ async def test_a_later_default_shows_in_what_was_stored_before(client: Client) -
 async def test_reading_hands_out_the_stored_bytes(api: Api, client: Client) -> None:
     await define(client, definition())
     await client.create(CARS, car(a="x"))
-    one = (await ask(api, "/apis/example.com/v1/namespaces/default/cars/one")).body
-    listed = (await ask(api, "/apis/example.com/v1/cars")).body
+    one = (await ask(api, "GET", "/apis/example.com/v1/namespaces/default/cars/one")).body
+    listed = (await ask(api, "GET", "/apis/example.com/v1/cars")).body
     assert one.strip() in listed
     assert msgspec.json.decode(listed)["kind"] == "CarList"

@@ -10,8 +10,9 @@ import pytest
 from seamark.api.app import VERBS, Api
 from seamark.api.discovery import AGGREGATED, SUBRESOURCE_VERBS
 from seamark.api.subresources.table import QUESTIONS, SUBRESOURCES
-from seamark.machinery.wire import Identity, Request, Response
+from seamark.machinery.wire import Request
 from seamark.resources.table import build_registry
+from seamark.testing.asking import ask
 
 ACCEPT = (
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"
@@ -19,14 +20,9 @@ ACCEPT = (
 )
 
 
-async def ask(api: Api, path: str, **headers: str) -> Response:
-    sent = {k.replace("_", "-"): v for k, v in headers.items()}
-    return await api.handle(Request("GET", path, (), sent, b"", Identity("jane", ("system:masters",))))
-
-
 async def test_aggregated_has_its_exact_type(api: Api) -> None:
     for path in ("/api", "/apis", "/apis/"):
-        response = await ask(api, path, accept=ACCEPT)
+        response = await ask(api, "GET", path, accept=ACCEPT)
         assert response.headers["content-type"] == AGGREGATED
         assert json.loads(response.body)["kind"] == "APIGroupDiscoveryList"
 
@@ -36,17 +32,17 @@ async def test_aggregated_has_its_exact_type(api: Api) -> None:
     ["application/json", "*/*", "", "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,*/*"],
 )
 async def test_old_form_for_those_who_ask_for_no_other(api: Api, accept: str) -> None:
-    response = await ask(api, "/apis", accept=accept)
+    response = await ask(api, "GET", "/apis", accept=accept)
     assert response.headers["content-type"] == "application/json"
     assert json.loads(response.body)["kind"] == "APIGroupList"
 
 
 async def test_etags(api: Api) -> None:
-    first = await ask(api, "/api/v1")
+    first = await ask(api, "GET", "/api/v1")
     assert first.headers["cache-control"] == "public" and first.headers["vary"] == "Accept"
-    again = await ask(api, "/api/v1", if_none_match=first.headers["etag"])
+    again = await ask(api, "GET", "/api/v1", if_none_match=first.headers["etag"])
     assert (again.status, again.body) == (304, b"")
-    other = await ask(api, "/apis", accept=ACCEPT, if_none_match=first.headers["etag"])
+    other = await ask(api, "GET", "/apis", accept=ACCEPT, if_none_match=first.headers["etag"])
     assert other.status == 200
 
 
@@ -64,11 +60,11 @@ async def test_both_forms_agree(api: Api) -> None:
 
     old, new = set(), set()
     for root in ("/api", "/apis"):
-        for group in json.loads((await ask(api, root, accept=ACCEPT)).body)["items"]:
+        for group in json.loads((await ask(api, "GET", root, accept=ACCEPT)).body)["items"]:
             for version in group["versions"]:
                 name = group["metadata"].get("name", "")
                 path = f"/apis/{name}/{version['version']}" if name else f"/api/{version['version']}"
-                for r in json.loads((await ask(api, path)).body)["resources"]:
+                for r in json.loads((await ask(api, "GET", path)).body)["resources"]:
                     old.add((path, *flat(r)))
                 for r in version["resources"]:
                     shown = {**r, "name": r["resource"], "singularName": r["singularResource"]}
@@ -92,17 +88,17 @@ def test_what_is_announced_is_served() -> None:
 
 
 async def test_names_a_group_and_the_paths(api: Api) -> None:
-    group = json.loads((await ask(api, "/apis/apps")).body)
+    group = json.loads((await ask(api, "GET", "/apis/apps")).body)
     assert group["preferredVersion"] == {"groupVersion": "apps/v1", "version": "v1"}
-    paths = json.loads((await ask(api, "/")).body)["paths"]
+    paths = json.loads((await ask(api, "GET", "/")).body)["paths"]
     assert {"/api", "/api/v1", "/apis/apps/v1", "/healthz", "/version"} <= set(paths)
-    assert (await ask(api, "/apis/nosuch")).status == 404
+    assert (await ask(api, "GET", "/apis/nosuch")).status == 404
 
 
 async def test_health_and_version(api: Api) -> None:
-    assert (await ask(api, "/readyz")).body == b"ok"
+    assert (await ask(api, "GET", "/readyz")).body == b"ok"
     verbose = await api.handle(Request("GET", "/readyz", (("verbose", ""),)))
     assert verbose.body == b"[+]ping ok\n[+]store ok\nreadyz check passed\n"
-    assert (await ask(api, "/healthz/nosuch")).status == 404
-    version = json.loads((await ask(api, "/version")).body)
+    assert (await ask(api, "GET", "/healthz/nosuch")).status == 404
+    version = json.loads((await ask(api, "GET", "/version")).body)
     assert (version["major"], version["minor"], version["gitVersion"]) == ("1", "36", "v1.36.3+seamark")

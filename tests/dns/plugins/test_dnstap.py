@@ -9,37 +9,14 @@ from typing import Any
 
 import dns.message
 import pytest
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+from seamark.dns.corefile.lexer import CorefileError
+from seamark.dns.plugins.dnstap.collectors import SLOW
 from seamark.dns.plugins.dnstap.message import ACCEPT, FINISH, READY, START, STOP, parse_control, render_control
+from seamark.testing.dnstap import DNSTAP
 
+Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 HOSTS = "hosts /nonexistent {\n10.0.0.1 a.test\n}\n"
-_F = descriptor_pb2.FieldDescriptorProto
-FIELDS = {
-    "Dnstap": "identity 1 BYTES, version 2 BYTES, extra 3 BYTES, message 14 .t.Message, type 15 UINT32",
-    "Message": """type 1 UINT32, family 2 UINT32, protocol 3 UINT32, query_address 4 BYTES, response_address 5 BYTES,
-        query_port 6 UINT32, response_port 7 UINT32, query_time_sec 8 UINT64, query_time_nsec 9 FIXED32,
-        query_message 10 BYTES, response_time_sec 12 UINT64, response_time_nsec 13 FIXED32,
-        response_message 14 BYTES""",
-}
-
-
-def _class() -> Any:
-    file = descriptor_pb2.FileDescriptorProto(name="t.proto", package="t", syntax="proto2")
-    for name, fields in FIELDS.items():
-        message = file.message_type.add(name=name)
-        for field, number, kind in map(str.split, fields.split(",")):
-            found = message.field.add(name=field, number=int(number), label=_F.LABEL_OPTIONAL)
-            if kind.startswith("."):
-                found.type, found.type_name = _F.TYPE_MESSAGE, kind
-            else:
-                found.type = getattr(_F, f"TYPE_{kind}")
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("t.Dnstap"))
-
-
-DNSTAP = _class()
 
 
 class Sink:
@@ -99,13 +76,13 @@ async def until(sink: Sink, count: int) -> None:
 
 
 async def test_clients_are_told_of(serve: Any, sink: Any, tmp_path: Path) -> None:
-    options = 'identity me\nversion v7\nextra "by {/none}{/x}!"'
+    options = 'identity me\nversion v7\nextra "{name} {type} {rcode} {/none} {this}"'
     server = await serve(f". {{\ndnstap {tmp_path}/sock full {{\n{options}\n}}\n{HOSTS}}}")
     query = dns.message.make_query("a.test.", "A")
     await server.ask(query, protocol="tcp", client="2001:db8::9")
     await until(sink, 2)
     asked, answered = sink.taps
-    assert (asked.identity, asked.version, asked.extra, asked.type) == (b"me", b"v7", b"by !", 1)
+    assert (asked.identity, asked.version, asked.extra, asked.type) == (b"me", b"v7", b"a.test. A - - {this}", 1)
     assert (asked.message.type, answered.message.type) == (5, 6)
     assert (asked.message.family, asked.message.protocol, asked.message.query_port) == (2, 2, 40212)
     assert asked.message.query_address.hex() == "20010db8" + "0" * 22 + "09"
@@ -152,3 +129,79 @@ async def test_what_is_too_much_is_dropped(serve: Any, tmp_path: Path, monkeypat
     await late.stop()
     assert len(late.taps) == 3
     assert "[WARNING] plugin/dnstap: Dropped dnstap messages: 7" in server.log
+
+
+async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """As a sink that connects does: it is asked whether it is ready, and told that frames begin."""
+    kinds = []
+    for _ in range(2):
+        _, length = struct.unpack("!II", await reader.readexactly(8))
+        kinds.append(parse_control(await reader.readexactly(length))[0])
+        writer.write(render_control(ACCEPT, typed=True)) if kinds == [READY] else None
+    assert kinds == [READY, START]
+
+
+async def frame(reader: asyncio.StreamReader) -> Any:
+    (length,) = struct.unpack("!I", await reader.readexactly(4))
+    assert length
+    return DNSTAP.FromString(await reader.readexactly(length))
+
+
+async def test_sinks_that_connect_are_all_told(serve: Any, tmp_path: Path, log: list[str]) -> None:
+    path = tmp_path / "sock"
+    server = await serve(f". {{\ndnstap listen {path}\n{HOSTS}}}")
+    assert (await server.ask(dns.message.make_query("a.test.", "A"))).answer, "with nobody there"
+    stranger = await asyncio.open_unix_connection(path)
+    stranger[1].write(b"GET / HTTP/1.1\r\n\r\n")
+    sinks: list[Ends] = [await asyncio.open_unix_connection(path) for _ in range(2)]
+    for reader, writer in sinks:
+        await greet(reader, writer)
+    assert (await server.ask(dns.message.make_query("a.test.", "A"))).answer
+    for reader, _ in sinks:
+        assert [(await frame(reader)).message.type for _ in range(2)] == [5, 6]
+    assert any("plugin/dnstap: Error creating encoder for dnstap client" in line for line in log)
+    for _, writer in (stranger, *sinks):
+        writer.close()
+
+
+async def test_a_sink_that_does_not_read_is_let_go(serve: Any, tmp_path: Path) -> None:
+    path = tmp_path / "sock"
+    server = await serve(f'. {{\ndnstap listen {path} {{\nextra "{"x" * 60000}"\n}}\n{HOSTS}}}')
+    slow, quick = [await asyncio.open_unix_connection(path) for _ in range(2)]
+    await greet(*slow)
+    await greet(*quick)
+    count = 2 * SLOW // 60000
+    for _ in range(count):
+        assert (await server.ask(dns.message.make_query("a.test.", "A"))).answer
+        assert [(await frame(quick[0])).message.type for _ in range(2)] == [5, 6]
+    with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+        for _ in range(2 * count):
+            await frame(slow[0])
+    for _, writer in (slow, quick):
+        writer.close()
+
+
+async def test_an_address_that_is_taken_costs_the_taps_alone(serve: Any, log: list[str]) -> None:
+    taken = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    port = taken.sockets[0].getsockname()[1]
+    server = await serve(f". {{\ndnstap listen tcp://127.0.0.1:{port}\n{HOSTS}}}")
+    assert (await server.ask(dns.message.make_query("a.test.", "A"))).answer
+    assert any(f"[ERROR] plugin/dnstap: Failed to start dnstap listener: 127.0.0.1:{port}: " in line for line in log)
+    taken.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dnstap listen", "takes 2 to 3 arguments"),
+        ("dnstap listen /sock full 2", "takes 2 to 3 arguments"),
+        ("dnstap listen tls://127.0.0.1:1", "needs 'tls' with the files"),
+        ("dnstap listen tcp://127.0.0.1:1 {\ntls cert key\n}", "does nothing for 'tcp://127.0.0.1:1'"),
+        ("dnstap /sock {\ntls cert key\n}", "is for 'dnstap listen'"),
+        ("dnstap listen tls://127.0.0.1:1 {\ntls cert key\n}", "certificate and key cannot be used"),
+        ("dnstap tcp://:1", "is not a host and a port"),
+    ],
+)
+async def test_listening_is_checked_at_its_words(text: str, message: str, serve: Any) -> None:
+    with pytest.raises(CorefileError, match=message):
+        await serve(f". {{\n{text}\nwhoami\n}}")

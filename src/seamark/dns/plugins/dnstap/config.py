@@ -1,8 +1,10 @@
-"""``dnstap SOCKET [full] [WRITEBUFFER] [QUEUE] { identity NAME; version TEXT; extra TEXT; skipverify }``."""
+"""``dnstap [listen] SOCKET [full] [WRITEBUFFER] [QUEUE] { identity NAME; version TEXT; extra TEXT; … }``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 from seamark.dns.corefile.block import Block, Line, integer
@@ -14,57 +16,62 @@ MANY = True
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """``path`` is a Unix socket's, else ``host`` and ``port`` are a TCP sink's. ``queue`` frames wait at most, and
-    ``buffer`` MiB go to the socket at once.
+    """``path`` is a Unix socket's, else ``host`` and ``port`` are of TCP. ``queue`` frames wait at most, and ``buffer``
+    MiB go to the socket at once. ``listens``: sinks connect, and show a certificate of ``authority`` where it is given.
     """
 
     path: str = ""
     host: str = ""
     port: int = 0
     secure: bool = False
-    verify: bool = True
+    listens: bool = False
     full: bool = False
     buffer: int = 1
     queue: int = QUEUE
+    verify: bool = True
     identity: str | None = None
     version: str | None = None
     extra: str = ""
+    certificate: Token | None = None
+    key: Token | None = None
+    authority: Token | None = None
 
     @property
     def where(self) -> str:
         return self.path or f"{self.host}:{self.port}"
 
 
+@dataclass(slots=True)
 class _Reader:
-    def __init__(self) -> None:
-        self.identity: str | None = None
-        self.version: str | None = None
-        self.extra = ""
-        self.verify = True
+    """The properties, as Config's fields."""
+
+    found: dict[str, Any] = field(default_factory=dict)
 
     def read_identity(self, line: Line) -> None:
-        self.identity = line.one("a name").text
+        self.found["identity"] = line.one("a name").text
 
     def read_version(self, line: Line) -> None:
-        self.version = line.one("a version").text
+        self.found["version"] = line.one("a version").text
 
     def read_extra(self, line: Line) -> None:
-        self.extra = line.one("a text").text
+        self.found["extra"] = line.one("a text").text
 
     def read_skipverify(self, line: Line) -> None:
         line.none()
-        self.verify = False
+        self.found["verify"] = False
+
+    def read_tls(self, line: Line) -> None:
+        words = line.between(2, 3, "the files of a certificate, its key, and an authority")
+        self.found |= dict(zip(("certificate", "key", "authority"), words, strict=False))
 
 
 def parse(block: Block) -> Config:
-    socket, *words = block.between(1, 4, "a socket, full, a buffer's size and a queue's")
-    if socket.text == "listen":
-        raise socket.error("'listen' is not supported: the sink listens, and the server connects to it")
-    path, host, port, secure = _where(socket)
-    full = bool(words) and words[0].text == "full"
-    if words and not full:
-        raise words[0].error(f"'{words[0].text}': only 'full' may follow the socket, and numbers behind it")
-    numbers = [integer(word, least=1, most=most) for word, most in zip(words[1:], (1024, 4096), strict=False)]
+    words = block.between(1, 4, "a socket, full, a buffer's size and a queue's")
+    listens = words[0].text == "listen"
+    if listens:
+        words = block.between(2, 3, "listen, a socket, and full")[1:]
+    socket, *more = words
+    path, host, port, secure = _where(socket, listens=listens)
     reader = _Reader()
     block.read(
         {
@@ -72,31 +79,38 @@ def parse(block: Block) -> Config:
             "version": reader.read_version,
             "extra": reader.read_extra,
             "skipverify": reader.read_skipverify,
-        },
-        {"tls": "it belongs to 'listen', which is not supported"},
+            "tls": reader.read_tls,
+        }
     )
-    return Config(
-        path=path,
-        host=host,
-        port=port,
-        secure=secure,
-        verify=reader.verify,
-        full=full,
-        buffer=numbers[0] if numbers else 1,
-        queue=QUEUE * (numbers[1] if len(numbers) > 1 else 1),
-        identity=reader.identity,
-        version=reader.version,
-        extra=reader.extra,
-    )
+    _check_tls(socket, reader.found.get("certificate"), secure=secure, listens=listens)
+    return Config(path, host, port, secure, listens, **_amounts(more), **reader.found)
 
 
-def _where(token: Token) -> tuple[str, str, int, bool]:
-    """Path, host, port, and whether by TLS."""
+def _amounts(words: Sequence[Token]) -> dict[str, Any]:
+    if words and words[0].text != "full":
+        raise words[0].error(f"'{words[0].text}': only 'full' may follow the socket, and numbers behind it")
+    numbers = [integer(word, least=1, most=most) for word, most in zip(words[1:], (1024, 4096), strict=False)]
+    buffer, queue = (*numbers, *(1, 1)[len(numbers) :])
+    return {"full": bool(words), "buffer": buffer, "queue": QUEUE * queue}
+
+
+def _check_tls(socket: Token, certificate: Token | None, *, secure: bool, listens: bool) -> None:
+    """CoreDNS takes what is amiss here and does nothing."""
+    if certificate is not None and not listens:
+        raise certificate.error("'tls' is for 'dnstap listen'; a sink's certificate is checked without it")
+    if certificate is not None and not secure:
+        raise certificate.error(f"'tls' does nothing for '{socket.text}'; write tls://HOST:PORT")
+    if certificate is None and secure and listens:
+        raise socket.error(f"'dnstap listen {socket.text}' needs 'tls' with the files of a certificate and its key")
+
+
+def _where(token: Token, *, listens: bool) -> tuple[str, str, int, bool]:
+    """Path, host, port, and whether by TLS. A listener's host may be left out: all addresses."""
     url = urlsplit(token.text)
     if url.scheme in ("tcp", "tls"):
         try:
-            if url.hostname and url.port:
-                return "", url.hostname, url.port, url.scheme == "tls"
+            if url.port and (url.hostname or listens):
+                return "", url.hostname or "", url.port, url.scheme == "tls"
         except ValueError:
             pass
         raise token.error(f"'{token.text}' is not a host and a port, such as tcp://192.0.2.1:6000")

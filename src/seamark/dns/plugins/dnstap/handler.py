@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import socket
 
@@ -11,12 +10,16 @@ import dns.message
 import seamark
 from seamark.dns.host import Site
 from seamark.dns.plugin import Answer, Next, Query
+from seamark.dns.plugins.dnstap.collectors import Collectors
 from seamark.dns.plugins.dnstap.config import Config
 from seamark.dns.plugins.dnstap.message import Kind, Side, Tapped, render_tap
 from seamark.dns.plugins.dnstap.sink import Sink
+from seamark.dns.plugins.log.handler import fields_of, unknown
 from seamark.dns.reply import reply_to
 
-_LABEL = re.compile(r"\{/([^{}]+)\}")
+_LABEL = re.compile(r"\{(/[^{}]+|>?[a-z]+)\}")
+_REPLYS = frozenset({"rcode", "rsize", "duration", ">rflags"})
+"""Fields of a log line that are not known of a query."""
 
 
 class Dnstap:
@@ -25,19 +28,16 @@ class Dnstap:
     def __init__(self, config: Config, site: Site) -> None:
         self._config = config
         self._clock = site.host.clock
-        self._sink = Sink(config, site.host)
-        self._task: asyncio.Task[None] | None = None
+        self._sink = Collectors(config, site) if config.listens else Sink(config, site.host)
         identity = config.identity if config.identity is not None else socket.gethostname()
         version = config.version if config.version is not None else f"Seamark-{seamark.__version__}"
         self._identity, self._version = identity.encode(), version.encode()
 
     async def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._sink.run())
+        await self._sink.start()
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._sink.stop()
 
     async def serve(self, query: Query, following: Next) -> Answer:
         asked, client = self._clock.time(), Side(query.client, query.client_port)
@@ -62,14 +62,18 @@ class Dnstap:
         self._tap(query, Tapped(Kind.FORWARDER_RESPONSE, protocol, Side(), upstream, asked, now, wire))
 
     def _tap(self, query: Query, tapped: Tapped) -> None:
-        extra = _LABEL.sub(lambda label: _value(query, label[1]), self._config.extra)
+        extra = _LABEL.sub(lambda label: _value(query, label), self._config.extra) if self._config.extra else ""
         data = render_tap(tapped, identity=self._identity, version=self._version, extra=extra.encode())
         self._sink.add(data)
 
 
-def _value(query: Query, label: str) -> str:
-    found = query.metadata.get(label)
-    return found() if found is not None else ""
+def _value(query: Query, label: re.Match[str]) -> str:
+    name = label[1]
+    if name.startswith("/"):
+        return query.metadata.get(name[1:], unknown)()
+    if name in _REPLYS:
+        return unknown()
+    return fields_of(query).get(name, lambda: label[0])()
 
 
 def make(config: Config, site: Site) -> Dnstap:

@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import struct
 from collections import deque
 
 from seamark.dns.host import Host
 from seamark.dns.plugins.dnstap.config import Config
-from seamark.dns.plugins.dnstap.message import (
-    ACCEPT,
-    CONTENT_TYPE,
-    FINISH,
-    READY,
-    START,
-    STOP,
-    parse_control,
-    render_control,
-    render_frame,
-)
+from seamark.dns.plugins.dnstap.message import render_frame
+from seamark.dns.plugins.dnstap.stream import BROKEN, PATIENCE, begin, finish
 
-PAUSE, PATIENCE = 1.0, 5.0
-"""Seconds between attempts to connect, and for each step of it."""
+PAUSE = 1.0
+"""Seconds between attempts to connect."""
 MIB = 1 << 20
-MAX_CONTROL = 512
-BROKEN = (OSError, EOFError, ValueError, TimeoutError)
 
 
 class Sink:
@@ -36,6 +24,15 @@ class Sink:
         self._waiting = asyncio.Event()
         self._dropped = 0
         self._is_away = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     def add(self, data: bytes) -> None:
         if len(self._frames) >= self._config.queue:
@@ -44,7 +41,7 @@ class Sink:
         self._frames.append(render_frame(data))
         self._waiting.set()
 
-    async def run(self) -> None:
+    async def _run(self) -> None:
         """Until cancelled; then tells the sink that this was all."""
         while True:
             try:
@@ -59,7 +56,7 @@ class Sink:
             except OSError as error:
                 self._tell(error)
             except asyncio.CancelledError:
-                await self._finish(reader, writer)
+                await finish(reader, writer, b"".join(self._frames))
                 raise
             finally:
                 writer.close()
@@ -67,15 +64,11 @@ class Sink:
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         async with asyncio.timeout(PATIENCE):
             reader, writer = await self._open()
-            try:
-                writer.write(render_control(READY, typed=True))
-                kind, types = await _control(reader)
-                if kind != ACCEPT or (types and CONTENT_TYPE not in types):
-                    raise ValueError("the sink does not take dnstap")
-                writer.write(render_control(START, typed=True))
-            except BaseException:
-                writer.close()
-                raise
+        try:
+            await begin(reader, writer)
+        except BaseException:
+            writer.close()
+            raise
         return reader, writer
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -102,25 +95,8 @@ class Sink:
                 self._host.log(f"[WARNING] plugin/dnstap: Dropped dnstap messages: {self._dropped}")
                 self._dropped = 0
 
-    async def _finish(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            writer.write(b"".join(self._frames) + render_control(STOP, typed=False))
-            async with asyncio.timeout(PATIENCE):
-                while (await _control(reader))[0] != FINISH:
-                    pass
-        except BROKEN:
-            pass  # a sink that is gone has nothing to finish
-
     def _tell(self, error: BaseException) -> None:
         if not self._is_away:  # once, until it is there again
             why = str(error) or type(error).__name__
-            self._host.log(f"[WARNING] plugin/dnstap: No connection to dnstap endpoint {self._config.where}: {why}")
+            self._host.log(f"[ERROR] plugin/dnstap: No connection to dnstap endpoint: {self._config.where}: {why}")
         self._is_away = True
-
-
-async def _control(reader: asyncio.StreamReader) -> tuple[int, tuple[bytes, ...]]:
-    """The next control frame. Raises ValueError for anything else."""
-    escape, length = struct.unpack("!II", await reader.readexactly(8))
-    if escape or length > MAX_CONTROL:
-        raise ValueError("the sink does not speak Frame Streams")
-    return parse_control(await reader.readexactly(length))

@@ -30,7 +30,7 @@ class Log:
             fields = _fields(query, answer, self._host.clock.monotonic() - query.received)
             known = {f"/{label}": value for label, value in query.metadata.items()}
             known["origin"] = lambda: self._origin(query, answer)
-            told = PLACEHOLDER.sub(lambda found: {**fields, **known}.get(found[1], _unknown)(), self._config.format)
+            told = PLACEHOLDER.sub(lambda found: {**fields, **known}.get(found[1], unknown)(), self._config.format)
             self._host.log(f"[INFO] {told}")
         return answer
 
@@ -57,8 +57,8 @@ def _class(answer: Answer) -> str:
     return "success" if answer.message is not None and answer.message.answer else "denial"
 
 
-def _fields(query: Query, answer: Answer, seconds: float) -> dict[str, Callable[[], str]]:
-    """Each field as a function, so that only those in the format are worked out."""
+def fields_of(query: Query) -> dict[str, Callable[[], str]]:
+    """What is known of a query. Each field as a function, so that only those in the format are worked out."""
     asked = query.message
     edns = asked.edns >= 0
     return {
@@ -70,10 +70,6 @@ def _fields(query: Query, answer: Answer, seconds: float) -> dict[str, Callable[
         "local": lambda: query.server,
         "port": lambda: str(query.client_port),
         "size": lambda: str(query.size),
-        "duration": lambda: f"{seconds:.9f}s",
-        "rcode": lambda: dns.rcode.to_text(answer.rcode),
-        "rsize": lambda: str(len(render(answer.message, MAX_TCP, None)) if answer.message else 0),
-        ">rflags": lambda: _flags(answer),
         ">bufsize": lambda: str(asked.payload if edns else 512),
         ">do": lambda: "true" if edns and asked.ednsflags & dns.flags.DO else "false",
         ">id": lambda: str(asked.id),
@@ -81,7 +77,16 @@ def _fields(query: Query, answer: Answer, seconds: float) -> dict[str, Callable[
     }
 
 
-def _unknown() -> str:
+def _fields(query: Query, answer: Answer, seconds: float) -> dict[str, Callable[[], str]]:
+    return fields_of(query) | {
+        "duration": lambda: f"{seconds:.9f}s",
+        "rcode": lambda: dns.rcode.to_text(answer.rcode),
+        "rsize": lambda: str(len(render(answer.message, MAX_TCP, None)) if answer.message else 0),
+        ">rflags": lambda: _flags(answer),
+    }
+
+
+def unknown() -> str:
     """A label that no plugin knows here, or the plugin metadata is not used."""
     return "-"
 

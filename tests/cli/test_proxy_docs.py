@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from seamark.cli.proxy import build_parser, read_settings
-from seamark.proxy.config import BACKENDS, compile_settings
+from seamark.proxy.backends import BACKENDS
+from seamark.proxy.config import compile_settings
 from seamark.proxy.configdocument import API_VERSION, ConfigError, parse_configuration
 from seamark.proxy.loopback import WithLoopbackPorts
 

@@ -9,7 +9,8 @@ import yaml
 
 from seamark.proxy.config import Address, ProxySettings, compile_settings, render_configz
 from seamark.proxy.configdocument import API_VERSION, ConfigError, parse_configuration, parse_duration
-from seamark.proxy.ipvstable import IpvsBackend, IpvsOptions
+from seamark.proxy.ipvsoptions import IpvsOptions
+from seamark.proxy.ipvstable import IpvsBackend
 from seamark.proxy.loopback import WithLoopbackPorts
 
 KUBEADM = """

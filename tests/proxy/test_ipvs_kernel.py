@@ -14,7 +14,8 @@ from seamark.model import codec
 from seamark.model.endpointslice import EndpointSlice
 from seamark.model.service import Service
 from seamark.model.snapshot import Snapshot
-from seamark.proxy.ipvstable import IpvsBackend, IpvsOptions, IpvsTable
+from seamark.proxy.ipvsoptions import IpvsOptions
+from seamark.proxy.ipvstable import IpvsBackend, IpvsTable
 from seamark.testing.networld import OUTSIDE, World
 
 pytestmark = [pytest.mark.net, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]

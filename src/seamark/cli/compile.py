@@ -15,7 +15,7 @@ from seamark.compile.dnstable import DnsOptions, compile_dnstable
 from seamark.compile.env import compile_env
 from seamark.compile.iptables import compile_iptables, select_owned
 from seamark.compile.iptablestext import render_restore, select_missing_hooks
-from seamark.compile.ipvs import SCHEDULERS, Surroundings, compile_ipvs
+from seamark.compile.ipvs import Surroundings, compile_ipvs
 from seamark.compile.ipvstext import TABLE, render_elements, render_servers
 from seamark.compile.manifest import ManifestError, parse_manifest
 from seamark.compile.nftlayout import Layout
@@ -26,6 +26,7 @@ from seamark.model.meta import ObjectKey
 from seamark.model.node import ZONE_LABEL
 from seamark.model.pod import Pod
 from seamark.model.snapshot import Snapshot
+from seamark.proxy.ipvsoptions import SCHEDULERS
 
 app = typer.Typer(no_args_is_help=True, help="What the compilers make of objects in a file; no cluster needed.")
 

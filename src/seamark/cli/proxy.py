@@ -27,12 +27,10 @@ from seamark.client.kubeconfig import ApiAccess, KubeconfigError, in_cluster, lo
 from seamark.compile.nft import CapacityError
 from seamark.compile.ruleset import Family
 from seamark.linux.clock import SystemClock
-from seamark.linux.iptables import IptablesError
-from seamark.linux.ipvs import IpvsError
-from seamark.linux.links import LinkError
-from seamark.linux.nft import NftError
+from seamark.linux.errors import RefusedError
 from seamark.machinery.status import StatusError
-from seamark.proxy.config import BACKENDS, ProxySettings, compile_settings, render_configz
+from seamark.proxy.backends import BACKENDS
+from seamark.proxy.config import ProxySettings, compile_settings, render_configz
 from seamark.proxy.configdocument import API_VERSION, KIND, ConfigError, parse_configuration
 from seamark.proxy.options import FAMILIES, SERVICECIDRS, ProxyError
 from seamark.proxy.proxy import ServiceProxy
@@ -70,7 +68,7 @@ def main(argv: list[str]) -> int:
     except (ConfigError, KubeconfigError, ValueError) as error:
         where = f"{options.config}: " if options.config and isinstance(error, ConfigError) else ""
         print(f"seamark proxy: {where}{error}", file=sys.stderr)
-    except (OSError, NftError, IptablesError, IpvsError, LinkError, CapacityError, ProxyError) as error:
+    except (OSError, RefusedError, CapacityError, ProxyError) as error:
         print(f"seamark proxy: {error}", file=sys.stderr)
     return 1
 
@@ -199,7 +197,7 @@ async def _remove_other_modes(proxy: ServiceProxy) -> None:
         try:
             if mode != proxy.options.backend.mode and await backend().remove(proxy.families, proxy.namespace_pin):
                 log.info("removed our rules of mode %s", mode)
-        except (OSError, IptablesError, LinkError) as error:
+        except (OSError, RefusedError) as error:
             log.info("rules of mode %s, if there are any, stay: %s", mode, error)
 
 

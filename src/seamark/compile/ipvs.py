@@ -23,7 +23,6 @@ from zlib import crc32
 
 from seamark.compile.ruleset import Frontend, NodeConfig, PortKey, PortRules, Protocol, Target
 
-SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "mh", "fo", "ovf")
 MARK_PREFIX = 0x5EA
 """Marks of ours begin so, that they meet nobody else's."""
 MARKS = 1 << 16

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from seamark.linux import netns, process
+from seamark.linux.errors import RefusedError
 
 WAIT = ("-w", "5")
 """Seconds to wait for the lock another iptables holds."""
@@ -16,7 +17,7 @@ WAIT = ("-w", "5")
 Variant = Literal["", "-legacy", "-nft"]
 
 
-class IptablesError(Exception):
+class IptablesError(RefusedError):
     """iptables refused; nothing of that table was applied. Says what it said."""
 
 

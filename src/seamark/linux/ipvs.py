@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from seamark.linux import netns
+from seamark.linux.errors import RefusedError
 from seamark.linux.netlinkwire import attribute, attributes, messages, text
 
 NETLINK_GENERIC = 16
@@ -30,7 +31,7 @@ PERSISTENT = 0x1
 BUFFER = 1 << 18
 
 
-class IpvsError(Exception):
+class IpvsError(RefusedError):
     """The kernel refused, or has no IPVS: says what and what to do."""
 
 

@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from seamark.linux import netns, process
+from seamark.linux.errors import RefusedError
 
 ROUTE_PROTOCOL = "94"
 
 
-class LinkError(Exception):
+class LinkError(RefusedError):
     """``ip`` refused. Says what it said."""
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from seamark.linux import netns, process
+from seamark.linux.errors import RefusedError
 
 
-class NftError(Exception):
+class NftError(RefusedError):
     """nft refused a file; nothing of it was applied. Says what nft said."""
 
 

@@ -8,13 +8,13 @@ silence. Differences from kube-proxy: an empty mode is nftables; there is no min
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, ip_address, ip_network
 
-from seamark.compile.ipvs import SCHEDULERS
 from seamark.compile.ruleset import NodeConfig
-from seamark.proxy.backend import Backend, NftablesBackend
+from seamark.proxy.backend import Backend
+from seamark.proxy.backends import BACKENDS, ipvs_backend, with_loopback_ports
 from seamark.proxy.configdocument import (
     ConfigError,
     Ipvs,
@@ -23,19 +23,10 @@ from seamark.proxy.configdocument import (
     parse_duration,
     render_configuration,
 )
-from seamark.proxy.iptablestable import IptablesBackend
-from seamark.proxy.ipvstable import IpvsBackend, IpvsOptions
-from seamark.proxy.loopback import WithLoopbackPorts
+from seamark.proxy.ipvsoptions import SCHEDULERS, IpvsOptions
 from seamark.proxy.options import FAMILIES, ProxyOptions
 from seamark.proxy.sysctls import compile_sysctls
-from seamark.proxy.userspacetable import UserspaceBackend
 
-BACKENDS: dict[str, Callable[[], Backend]] = {
-    "nftables": NftablesBackend,
-    "iptables": IptablesBackend,
-    "ipvs": IpvsBackend,
-    "userspace": UserspaceBackend,
-}
 DEFAULT_MODE = "nftables"
 HEALTHZ = "0.0.0.0:10256"
 METRICS = "127.0.0.1:10249"
@@ -110,8 +101,8 @@ def render_configz(settings: ProxySettings) -> dict[str, object]:
 
 
 def _backend(document: KubeProxyConfiguration, mode: str) -> Backend:
-    backend = IpvsBackend(_ipvs(document.ipvs)) if mode == "ipvs" else BACKENDS[mode]()
-    return WithLoopbackPorts(backend) if _serves_loopback(document, mode) else backend
+    backend = ipvs_backend(_ipvs(document.ipvs)) if mode == "ipvs" else BACKENDS[mode]()
+    return with_loopback_ports(backend) if _serves_loopback(document, mode) else backend
 
 
 def _serves_loopback(document: KubeProxyConfiguration, mode: str) -> bool:

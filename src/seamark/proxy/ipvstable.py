@@ -37,6 +37,7 @@ from seamark.linux.nfnetlink import Nfnetlink, Table
 from seamark.linux.nft import apply_nft
 from seamark.linux.sysctl import write_sysctls
 from seamark.proxy.backend import RuleTable
+from seamark.proxy.ipvsoptions import IpvsOptions
 
 logger = logging.getLogger(__name__)
 
@@ -51,18 +52,6 @@ SYSCTLS = {
     "net.ipv4.ip_forward": "1",
 }
 STRICT_ARP = {"net.ipv4.conf.all.arp_ignore": "1", "net.ipv4.conf.all.arp_announce": "2"}
-
-
-@dataclass(frozen=True, slots=True)
-class IpvsOptions:
-    """As in kube-proxy's ``ipvs`` section; timeouts in seconds, 0 = the kernel's own."""
-
-    scheduler: str = "rr"
-    strict_arp: bool = False
-    excluded: tuple[str, ...] = ()
-    tcp: int = 0
-    tcp_fin: int = 0
-    udp: int = 0
 
 
 class IpvsTable:

@@ -20,10 +20,7 @@ from seamark.client.informer import Informer
 from seamark.compile.nft import CapacityError
 from seamark.compile.ruleset import Family, NodeConfig, PortRules
 from seamark.linux import netns
-from seamark.linux.iptables import IptablesError
-from seamark.linux.ipvs import IpvsError
-from seamark.linux.links import LinkError
-from seamark.linux.nft import NftError
+from seamark.linux.errors import RefusedError
 from seamark.linux.sysctl import write_sysctls
 from seamark.machinery.clock import Clock
 from seamark.machinery.gvr import SERVICES
@@ -195,7 +192,7 @@ class ServiceProxy:
         whole = self._stale or any(t.node != self._index.node for t in self._tables.values())
         try:
             await (self._load() if whole else self._apply(pending))
-        except (OSError, NftError, IptablesError, IpvsError, LinkError, CapacityError) as error:
+        except (OSError, RefusedError, CapacityError) as error:
             if isinstance(error, PermissionError) and not self.ready.is_set():
                 raise
             self._back_off(error, changes)

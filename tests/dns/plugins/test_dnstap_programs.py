@@ -24,6 +24,7 @@ from seamark.testing.ports import free_port
 PROGRAM = shutil.which("fstrm_capture")
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="fstrm_capture is missing (Debian: fstrm-bin)")
 HOSTS = "hosts /nonexistent {\n10.0.0.1 a.test\n}\n"
+TRIES = 500
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -33,13 +34,26 @@ class Capture:
     def __init__(self, folder: Path) -> None:
         self.path, self.file = folder / "capture.sock", folder / "taps"
 
-    async def start(self, *where: str) -> None:
-        words = ("-t", "protobuf:dnstap.Dnstap", "-w", str(self.file), *(where or ("-u", str(self.path))))
+    async def start(self, port: int = 0) -> None:
+        """It takes connections when this returns; it says that it does a little too early."""
+        where = ("-a", "127.0.0.1", "-p", str(port)) if port else ("-u", str(self.path))
         self.process = await asyncio.create_subprocess_exec(
-            PROGRAM or "", "-dddd", *words, stderr=asyncio.subprocess.PIPE
+            PROGRAM or "",
+            *("-dddd", "-t", "protobuf:dnstap.Dnstap", "-w", str(self.file), *where),
+            stderr=asyncio.subprocess.PIPE,
         )
         self.told = b""
-        await self.tells(b"opening ")  # its socket is there
+        for _ in range(TRIES):
+            try:
+                _, writer = await (
+                    asyncio.open_connection("127.0.0.1", port) if port else asyncio.open_unix_connection(self.path)
+                )
+                break
+            except OSError:
+                await asyncio.sleep(0.01)
+        else:
+            raise AssertionError("fstrm_capture does not listen")
+        writer.close()
 
     async def tells(self, words: bytes) -> None:
         assert self.process.stderr is not None
@@ -110,7 +124,7 @@ async def test_it_listens_at_a_path(scheme: str, serve: Any, capture: Capture) -
 
 async def test_it_listens_at_a_port(serve: Any, capture: Capture) -> None:
     port = free_port()
-    await capture.start("-a", "127.0.0.1", "-p", str(port))
+    await capture.start(port)
     await told(await serve(f". {{\ndnstap tcp://127.0.0.1:{port} full 2 3\n{HOSTS}}}"), capture)
 
 

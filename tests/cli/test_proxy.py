@@ -37,11 +37,10 @@ A, B = "10.244.1.2", "10.244.1.3"
 
 def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "config.yaml"
-    file.write_text(f"apiVersion: {API_VERSION}\nkind: KubeProxyConfiguration\nclusterCidr: x\n")
+    file.write_text(f"apiVersion: {API_VERSION}\nkind: KubeProxyConfiguration\nclusterCIDR: x\n")
     assert main(["--config", str(file)]) == 1
-    assert capsys.readouterr().err == (f"seamark proxy: {file}: Object contains unknown field `clusterCidr`\n")
-    assert main(["--config", str(file), "--cluster-cidr", "10.0.0.0/8"]) == 1
-    assert "--cluster-cidr has no effect beside --config" in capsys.readouterr().err
+    told = "clusterCIDR: 'x' does not appear to be an IPv4 or IPv6 network"
+    assert capsys.readouterr().err == f"seamark proxy: {file}: {told}\n"
     assert main(["--kubeconfig", str(tmp_path / "none")]) == 1
     assert "none: No such file or directory" in capsys.readouterr().err
     assert main(["--version"]) == 0

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from seamark.cli.proxy import build_parser, read_settings
+from seamark.cli.proxy import read_settings
+from seamark.cli.proxyflags import build_parser
 from seamark.proxy.backends import BACKENDS
 from seamark.proxy.config import compile_settings
-from seamark.proxy.configdocument import API_VERSION, ConfigError, parse_configuration
+from seamark.proxy.configdocument import API_VERSION, parse_configuration
 from seamark.proxy.loopback import WithLoopbackPorts
 
 TEXT = Path(__file__).parents[2].joinpath("docs/replace-kube-proxy.md").read_text()
@@ -46,11 +47,6 @@ def test_commands(command: str, tmp_path: Path) -> None:
 
 def test_there_are_commands() -> None:
     assert len(COMMANDS) == 4
-
-
-def test_what_the_table_says_is_refused() -> None:
-    with pytest.raises(ConfigError):
-        compile_settings(parse_configuration(HEAD + "logging: {format: json}"))
 
 
 def test_what_the_table_says_of_modes_periods_and_sysctls() -> None:

@@ -7,8 +7,16 @@ from typing import Any
 import pytest
 import yaml
 
-from seamark.proxy.config import Address, ProxySettings, compile_settings, render_configz
-from seamark.proxy.configdocument import API_VERSION, ConfigError, parse_configuration, parse_duration
+from seamark.proxy.config import Address, ProxySettings, compile_settings
+from seamark.proxy.configdocument import (
+    API_VERSION,
+    ConfigError,
+    Document,
+    parse_configuration,
+    parse_duration,
+    render_configuration,
+)
+from seamark.proxy.configz import complete_document, render_configz
 from seamark.proxy.ipvsoptions import IpvsOptions
 from seamark.proxy.ipvstable import IpvsBackend
 from seamark.proxy.loopback import WithLoopbackPorts
@@ -44,6 +52,38 @@ winkernel: {enableDSR: false, forwardHealthCheckVip: false, networkName: "", roo
 """
 
 
+CONFIGZ = """
+kind: KubeProxyConfiguration
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+clientConnection: {kubeconfig: "", acceptContentTypes: "", contentType: application/vnd.kubernetes.protobuf, qps: 5,
+  burst: 10}
+logging: {format: text, flushFrequency: 5s, verbosity: 0,
+  options: {text: {infoBufferSize: "0"}, json: {infoBufferSize: "0"}}}
+hostnameOverride: node1
+bindAddress: 0.0.0.0
+healthzBindAddress: 0.0.0.0:10256
+metricsBindAddress: 127.0.0.1:10249
+bindAddressHardFail: false
+enableProfiling: false
+showHiddenMetricsForVersion: ""
+mode: nftables
+iptables: {masqueradeBit: 14, masqueradeAll: false, localhostNodePorts: true, syncPeriod: 0s, minSyncPeriod: 0s}
+ipvs: {syncPeriod: 0s, minSyncPeriod: 0s, scheduler: "", excludeCIDRs: null, strictARP: false, tcpTimeout: 0s,
+  tcpFinTimeout: 0s, udpTimeout: 0s}
+nftables: {masqueradeBit: 14, masqueradeAll: false, syncPeriod: 30s, minSyncPeriod: 1s}
+winkernel: {networkName: "", sourceVip: "", enableDSR: false, rootHnsEndpointName: "", forwardHealthCheckVip: false}
+detectLocalMode: ClusterCIDR
+detectLocal: {bridgeInterface: "", interfaceNamePrefix: ""}
+clusterCIDR: 10.244.0.0/16
+nodePortAddresses: [primary]
+oomScoreAdj: -999
+conntrack: {maxPerCore: 32768, min: 131072, tcpEstablishedTimeout: 24h0m0s, tcpCloseWaitTimeout: 1h0m0s,
+  tcpBeLiberal: false, udpTimeout: 0s, udpStreamTimeout: 0s}
+configSyncPeriod: 15m0s
+portRange: ""
+"""
+
+
 def settings(**fields: Any) -> ProxySettings:
     document = {"apiVersion": API_VERSION, "kind": "KubeProxyConfiguration", **fields}
     return compile_settings(parse_configuration(yaml.safe_dump(document)))
@@ -51,7 +91,7 @@ def settings(**fields: Any) -> ProxySettings:
 
 def test_the_file_kubeadm_writes() -> None:
     found = compile_settings(parse_configuration(KUBEADM))
-    assert found.warnings == ("logging: vmodule and options are not supported",)
+    assert found.warnings == ()
     assert found.document.client_connection.kubeconfig == "/var/lib/kube-proxy/kubeconfig.conf"
     assert found.node.pod_cidrs == ("10.244.0.0/16",)
     assert found.node.node_ports_on_node_ips_only
@@ -66,8 +106,7 @@ def test_the_file_kubeadm_writes() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        pytest.param({"clusterCidr": "10.0.0.0/8"}, "unknown field `clusterCidr`", id="unknown field"),
-        pytest.param({"conntrack": {"max": 1}}, "unknown field `max` - at `conntrack`", id="unknown field inside"),
+        pytest.param({"conntrack": 1}, "Expected `object`, got `int` - at `conntrack`", id="no section"),
         pytest.param(
             {"bindAddressHardFail": "yes"}, "Expected `bool`, got `str` - at `bindAddressHardFail`", id="type"
         ),
@@ -92,7 +131,25 @@ def test_the_file_kubeadm_writes() -> None:
         pytest.param({"mode": "ipvs", "ipvs": {"udpTimeout": "1.5s"}}, "must be whole seconds", id="udp timeout"),
         pytest.param({"mode": "ipvs", "ipvs": {"excludeCIDRs": ["x"]}}, "ipvs.excludeCIDRs: 'x'", id="excluded"),
         pytest.param({"conntrack": {"udpTimeout": "soon"}}, "conntrack.udpTimeout: 'soon'", id="conntrack"),
-        pytest.param({"logging": {"format": "json"}}, "logging.format: 'json' is not supported", id="log format"),
+        pytest.param({"logging": {"format": "xml"}}, "logging.format: 'xml': must be text or json", id="log format"),
+        pytest.param({"hostnameOverride": " "}, "hostnameOverride: is empty", id="no name"),
+        pytest.param({"healthzBindAddress": ":10256"}, "healthzBindAddress: ':10256'", id="no address"),
+        pytest.param({"metricsBindAddress": "10249"}, "metricsBindAddress: '10249'", id="a bare port"),
+        pytest.param({"clusterCIDR": "10.0.0.0/8,11.0.0.0/8"}, "one of each family", id="ranges of one family"),
+        pytest.param({"clusterCIDR": "10.0.0.0/8, fd00::/8"}, "clusterCIDR: ' fd00::/8'", id="a space"),
+        pytest.param({"clusterCIDR": ","}, "clusterCIDR: ''", id="no range"),
+        pytest.param({"nodePortAddresses": ["10.0.0.1"]}, "'10.0.0.1' is not a range", id="an address"),
+        pytest.param({"oomScoreAdj": -1001}, ">= -1000 - at `oomScoreAdj`", id="oom score"),
+        pytest.param({"conntrack": {"maxPerCore": -1}}, ">= 0 - at `conntrack.maxPerCore`", id="max per core"),
+        pytest.param({"conntrack": {"udpTimeout": 5}}, "Expected `str | null`, got `int`", id="a number"),
+        pytest.param({"conntrack": {"udpTimeout": "-1s"}}, "conntrack.udpTimeout: '-1s'", id="negative"),
+        pytest.param({"mode": "iptables", "iptables": {"syncPeriod": "-1s"}}, "iptables.syncPeriod: '-1s'", id="ago"),
+        pytest.param(
+            {"nftables": {"syncPeriod": "1s", "minSyncPeriod": "2s"}}, "'2s' is longer than syncPeriod", id="periods"
+        ),
+        pytest.param({"iptables": {"masqueradeBit": -1}}, "iptables.masqueradeBit: -1: must be", id="other bit"),
+        pytest.param({"clientConnection": {"burst": -1}}, ">= 0 - at `clientConnection.burst`", id="burst"),
+        pytest.param({"logging": {"verbosity": -1}}, ">= 0 - at `logging.verbosity`", id="verbosity"),
     ],
 )
 def test_refused(fields: dict[str, Any], message: str) -> None:
@@ -104,6 +161,11 @@ def test_refused(fields: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "warning"),
     [
+        pytest.param({"clusterCidr": "10.0.0.0/8"}, "unknown field clusterCidr", id="unknown field"),
+        pytest.param({"conntrack": {"max": 1}}, "unknown field conntrack.max", id="unknown field inside"),
+        pytest.param({"logging": {"options": {"text": {"splitStream": True}}}}, "vmodule and options", id="streams"),
+        pytest.param({"mode": "iptables", "ipvs": {"excludeCIDRs": ["x"]}}, "ipvs: counts in", id="ipvs ranges"),
+        pytest.param({"logging": {"flushFrequency": 5000000000}}, "flushFrequency", id="flush in nanoseconds"),
         pytest.param({"featureGates": {"X": True}}, "featureGates: there are none: X", id="feature gates"),
         pytest.param({"clientConnection": {"qps": 5}}, "qps and burst", id="client limits"),
         pytest.param({"iptables": {"masqueradeAll": True}}, "masqueradeAll: counts in", id="the other mode"),
@@ -119,6 +181,30 @@ def test_refused(fields: dict[str, Any], message: str) -> None:
 def test_warned_of(fields: dict[str, Any], warning: str) -> None:
     (found,) = settings(**fields).warnings
     assert warning in found
+
+
+def test_configz_is_kube_proxys_with_what_is_in_force_here() -> None:
+    """kube-proxy 1.36.3's answer to the same file, but for what differs here on purpose."""
+    found: Any = render_configz(settings(mode="nftables", clusterCIDR="10.244.0.0/16", hostnameOverride="node1"))
+    shown = found["kubeproxy.config.k8s.io"]
+    theirs = yaml.safe_load(CONFIGZ)
+    ours = {
+        "clientConnection": {**theirs["clientConnection"], "contentType": "application/json", "qps": 0, "burst": 0},
+        "logging": {**theirs["logging"], "flushFrequency": "0s", "options": None, "vmodule": None},
+        "nftables": {**theirs["nftables"], "minSyncPeriod": "0s"},
+        "iptables": {**theirs["iptables"], "localhostNodePorts": False},
+        "configSyncPeriod": "0s",
+    }
+    wanted = theirs | ours
+    assert {name: shown[name] for name in wanted} == wanted
+
+
+@pytest.mark.parametrize("fields", [{}, {"mode": "ipvs", "bindAddress": "::"}, {"healthzBindAddress": "1.2.3.4:0"}])
+def test_what_is_shown_means_the_same(fields: dict[str, Any]) -> None:
+    given = settings(hostnameOverride="node1", **fields)
+    again = compile_settings(parse_configuration(yaml.safe_dump(render_configuration(complete_document(given)))))
+    for name in ("node", "options", "healthz", "metrics"):
+        assert getattr(again, name) == getattr(given, name)
 
 
 def test_who_is_local() -> None:
@@ -147,16 +233,19 @@ def test_node_and_rules() -> None:
         bindAddress="192.0.2.1",
         nftables={"masqueradeAll": True, "masqueradeBit": 3, "minSyncPeriod": "1.5s", "syncPeriod": "1m0s"},
         healthzBindAddress="[::1]:0",
-        metricsBindAddress="9999",
+        metricsBindAddress="127.0.0.2",
     )
     assert (found.node.name, found.node.node_ips) == ("node1", ("192.0.2.1",))
     assert (found.node.masquerade_all, found.node.masquerade_mark) == (True, 8)
     assert (found.options.min_sync_period, found.options.sync_period) == (1.5, 60.0)
-    assert (found.healthz, found.metrics) == (None, Address("127.0.0.1", 9999))
+    assert (found.healthz, found.metrics) == (None, Address("127.0.0.2", 10249))
+    six = settings(bindAddress="::")
+    assert (six.healthz, six.metrics) == (Address("::", 10256), Address("::1", 10249))
+    assert settings(healthzBindAddress="fd00::7").healthz == Address("fd00::7", 10256)
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("1h0m0.5s", 3600.5), ("15m", 900), ("100ms", 0.1), (0, 0), (None, 0), ("0s", 0)]
+    ("text", "seconds"), [("1h0m0.5s", 3600.5), ("15m", 900), ("100ms", 0.1), ("+5s", 5), (0, 0), (None, 0), ("0s", 0)]
 )
 def test_duration(text: Any, seconds: float) -> None:
     assert parse_duration(text, "x") == pytest.approx(seconds)
@@ -213,6 +302,6 @@ def test_node_ports_on_loopback(fields: dict[str, Any], served: bool) -> None:
     ],
 )
 def test_conntrack(given: dict[str, Any], changes: dict[str, str | None]) -> None:
-    found = compile_settings(settings(conntrack=given).document, cpus=4).options.sysctls
+    found = compile_settings(Document(settings(conntrack=given).document), cpus=4).options.sysctls
     wanted = {"max": "131072", "tcp_timeout_established": "86400", "tcp_timeout_close_wait": "3600", **changes}
     assert found == {f"net.netfilter.nf_conntrack_{n}": value for n, value in wanted.items() if value is not None}

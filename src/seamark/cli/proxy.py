@@ -1,7 +1,7 @@
 """``seamark proxy``: the service proxy of one node of any cluster, with kube-proxy's configuration file and flags.
 
-Either a file says everything (``--config``, with the name of the node and the verbosity as the only flags that may
-stand beside it, as every DaemonSet needs them), or flags do; a flag that the file would override is refused.
+Either a file says everything (``--config``, beside which the name of the node and logging count, as every DaemonSet
+needs them), or flags do (``proxyflags.py``).
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import json
 import logging
 import os
 import signal
@@ -18,9 +17,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import yaml
 from msgspec import structs
 
 import seamark
+from seamark.cli.proxyflags import build_parser, compile_flags, over_file, unheard
+from seamark.cli.proxylogging import configure_logging
 from seamark.client.base import TransportError
 from seamark.client.client import Client
 from seamark.client.kubeconfig import ApiAccess, KubeconfigError, in_cluster, load_kubeconfig
@@ -28,24 +30,22 @@ from seamark.compile.nft import CapacityError
 from seamark.compile.ruleset import Family
 from seamark.linux.clock import SystemClock
 from seamark.linux.errors import RefusedError
+from seamark.linux.sysctl import write_sysctls
 from seamark.machinery.status import StatusError
 from seamark.proxy.backends import BACKENDS
-from seamark.proxy.config import ProxySettings, compile_settings, render_configz
-from seamark.proxy.configdocument import API_VERSION, KIND, ConfigError, parse_configuration
+from seamark.proxy.config import OOM_SCORE_ADJ, ProxySettings, compile_settings
+from seamark.proxy.configdocument import ConfigError, parse_configuration, render_configuration
+from seamark.proxy.configz import complete_document, render_configz
 from seamark.proxy.options import FAMILIES, SERVICECIDRS, ProxyError
 from seamark.proxy.proxy import ServiceProxy
 from seamark.proxy.serving import health_handler, metrics_handler, open_ports
 
-HELP = "the service proxy of one node: kube-proxy's configuration, kube-proxy's flags"
 WATCH_SECONDS = 2.0
 API_SECONDS = 1.0
 IPV6 = Path("/proc/net/if_inet6")
 """There only where the kernel has IPv6."""
 
 log = logging.getLogger("seamark.proxy")
-
-BESIDE_CONFIG = frozenset({"config", "hostname_override", "v", "cleanup", "version"})
-"""Flags that may stand beside ``--config``."""
 
 
 def main(argv: list[str]) -> int:
@@ -58,10 +58,14 @@ def main(argv: list[str]) -> int:
         if options.cleanup:
             return asyncio.run(_cleanup())
         settings = read_settings(options)
-        access = _access(settings.document.client_connection.kubeconfig)
-        _configure_logging(settings.document.logging.verbosity)
-        for warning in settings.warnings:
+        if options.write_config_to:
+            return _write_config(settings, Path(options.write_config_to))
+        configure_logging(settings.document.logging)
+        for warning in (*settings.warnings, *unheard(options)):
             log.warning("not honoured: %s", warning)
+        if options.init_only:
+            return _initialize(settings)
+        access = _access(settings.document.client_connection.kubeconfig, options.master or "")
         collect_rarely()
         _adjust_oom_score(settings.document.oom_score_adj)
         return asyncio.run(_run(settings, access, Path(options.config) if options.config else None))
@@ -75,70 +79,36 @@ def main(argv: list[str]) -> int:
 
 def read_settings(options: argparse.Namespace) -> ProxySettings:
     """Raises ConfigError, or OSError for a file that cannot be read."""
-    given = {name for name, value in vars(options).items() if value not in (None, False)}
-    if options.config:
-        if extra := sorted(given - BESIDE_CONFIG):
-            flag = extra[0].replace("_", "-")
-            raise ConfigError(f"--{flag} has no effect beside --config: say it in the file")
-        document = parse_configuration(Path(options.config).read_text())
-    else:
-        document = parse_configuration(_as_document(options))
-    name = options.hostname_override or document.hostname_override or socket.gethostname()
-    verbosity = document.logging.verbosity if options.v is None else options.v
-    logs = structs.replace(document.logging, verbosity=verbosity)
-    named = structs.replace(document, hostname_override=name, logging=logs)
-    return compile_settings(named, cpus=os.cpu_count() or 1)
+    text = Path(options.config).read_text() if options.config else yaml.safe_dump(compile_flags(options))
+    document = parse_configuration(text)
+    over = over_file(options) if options.config else {}
+    name = options.hostname_override or document.config.hostname_override or socket.gethostname()
+    logs = structs.replace(
+        document.config.logging,
+        verbosity=over.get("logging.verbosity", document.config.logging.verbosity),
+        format=over.get("logging.format", document.config.logging.format),
+    )
+    named = structs.replace(document.config, hostname_override=name, logging=logs)
+    return compile_settings(document._replace(config=named), cpus=os.cpu_count() or 1)
 
 
-def _as_document(options: argparse.Namespace) -> str:
-    """The flags as the file that would say the same."""
-    mode = options.proxy_mode or ""
-    local = None if options.iptables_localhost_nodeports is None else options.iptables_localhost_nodeports == "true"
-    section = "nftables" if mode in ("", "nftables") else "iptables"  # mode ipvs masquerades as iptables does
-    rules = {"masqueradeAll": options.masquerade_all or None, "masqueradeBit": options.iptables_masquerade_bit}
-    found = {
-        "apiVersion": API_VERSION,
-        "kind": KIND,
-        "clientConnection": {"kubeconfig": options.kubeconfig},
-        "mode": mode,
-        "clusterCIDR": options.cluster_cidr,
-        "nodePortAddresses": options.nodeport_addresses.split(",") if options.nodeport_addresses else None,
-        "bindAddress": options.bind_address,
-        "healthzBindAddress": options.healthz_bind_address,
-        "metricsBindAddress": options.metrics_bind_address,
-        "bindAddressHardFail": options.bind_address_hard_fail or None,
-        "detectLocalMode": options.detect_local_mode,
-        "detectLocal": {
-            "bridgeInterface": options.pod_bridge_interface,
-            "interfaceNamePrefix": options.pod_interface_name_prefix,
-        },
-        section: rules | ({"localhostNodePorts": local} if section == "iptables" else {}),
-        **({"iptables": {"localhostNodePorts": local}} if section != "iptables" else {}),
-        "conntrack": {
-            "maxPerCore": options.conntrack_max_per_core,
-            "min": options.conntrack_min,
-            "tcpEstablishedTimeout": options.conntrack_tcp_timeout_established,
-            "tcpCloseWaitTimeout": options.conntrack_tcp_timeout_close_wait,
-            "tcpBeLiberal": options.conntrack_tcp_be_liberal or None,
-            "udpTimeout": options.conntrack_udp_timeout,
-            "udpStreamTimeout": options.conntrack_udp_timeout_stream,
-        },
-        "ipvs": {
-            "scheduler": options.ipvs_scheduler,
-            "strictARP": options.ipvs_strict_arp or None,
-            "excludeCIDRs": options.ipvs_exclude_cidrs.split(",") if options.ipvs_exclude_cidrs else None,
-            "syncPeriod": options.ipvs_sync_period,
-            "minSyncPeriod": options.ipvs_min_sync_period,
-            "tcpTimeout": options.ipvs_tcp_timeout,
-            "tcpFinTimeout": options.ipvs_tcpfin_timeout,
-            "udpTimeout": options.ipvs_udp_timeout,
-        },
-    }
-    return json.dumps(found)
+def _write_config(settings: ProxySettings, file: Path) -> int:
+    file.write_text(yaml.safe_dump(render_configuration(complete_document(settings))))
+    print(f"written: {file}")
+    return 0
 
 
-def _access(kubeconfig: str) -> ApiAccess:
-    return load_kubeconfig(kubeconfig) if kubeconfig else in_cluster()
+def _initialize(settings: ProxySettings) -> int:
+    """The kernel settings, which need rights that the rules do not."""
+    refused = write_sysctls(None, settings.options.sysctls)
+    for line in refused:
+        log.error("sysctl not set: %s", line)
+    return 1 if refused else 0
+
+
+def _access(kubeconfig: str, master: str) -> ApiAccess:
+    access = load_kubeconfig(kubeconfig) if kubeconfig else in_cluster() if not master else ApiAccess(master)
+    return replace(access, base_url=master) if master else access
 
 
 async def _cleanup() -> int:
@@ -241,65 +211,15 @@ def _read(file: Path) -> bytes | None:
         return None
 
 
-def _configure_logging(verbosity: int) -> None:
-    level = logging.DEBUG if verbosity >= 4 else logging.INFO
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-
-
 def collect_rarely() -> None:
     """A proxy holds many objects that never form cycles: looking through them all costs a third of a big load."""
     gc.set_threshold(100_000, 50, 100)
 
 
 def _adjust_oom_score(score: int | None) -> None:
-    if score is not None:
-        try:
-            Path("/proc/self/oom_score_adj").write_text(str(score))
-        except (OSError, ValueError) as error:
+    """The default is tried; only what was asked for is missed."""
+    try:
+        Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE_ADJ if score is None else score))
+    except (OSError, ValueError) as error:
+        if score is not None:
             log.warning("oomScoreAdj: %s: not set: %s", score, error)
-
-
-def build_parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(prog="seamark proxy", description=HELP, allow_abbrev=False)
-    add = found.add_argument
-    add("--config", metavar="FILE", help="KubeProxyConfiguration; no other flag but the node's name and -v beside it")
-    add("--kubeconfig", metavar="FILE", help="how to reach the API server (default: the pod's service account)")
-    add("--proxy-mode", choices=tuple(BACKENDS), help="nftables by default")
-    add("--hostname-override", metavar="NAME", help="name of the Node (default: the machine's name)")
-    add("--bind-address", metavar="IP", help="the node's address; any = those of the Node object")
-    add("--cluster-cidr", metavar="CIDRS", help="ranges of pod addresses: the rest is masqueraded")
-    add("--nodeport-addresses", metavar="CIDRS", help="addresses that serve node ports; primary = the Node's own")
-    add("--detect-local-mode", metavar="MODE", help="ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix")
-    add("--pod-bridge-interface", metavar="NAME", help="the bridge pods are on")
-    add("--pod-interface-name-prefix", metavar="PREFIX", help="how interfaces of pods begin")
-    add("--healthz-bind-address", metavar="IP:PORT", help="/healthz and /livez (0.0.0.0:10256); port 0 = none")
-    add("--metrics-bind-address", metavar="IP:PORT", help="/metrics, /proxyMode, /configz (127.0.0.1:10249)")
-    add("--bind-address-hard-fail", action="store_true", help="end where one of these cannot be opened")
-    add("--masquerade-all", action="store_true", help="masquerade everything that goes to a ClusterIP")
-    add("--iptables-masquerade-bit", type=int, metavar="BIT", help="bit of the packet mark, 14 by default")
-    add(
-        "--iptables-localhost-nodeports",
-        choices=("true", "false"),
-        nargs="?",
-        const="true",
-        help="serve node ports on loopback (by default in mode iptables alone)",
-    )
-    add("--ipvs-scheduler", metavar="NAME", help="how mode ipvs chooses: rr by default")
-    add("--ipvs-strict-arp", action="store_true", help="arp_ignore 1 and arp_announce 2")
-    add("--ipvs-exclude-cidrs", metavar="CIDRS", help="addresses whose virtual servers are somebody else's")
-    add("--ipvs-sync-period", metavar="TIME", help="a change may wait for twice of it before /healthz tells")
-    add("--ipvs-min-sync-period", metavar="TIME", help="least time between two changes of the kernel")
-    add("--ipvs-tcp-timeout", metavar="TIME", help="of idle TCP connections; 0 = the kernel's own")
-    add("--ipvs-tcpfin-timeout", metavar="TIME", help="of TCP connections after a FIN")
-    add("--ipvs-udp-timeout", metavar="TIME", help="of UDP flows")
-    add("--conntrack-max-per-core", type=int, metavar="N", help="tracked connections per core (32768; 0 = leave alone)")
-    add("--conntrack-min", type=int, metavar="N", help="and at least so many (131072)")
-    add("--conntrack-tcp-timeout-established", metavar="TIME", help="of idle TCP connections (24h; 0 = leave alone)")
-    add("--conntrack-tcp-timeout-close-wait", metavar="TIME", help="of half-closed ones (1h; 0 = leave alone)")
-    add("--conntrack-tcp-be-liberal", action="store_true", help="take packets out of window for what they are")
-    add("--conntrack-udp-timeout", metavar="TIME", help="of UDP flows nobody answered (0 = leave alone)")
-    add("--conntrack-udp-timeout-stream", metavar="TIME", help="of UDP flows both ways (0 = leave alone)")
-    add("--cleanup", action="store_true", help="remove our rules of every mode and end")
-    add("--version", action="store_true", help="show the version and end")
-    add("-v", "--v", type=int, metavar="LEVEL", help="verbosity: 4 and more = debug")
-    return found

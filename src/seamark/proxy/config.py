@@ -1,8 +1,9 @@
 """What a KubeProxyConfiguration means for this proxy: the node, the options, the ports to listen on.
 
 Every field is honoured, refused (``ConfigError``), or warned of (``ProxySettings.warnings``); none is passed over in
-silence. Differences from kube-proxy: an empty mode is nftables; there is no minimum period unless one is given;
-``iptables.localhostNodePorts`` counts in every mode where it is given, and is served without ``route_localnet``.
+silence, and what kube-proxy refuses is refused. Differences from kube-proxy: an empty mode is nftables; there is no
+minimum period unless one is given; ``iptables.localhostNodePorts`` counts in every mode where it is given and is served
+without ``route_localnet``; port 0 means that a port is not served.
 """
 
 from __future__ import annotations
@@ -17,23 +18,27 @@ from seamark.proxy.backend import Backend
 from seamark.proxy.backends import BACKENDS, ipvs_backend, with_loopback_ports
 from seamark.proxy.configdocument import (
     ConfigError,
+    Document,
+    Iptables,
     Ipvs,
     KubeProxyConfiguration,
+    Nftables,
+    Section,
     Winkernel,
     parse_duration,
-    render_configuration,
 )
 from seamark.proxy.ipvsoptions import SCHEDULERS, IpvsOptions
 from seamark.proxy.options import FAMILIES, ProxyOptions
 from seamark.proxy.sysctls import compile_sysctls
 
 DEFAULT_MODE = "nftables"
-HEALTHZ = "0.0.0.0:10256"
-METRICS = "127.0.0.1:10249"
+HEALTHZ_PORT, METRICS_PORT = 10256, 10249
+SYNC_PERIOD = 30.0
+OOM_SCORE_ADJ = -999
 DETECT_MODES = ("ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix")
 PRIMARY = "primary"
 LOOPBACK = IPv4Network("127.0.0.0/8")
-_HOST_PORT = re.compile(r"(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<four>[^:\[\]]*)):(?P<port>\d{1,5})")
+_HOST_PORT = re.compile(r"(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<four>[^:\[\]]+)):(?P<port>\d{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,47 +62,46 @@ class ProxySettings:
     warnings: tuple[str, ...] = ()
 
 
-def compile_settings(document: KubeProxyConfiguration, *, cpus: int = 1) -> ProxySettings:
+def compile_settings(given: Document, *, cpus: int = 1) -> ProxySettings:
     """Raises ConfigError for what cannot be honoured and would change what packets do. ``cpus`` of the machine
     size its table of tracked connections.
     """
+    document = given.config
     mode = document.mode or DEFAULT_MODE
     if mode not in BACKENDS:
         raise ConfigError(f"mode: {mode!r} is not supported; there are: {', '.join(BACKENDS)}")
     rules = document.nftables if mode == "nftables" else document.iptables
     _check(document)
     node = _local_detection(document, _node(document, mode, rules.masquerade_bit, masquerade_all=rules.masquerade_all))
-    periods = document.ipvs if mode == "ipvs" else rules
+    sync, least = _periods(document.ipvs if mode == "ipvs" else rules, "iptables" if mode == "userspace" else mode)
     options = ProxyOptions(
         backend=_backend(document, mode),
         families=FAMILIES,
         pod_cidrs_of_node=document.detect_local_mode == "NodeCIDR",
         service_cidrs_of_api=True,
-        sync_period=parse_duration(periods.sync_period, f"{mode}.syncPeriod") or 30.0,
-        min_sync_period=parse_duration(periods.min_sync_period, f"{mode}.minSyncPeriod"),
+        sync_period=sync,
+        min_sync_period=least,
         sysctls=compile_sysctls(document.conntrack, cpus=cpus),
     )
+    six = ":" in document.bind_address
+    anywhere, here = ("::", "::1") if six else ("0.0.0.0", "127.0.0.1")
     return ProxySettings(
         document,
         node,
         options,
-        healthz=_address(document.healthz_bind_address, HEALTHZ, "healthzBindAddress"),
-        metrics=_address(document.metrics_bind_address, METRICS, "metricsBindAddress"),
-        warnings=tuple(_warnings(document)),
+        healthz=_address(document.healthz_bind_address, Address(anywhere, HEALTHZ_PORT), "healthzBindAddress"),
+        metrics=_address(document.metrics_bind_address, Address(here, METRICS_PORT), "metricsBindAddress"),
+        warnings=(*(f"unknown field {name}" for name in given.unknown), *_warnings(document)),
     )
 
 
-def render_configz(settings: ProxySettings) -> dict[str, object]:
-    """``/configz``: the document with the defaults filled in, by the names of the document."""
-    found = render_configuration(settings.document)
-    found |= {
-        "mode": settings.options.backend.mode,
-        "hostnameOverride": settings.node.name,
-        "healthzBindAddress": str(settings.healthz or ""),
-        "metricsBindAddress": str(settings.metrics or ""),
-        "detectLocalMode": settings.document.detect_local_mode or DETECT_MODES[0],
-    }
-    return {"kubeproxy.config.k8s.io": found}
+def _periods(given: Iptables | Nftables | Ipvs, section: str) -> tuple[float, float]:
+    """How long a change may wait, and the least time between two."""
+    sync = parse_duration(given.sync_period, f"{section}.syncPeriod") or SYNC_PERIOD
+    least = parse_duration(given.min_sync_period, f"{section}.minSyncPeriod")
+    if least > sync:
+        raise ConfigError(f"{section}.minSyncPeriod: {given.min_sync_period!r} is longer than syncPeriod")
+    return sync, least
 
 
 def _backend(document: KubeProxyConfiguration, mode: str) -> Backend:
@@ -140,9 +144,6 @@ def _ipvs(given: Ipvs) -> IpvsOptions:
 
 
 def _node(document: KubeProxyConfiguration, mode: str, bit: int | None, *, masquerade_all: bool) -> NodeConfig:
-    bit = 14 if bit is None else bit
-    if not 0 <= bit <= 31:
-        raise ConfigError(f"{mode}.masqueradeBit: {bit}: must be 0 to 31")
     served = document.node_port_addresses or []
     primary = served == [PRIMARY] or (not served and mode == "nftables")
     if PRIMARY in served and len(served) > 1:
@@ -155,7 +156,7 @@ def _node(document: KubeProxyConfiguration, mode: str, bit: int | None, *, masqu
         masquerade_all=masquerade_all,
         node_ports_on_node_ips_only=primary,
         node_port_cidrs=() if primary else _within_families(served),
-        masquerade_mark=1 << bit,
+        masquerade_mark=1 << (14 if bit is None else bit),
     )
 
 
@@ -181,15 +182,21 @@ def _local_detection(document: KubeProxyConfiguration, node: NodeConfig) -> Node
     mode, given = document.detect_local_mode or DETECT_MODES[0], document.detect_local
     if mode not in DETECT_MODES:
         raise ConfigError(f"detectLocalMode: {mode!r}: must be one of {', '.join(DETECT_MODES)}")
-    cluster = _ranges([c for c in document.cluster_cidr.split(",") if c.strip()], "clusterCIDR")
     if mode == "ClusterCIDR":
-        return replace(node, pod_cidrs=cluster)
+        return replace(node, pod_cidrs=_cluster_ranges(document.cluster_cidr))
     if mode == "BridgeInterface":
         return replace(node, pod_bridge=_interface(given.bridge_interface, "detectLocal.bridgeInterface"))
     if mode == "InterfaceNamePrefix":
         prefix = _interface(given.interface_name_prefix, "detectLocal.interfaceNamePrefix")
         return replace(node, pod_interface_prefix=prefix)
     return node
+
+
+def _cluster_ranges(text: str) -> tuple[str, ...]:
+    ranges = _ranges(text.split(","), "clusterCIDR") if text else ()
+    if len({ip_network(cidr).version for cidr in ranges}) != len(ranges):
+        raise ConfigError(f"clusterCIDR: {text!r}: must be one range, or one of each family")
+    return ranges
 
 
 def _interface(name: str, field: str) -> str:
@@ -199,35 +206,39 @@ def _interface(name: str, field: str) -> str:
 
 
 def _ranges(given: Iterable[str], field: str) -> tuple[str, ...]:
-    try:
-        return tuple(dict.fromkeys(str(ip_network(cidr.strip(), strict=False)) for cidr in given))
-    except ValueError as error:
-        raise ConfigError(f"{field}: {error}") from None
+    found = []
+    for cidr in given:
+        try:
+            found.append(str(ip_network(cidr, strict=False)))
+        except ValueError as error:
+            raise ConfigError(f"{field}: {error}") from None
+        if "/" not in cidr:
+            raise ConfigError(f"{field}: {cidr!r} is not a range such as {found[-1]}")
+    return tuple(dict.fromkeys(found))
 
 
-def _address(text: str, default: str, field: str) -> Address | None:
-    """``host:port``; a bare port or address takes the rest from the default, port 0 = not served."""
-    if text and text.isdecimal():
-        text = f"{default.rpartition(':')[0]}:{text}"
-    elif text and ":" not in text:
-        text = f"{text}:{default.rpartition(':')[2]}"
-    found = _HOST_PORT.fullmatch(text or default)
-    host = (found["six"] or found["four"] or "0.0.0.0") if found else ""
+def _address(text: str, default: Address, field: str) -> Address | None:
+    """``address:port``, or an address, which takes the port of the default; port 0 = not served."""
+    found = _HOST_PORT.fullmatch(text or str(default))
+    host, port = (found["six"] or found["four"], int(found["port"])) if found else (text.strip("[]"), default.port)
     try:
         ip_address(host)
     except ValueError:
         raise ConfigError(f"{field}: {text!r} is not an address and a port") from None
-    port = int(found["port"]) if found else 0
     if port > 65535:
         raise ConfigError(f"{field}: {text!r}: there is no port {port}")
     return Address(host, port) if port else None
 
 
 def _check(document: KubeProxyConfiguration) -> None:
-    """What would make packets or logs do something else than asked is refused."""
-    if document.logging.format not in ("", "text"):
-        raise ConfigError(f"logging.format: {document.logging.format!r} is not supported; there is: text")
-    parse_duration(document.config_sync_period, "configSyncPeriod")
+    """What has no other place to be refused."""
+    if document.logging.format not in ("", "text", "json"):
+        raise ConfigError(f"logging.format: {document.logging.format!r}: must be text or json")
+    for name, section in (("iptables", document.iptables), ("nftables", document.nftables)):
+        if not 0 <= (section.masquerade_bit or 0) <= 31:
+            raise ConfigError(f"{name}.masqueradeBit: {section.masquerade_bit}: must be 0 to 31")
+    if not document.hostname_override.strip() and document.hostname_override:
+        raise ConfigError("hostnameOverride: is empty but for spaces")
 
 
 def _warnings(document: KubeProxyConfiguration) -> Iterator[str]:
@@ -243,22 +254,26 @@ def _warnings(document: KubeProxyConfiguration) -> Iterator[str]:
         (document.enable_profiling, "enableProfiling: there is no profile to serve"),
         (document.port_range, "portRange: has no meaning any more"),
         (document.show_hidden_metrics_for_version, "showHiddenMetricsForVersion: no metric is hidden"),
-        (logging.vmodule or logging.options, "logging: vmodule and options are not supported"),
+        (logging.vmodule or _is_said(logging.options), "logging: vmodule and options are not supported"),
         (
             parse_duration(logging.flush_frequency, "logging.flushFrequency"),
             "logging.flushFrequency: every line is written at once",
         ),
         (client.accept_content_types, "clientConnection.acceptContentTypes: JSON is asked for"),
-        (document.mode != "ipvs" and _is_ipvs_asked(document.ipvs), "ipvs: counts in mode ipvs alone"),
+        (document.mode != "ipvs" and _is_said(document.ipvs), "ipvs: counts in mode ipvs alone"),
         (windows, "winkernel: this is not Windows"),
         (_other_masquerade(document), "masqueradeAll: counts in the section of the mode in use alone"),
     )
     yield from (text for asked, text in cases if asked)
 
 
-def _is_ipvs_asked(given: Ipvs) -> bool:
-    periods = any(parse_duration(period, "ipvs") for period in (given.sync_period, given.min_sync_period))
-    return periods or bool(given.scheduler) or _ipvs(given) != IpvsOptions()
+def _is_said(value: object) -> bool:
+    """Whether a section, or what is in it, says more than that nothing is wanted."""
+    if isinstance(value, Section):
+        return any(_is_said(getattr(value, name)) for name in value.__struct_fields__)
+    if isinstance(value, dict):
+        return any(map(_is_said, value.values()))
+    return bool(value) and value not in ("0", "0s")
 
 
 def _other_masquerade(document: KubeProxyConfiguration) -> bool:

@@ -1,12 +1,13 @@
-"""KubeProxyConfiguration kubeproxy.config.k8s.io/v1alpha1, field by field, read strictly.
+"""KubeProxyConfiguration kubeproxy.config.k8s.io/v1alpha1, field by field.
 
-A field that kube-proxy does not know is an error that names it. What the fields mean here says ``config.py``.
+A field that nobody knows is left out and named (``Document.unknown``), as kube-proxy does: a file of a newer one works.
+What the fields mean here says ``config.py``.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import yaml
@@ -17,7 +18,8 @@ KIND = "KubeProxyConfiguration"
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 
-Duration = str | int | None
+Duration = str | None
+Natural = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class ConfigError(Exception):
@@ -33,12 +35,12 @@ class ClientConnection(Section, frozen=True):
     accept_content_types: str = ""
     content_type: str = ""
     qps: float = 0
-    burst: int = 0
+    burst: Natural = 0
 
 
 class Conntrack(Section, frozen=True):
-    max_per_core: int | None = None
-    min: int | None = None
+    max_per_core: Natural | None = None
+    min: Natural | None = None
     tcp_established_timeout: Duration = None
     tcp_close_wait_timeout: Duration = None
     tcp_be_liberal: bool = False
@@ -87,8 +89,9 @@ class Winkernel(Section, frozen=True):
 
 class Logging(Section, frozen=True):
     format: str = ""
-    flush_frequency: Duration = None
-    verbosity: int = 0
+    flush_frequency: Duration | int = None
+    """A number is nanoseconds."""
+    verbosity: Natural = 0
     vmodule: list[dict[str, Any]] | None = None
     options: dict[str, Any] | None = None
 
@@ -115,15 +118,22 @@ class KubeProxyConfiguration(Section, frozen=True):
     detect_local: DetectLocal = DetectLocal()
     cluster_cidr: str = msgspec.field(default="", name="clusterCIDR")
     node_port_addresses: list[str] | None = None
-    oom_score_adj: int | None = None
+    oom_score_adj: Annotated[int, msgspec.Meta(ge=-1000, le=1000)] | None = None
     conntrack: Conntrack = Conntrack()
     config_sync_period: Duration = None
     port_range: str = ""
     windows_run_as_service: bool = False
 
 
-def parse_configuration(text: str) -> KubeProxyConfiguration:
-    """The document. Raises ConfigError."""
+class Document(NamedTuple):
+    """``unknown``: the fields that were left out, with their path."""
+
+    config: KubeProxyConfiguration
+    unknown: tuple[str, ...] = ()
+
+
+def parse_configuration(text: str) -> Document:
+    """Raises ConfigError."""
     try:
         found = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -134,10 +144,25 @@ def parse_configuration(text: str) -> KubeProxyConfiguration:
         raise ConfigError(
             f"apiVersion and kind must be {API_VERSION} {KIND}, not {found.get('apiVersion')} {found.get('kind')}"
         )
+    unknown: list[str] = []
+    known = _select_known(_without_nulls(found), KubeProxyConfiguration, "", unknown)
     try:
-        return msgspec.convert(_without_nulls(found), KubeProxyConfiguration)
+        return Document(msgspec.convert(known, KubeProxyConfiguration), tuple(unknown))
     except msgspec.ValidationError as error:
         raise ConfigError(str(error).replace(" - at `$`", "").replace("`$.", "`")) from error
+
+
+def _select_known(value: dict[str, Any], kind: type[Section], path: str, unknown: list[str]) -> dict[str, Any]:
+    """The fields the section has; the others' paths go to ``unknown``."""
+    fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+    unknown += [f"{path}{name}" for name in value if name not in fields]
+    return {
+        name: _select_known(item, fields[name], f"{path}{name}.", unknown)
+        if isinstance(item, dict) and isinstance(fields[name], type) and issubclass(fields[name], Section)
+        else item
+        for name, item in value.items()
+        if name in fields
+    }
 
 
 def render_configuration(config: KubeProxyConfiguration) -> dict[str, Any]:
@@ -145,12 +170,14 @@ def render_configuration(config: KubeProxyConfiguration) -> dict[str, Any]:
     return found
 
 
-def parse_duration(text: Duration, field: str) -> float:
-    """Seconds of a Go duration (``1h0m0.5s``); nothing and zero are 0. Raises ConfigError."""
-    if text in (None, 0, "0", ""):
+def parse_duration(text: Duration | int, field: str) -> float:
+    """Seconds of a Go duration (``1h0m0.5s``), or of nanoseconds; nothing and zero are 0. Raises ConfigError."""
+    if isinstance(text, int):
+        return text * 1e-9
+    if text in (None, "0", ""):
         return 0.0
-    parts = _PART.findall(str(text))
-    if not parts or "".join(number + unit for number, unit in parts) != str(text):
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text.removeprefix("+"):
         raise ConfigError(f"{field}: {text!r} is not a duration such as 30s or 1h0m0s")
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 

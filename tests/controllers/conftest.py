@@ -143,6 +143,10 @@ class Cluster:
         self.tasks.append(asyncio.create_task(node.pods.run()))
         return node
 
+    async def are_open(self) -> bool:
+        """Whether pods may go to every node."""
+        return not any(node["spec"].get("taints") for node in await self.client.list(NODES))
+
     async def list_all(self, resource: str, namespace: str = "") -> list[Obj]:
         from seamark.machinery import gvr as g
 
@@ -198,6 +202,7 @@ async def cluster(bare: Cluster) -> AsyncIterator[Cluster]:
     bare.start(ControllerSettings(api_endpoint=("10.0.0.1", 6443), ca_pem="CA", dns_replicas=0))
     for name in ("master1", "node1", "node2"):
         await bare.add_node(name)
+    await eventually(bare.are_open, "nodes without taints")
     yield bare
 
 

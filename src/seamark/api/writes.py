@@ -109,11 +109,11 @@ async def create_object(core: Core, call: Call, obj: Obj) -> Written:
 
 
 async def _admit(core: Core, row: Resource, obj: Obj) -> None:
-    """Lets the row judge the object by the others it names. Raises what ``admit`` raises."""
-    if row.references is None or row.admit is None:
+    """Lets the row judge the object, by the others it names if it names any. Raises what ``admit`` raises."""
+    if row.admit is None:
         return
     found: list[Obj | None] = []
-    for gvr, namespace, name in row.references(obj):
+    for gvr, namespace, name in row.references(obj) if row.references else ():
         holder = core.registry.find(gvr.group, gvr.version, gvr.resource)
         entry = await core.store.get(key=holder[0].key(namespace, name)) if holder else None
         found.append(unpack_entry(entry) if entry else None)

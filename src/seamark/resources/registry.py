@@ -158,7 +158,7 @@ class Resource:
     convert: Callable[[Obj, GVR], Obj] | None = None
     default: Callable[[Obj], None] | None = None  # fill defaults in place
     prepare_create: Callable[[Obj], None] | None = None  # drop what a client may not set
-    references: Callable[[Obj], Sequence[Reference]] | None = None  # what ``admit`` must see
+    references: Callable[[Obj], Sequence[Reference]] | None = None  # what ``admit`` must see; None: nothing
     admit: Callable[[Obj, Sequence[Obj | None]], None] | None = None  # on create, with those found; raises StatusError
     begin_deletion: Callable[[Obj, str], None] | None = (
         None  # what the first DELETE writes into it besides, at this time

@@ -10,7 +10,7 @@ import pytest
 from seamark.api.app import Api
 from seamark.client.client import Client
 from seamark.client.inprocess import InProcessTransport
-from seamark.machinery.gvr import CONFIGMAPS, EVENTS, EVENTS_V1, LEASES, SERVICES
+from seamark.machinery.gvr import CONFIGMAPS, EVENTS, EVENTS_V1, LEASES, NODES, SERVICES
 from seamark.machinery.status import StatusError
 from seamark.store.base import StoreWriteError
 from seamark.testing.asking import ADMIN, ask, parsed
@@ -310,6 +310,23 @@ async def test_a_store_that_refuses_writes(api: Api, client: Client, monkeypatch
     assert await client.list(CONFIGMAPS, namespace="default") == [made]
     monkeypatch.undo()
     await client.create(SERVICES, body)  # the address was not lost with the failed write
+
+
+NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+OTHER = {"key": "dedicated", "value": "db", "effect": "NoExecute"}
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        pytest.param([], [NOT_READY], id="none"),
+        pytest.param([OTHER], [OTHER, NOT_READY], id="another"),
+        pytest.param([NOT_READY], [NOT_READY], id="the same"),
+    ],
+)
+async def test_a_new_node_takes_no_pods_yet(client: Client, given: list[Obj], kept: list[Obj]) -> None:
+    made = await client.create(NODES, {"metadata": {"name": "n"}, "spec": {"taints": given}})
+    assert made["spec"]["taints"] == kept
 
 
 class TestServices:

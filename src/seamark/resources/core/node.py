@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from seamark.machinery import gvr, names
 from seamark.resources import field
 from seamark.resources.access import ensure, entries, keep, section, text
@@ -12,6 +14,7 @@ from seamark.resources.registry import AGE, NAME, Causes, Column, Obj, Resource
 
 ROLE_PREFIX = "node-role.kubernetes.io/"
 ROLE_LABEL = "kubernetes.io/role"
+NOT_READY = "node.kubernetes.io/not-ready"
 _PODCIDR_FIXED = 'node updates may not change podCIDR except from "" to valid'
 _PROVIDER_FIXED = 'node updates may not change providerID except from "" to valid'
 
@@ -28,6 +31,16 @@ def default_node(obj: Obj) -> None:
         del spec["unschedulable"]
     if status.get("capacity") and status.get("allocatable") is None:
         status["allocatable"] = dict(status["capacity"])
+
+
+def admit(obj: Obj, _: Sequence[Obj | None]) -> None:
+    """Nothing is placed on a node before the node lifecycle controller has seen it Ready and takes this taint away
+    (Kubernetes' admission plugin TaintNodesByCondition).
+    """
+    spec = ensure(obj, "spec")
+    taints = entries(spec, "taints")
+    if not any((text(t, "key"), text(t, "effect")) == (NOT_READY, "NoSchedule") for t in taints):
+        spec["taints"] = [*taints, {"key": NOT_READY, "effect": "NoSchedule"}]
 
 
 def prepare_update(new: Obj, old: Obj) -> None:
@@ -143,6 +156,7 @@ NODE = Resource(
         "spec.unschedulable": lambda obj: "true" if section(obj, "spec").get("unschedulable") else "false"
     },
     default=default_node,
+    admit=admit,
     prepare_update=prepare_update,
     prepare_status=prepare_status,
     validate=validate,

@@ -1,7 +1,7 @@
 """Which cgroups the machine has, and where runc puts a container's: v1 controllers, v2, or none.
 
 On a hybrid machine (v1 controllers and an empty unified tree) runc uses v1, and so does this. Pure but for
-``read_layout``, ``working_set``, ``members`` and ``remove_group``.
+``read_layout``, ``find_unified``, ``working_set``, ``members`` and ``remove_group``.
 """
 
 from __future__ import annotations
@@ -59,6 +59,12 @@ def read_layout() -> CgroupLayout:
         if mount.kind == "cgroup2":
             texts[mount.target] = (Path(mount.target) / "cgroup.controllers").read_text()
     return compile_layout(mounts, texts)
+
+
+def find_unified() -> Path | None:
+    """Where the tree of v2 is mounted, be it the only one or beside v1; None = nowhere."""
+    mounts = parse_mountinfo(Path("/proc/self/mountinfo").read_text())
+    return next((Path(mount.target) for mount in mounts if mount.kind == "cgroup2"), None)
 
 
 def group_of(uid: str, key: str = "") -> str:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from seamark.compile.ruleset import Family, NodeConfig, PortRules
 from seamark.linux.listener import open_listener
+from seamark.machinery.clock import Clock
 from seamark.model.meta import ObjectKey
 from seamark.proxy.webserver import Answer, WebServer, json_answer
 
@@ -43,9 +44,15 @@ class HealthCheckPorts:
     """``failed`` is told once of a Service whose port cannot be opened, and why."""
 
     def __init__(
-        self, *, namespace: Path | None, healthy: Callable[[], bool], failed: Callable[[ObjectKey, str], None]
+        self,
+        *,
+        namespace: Path | None,
+        clock: Clock,
+        healthy: Callable[[], bool],
+        failed: Callable[[ObjectKey, str], None],
     ) -> None:
         self.node: NodeConfig | None = None
+        self._clock = clock
         self._namespace = namespace
         self._healthy = healthy
         self._failed = failed
@@ -87,7 +94,9 @@ class HealthCheckPorts:
                 self._failed(service, message)
             self._missing.add(key)
             return
-        server = self._servers[key] = WebServer(listener, lambda _path, address: self._answer(key, address))
+        server = self._servers[key] = WebServer(
+            listener, lambda _path, address: self._answer(key, address), self._clock
+        )
         await server.start()
         self._missing.discard(key)
 
@@ -102,7 +111,7 @@ class HealthCheckPorts:
             "serviceProxyHealthy": healthy,
         }
         weight = {"X_Load_Balancing_Endpoint_Weight": str(check.endpoints)}
-        return json_answer(found, 200 if healthy and check.endpoints else 503, indent=1, **weight)
+        return json_answer(found, 200 if healthy and check.endpoints else 503, indent="\t", **weight)
 
     @staticmethod
     def _serves(node: NodeConfig, address: str) -> bool:

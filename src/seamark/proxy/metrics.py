@@ -70,8 +70,20 @@ class ProxyMetrics:
             buckets=PROPAGATION,
         )
 
+        self._slis = CollectorRegistry(auto_describe=False)
+        named = {"name": "ping", "type": "healthz"}
+        health = Gauge("kubernetes_healthcheck", "Result of a check of health.", [*named], registry=self._slis)
+        health.labels(**named).set(1)
+        self.pinged = Counter(
+            "kubernetes_healthchecks", "Checks of health.", [*named, "status"], registry=self._slis
+        ).labels(**named, status="success")
+
     def render(self) -> bytes:
         return generate_latest(self.registry)
+
+    def render_slis(self) -> bytes:
+        """``/metrics/slis``: the check of health that the port of the metrics answers itself."""
+        return generate_latest(self._slis)
 
     def _counter(self, name: str, help: str, labels: Sequence[str] = ()) -> Counter:
         return Counter(f"kubeproxy_{name}", help, labels, registry=self.registry)

@@ -40,7 +40,7 @@ class Monitor:
     def __init__(self, clock: Clock, families: Iterable[Family], *, mode: str, sync_period: float = 30.0) -> None:
         self.metrics = ProxyMetrics(mode)
         self.health = ProxyHealth(clock, families, sync_period=sync_period)
-        self._clock = clock
+        self.clock = clock
         self._families = tuple(families)
         self._begun = clock.time()
         self._changes = Round()
@@ -79,11 +79,11 @@ class Monitor:
         """One family's rules are in force."""
         self.metrics.sync.labels(family).observe(seconds)
         (self.metrics.sync_full if whole else self.metrics.sync_partial).labels(family).observe(seconds)
-        self.metrics.last_sync.labels(family).set(self._clock.time())
+        self.metrics.last_sync.labels(family).set(self.clock.time())
 
     def applied(self, changes: Round, ports: Mapping[Family, Mapping[PortKey, PortRules | None]]) -> None:
         """A round is in force. The first load dates nothing: it is no change."""
-        now, metrics = self._clock.time(), self.metrics
+        now, metrics = self.clock.time(), self.metrics
         if self._started:
             for resource, found in (("services", changes.services), ("endpointslices", changes.slices)):
                 for dated in found.values():
@@ -113,7 +113,7 @@ class Monitor:
 
     def _queue(self) -> None:
         """For each event: a load brings tens of thousands, so metrics read what is noted here when they are asked."""
-        self._queued = self._clock.time()
+        self._queued = self.clock.time()
         self.health.queued()
 
     def _count_local(self, ports: Mapping[Family, Mapping[PortKey, PortRules | None]]) -> None:

@@ -94,7 +94,10 @@ class ServiceProxy:
         self._view = NodeView(config, self.options)
         self._recorder = EventRecorder(client, clock=clock, host=config.name)
         self._checks = HealthCheckPorts(
-            namespace=namespace_pin, healthy=lambda: self.monitor.health.is_healthy, failed=self._on_check_failed
+            namespace=namespace_pin,
+            clock=clock,
+            healthy=lambda: self.monitor.health.is_healthy,
+            failed=self._on_check_failed,
         )
         self._unserved = UnservedServices()
         self._cleaner = FlowCleaner(namespace_pin, clock, self.monitor.metrics)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from seamark.linux.listener import open_listener
+from seamark.machinery.clock import Clock
 from seamark.proxy.config import Address
 from seamark.proxy.metrics import CONTENT_TYPE
 from seamark.proxy.monitor import Monitor
@@ -33,16 +34,21 @@ def health_handler(monitor: Monitor) -> Handler:
 
 
 def metrics_handler(monitor: Monitor, mode: str, configz: Callable[[], object] | None = None) -> Handler:
-    """``/metrics``, ``/proxyMode``, ``/configz``, and ``/healthz`` as ``ok``."""
+    """``/metrics``, ``/metrics/slis``, ``/proxyMode``, ``/configz``, and ``/healthz`` as ``ok``."""
 
     def answer(path: str, _address: str) -> Answer:
         if path == "/metrics":
             return Answer(200, monitor.metrics.render(), CONTENT_TYPE)
+        if path == "/metrics/slis":
+            return Answer(200, monitor.metrics.render_slis(), CONTENT_TYPE)
         if path == "/proxyMode":
             return Answer(200, mode.encode())
         if path == "/configz" and configz is not None:
             return json_answer(configz())
-        return Answer(200, b"ok") if path == "/healthz" else NOT_FOUND
+        if path == "/healthz":
+            monitor.metrics.pinged.inc()
+            return Answer(200, b"ok")
+        return NOT_FOUND
 
     return answer
 
@@ -51,7 +57,9 @@ Ports = Iterable[tuple[Address | None, Handler]]
 
 
 @asynccontextmanager
-async def open_ports(ports: Ports, *, namespace: Path | None = None, hard_fail: bool = False) -> AsyncIterator[None]:
+async def open_ports(
+    ports: Ports, *, clock: Clock, namespace: Path | None = None, hard_fail: bool = False
+) -> AsyncIterator[None]:
     """Serves inside the block. What cannot be opened is logged, or with ``hard_fail`` raises OSError."""
     servers: list[WebServer] = []
     try:
@@ -59,7 +67,7 @@ async def open_ports(ports: Ports, *, namespace: Path | None = None, hard_fail: 
             if address is None:
                 continue
             try:
-                servers.append(WebServer(open_listener(namespace, address.host, address.port), handler))
+                servers.append(WebServer(open_listener(namespace, address.host, address.port), handler, clock))
                 await servers[-1].start()
             except OSError as error:
                 if hard_fail:
@@ -77,5 +85,5 @@ async def run_ports(proxy: ServiceProxy, *, healthz: Address, metrics: Address) 
         (healthz, health_handler(proxy.monitor)),
         (metrics, metrics_handler(proxy.monitor, proxy.options.backend.mode)),
     )
-    async with open_ports(ports, namespace=proxy.namespace_pin):
+    async with open_ports(ports, clock=proxy.monitor.clock, namespace=proxy.namespace_pin):
         await asyncio.get_running_loop().create_future()

@@ -1,4 +1,6 @@
-"""The small HTTP ports of a proxy: GET, one answer, close. Health, metrics and health check node ports stand on it.
+"""The small HTTP ports of a proxy: one answer, close. Health, metrics and health check node ports stand on it.
+
+As with kube-proxy any method is answered as GET is, and the bytes are those that Go writes.
 
 It refuses what these never need: bodies, keep-alive, more than 16 kB of head, clients that are slow to ask.
 """
@@ -10,8 +12,11 @@ import json
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
+
+from seamark.machinery.clock import Clock
 
 MAX_HEAD = 16384
 PATIENCE = 10.0
@@ -32,17 +37,19 @@ Handler = Callable[[str, str], Answer | None]
 NOT_FOUND = Answer(404, b"404 page not found\n")
 
 
-def json_answer(value: Any, status: int = 200, *, indent: int | None = None, **headers: str) -> Answer:
+def json_answer(value: Any, status: int = 200, *, indent: str | None = None, **headers: str) -> Answer:
     named = {name.replace("_", "-"): text for name, text in headers.items()}
-    return Answer(status, json.dumps(value, indent=indent).encode(), "application/json", named)
+    between = (",", ":") if indent is None else None
+    return Answer(status, json.dumps(value, indent=indent, separators=between).encode(), "application/json", named)
 
 
 class WebServer:
     """One listening socket and the handler behind it."""
 
-    def __init__(self, listener: socket.socket, handler: Handler) -> None:
+    def __init__(self, listener: socket.socket, handler: Handler, clock: Clock) -> None:
         self._listener = listener
         self._handler = handler
+        self._clock = clock
         self._server: asyncio.Server | None = None
 
     @property
@@ -68,17 +75,15 @@ class WebServer:
     async def _respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         method, target, *_ = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
-        if method in ("GET", "HEAD"):
-            answer = self._handler(target.partition("?")[0], writer.get_extra_info("sockname")[0])
-        else:
-            answer = Answer(405, b"method not allowed\n")
+        answer = self._handler(target.partition("?")[0], writer.get_extra_info("sockname")[0])
         if answer is None:
             return
         headers = {"Content-Type": answer.type, "X-Content-Type-Options": "nosniff", **answer.headers}
         lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
-        lines += [f"Content-Length: {len(answer.body)}", "Connection: close", "", ""]
-        writer.write("\r\n".join(lines).encode())
-        if method == "GET":
+        now = datetime.fromtimestamp(self._clock.time(), UTC)
+        lines += [f"Date: {now:%a, %d %b %Y %H:%M:%S GMT}", f"Content-Length: {len(answer.body)}", "Connection: close"]
+        writer.write("\r\n".join([*lines, "", ""]).encode())
+        if method != "HEAD":
             writer.write(answer.body)
         await writer.drain()

@@ -15,6 +15,7 @@ from seamark.cli.proxyflags import FLAGS, build_parser, compile_flags, unheard
 from seamark.cli.proxylogging import JsonFormatter
 from seamark.proxy.config import Address, ProxySettings
 from seamark.proxy.configdocument import API_VERSION
+from seamark.proxy.connecthook import WithConnectHook
 
 THEIRS = [
     "bind-address",
@@ -121,6 +122,16 @@ def test_what_flags_come_to() -> None:
     assert (found.metrics, found.node.pod_cidrs) == (Address("127.0.0.1", 10249), ("fd00::/8",))
     with pytest.raises(SystemExit):
         build_parser().parse_args(["--masquerade-all=perhaps"])
+
+
+def test_the_hook_of_connect_is_ours_and_off_unless_asked_for(tmp_path: Path) -> None:
+    assert not isinstance(parse().options.backend, WithConnectHook)
+    file = tmp_path / "config.yaml"
+    file.write_text(f"apiVersion: {API_VERSION}\nkind: KubeProxyConfiguration\n")
+    for argv in ([], ["--config", str(file)]):
+        backend = parse("--connect-hook=/sys/fs/cgroup/kubepods.slice", *argv).options.backend
+        assert isinstance(backend, WithConnectHook)
+        assert (backend.cgroup, backend.mode) == (Path("/sys/fs/cgroup/kubepods.slice"), "nftables")
 
 
 def test_beside_a_file_the_file_decides(tmp_path: Path) -> None:

@@ -93,6 +93,10 @@ FLAGS = (
     Flag("boot-id-file", "", "FILES", "not read", True),
     Flag("machine-id-file", "", "FILES", "not read", True),
 )
+OUR_FLAGS = (
+    Flag("connect-hook", "", "CGROUP", "a directory (v2) whose processes' connect() BPF answers for ClusterIPs", True),
+)
+"""Which kube-proxy has not, nor its document."""
 UNREAD = ("boot-id-file", "machine-id-file")
 BY_KEY = {flag.key: flag for flag in FLAGS}
 
@@ -100,7 +104,7 @@ BY_KEY = {flag.key: flag for flag in FLAGS}
 def build_parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(prog="seamark proxy", description=HELP, allow_abbrev=False)
     found.add_argument("--version", nargs="?", const="true", help="show the version and end")
-    for flag in FLAGS:
+    for flag in (*FLAGS, *OUR_FLAGS):
         names = ["-v", "--v"] if flag.name == "v" else [f"--{flag.name}"]
         if flag.kind == "bool":
             found.add_argument(*names, nargs="?", const=True, type=_boolean, metavar="true|false", help=flag.help)

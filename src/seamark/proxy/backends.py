@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from seamark.proxy.backend import Backend, NftablesBackend
 from seamark.proxy.ipvsoptions import IpvsOptions
@@ -33,6 +34,13 @@ def with_loopback_ports(inner: Backend) -> Backend:
     from seamark.proxy.loopback import WithLoopbackPorts
 
     return WithLoopbackPorts(inner)
+
+
+def with_connect_hook(inner: Backend, cgroup: str) -> Backend:
+    """The same mode, with connect() of the cgroup's processes answered by BPF."""
+    from seamark.proxy.connecthook import WithConnectHook
+
+    return WithConnectHook(inner, Path(cgroup))
 
 
 BACKENDS: dict[str, Callable[[], Backend]] = {

@@ -5,16 +5,13 @@ The cases are those in which kube-proxy or its users have been bitten (stale ent
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
-from seamark.linux import netns
 from seamark.linux.conntrack import Conntrack
 from seamark.machinery.gvr import ENDPOINTSLICES, SERVICES
 from seamark.testing.networld import OUTSIDE, World
@@ -155,42 +152,11 @@ async def test_a_service_that_lost_all_endpoints_keeps_its_flows(world: World, c
         assert (await world.exchange(client, VIP, 53)).server == f"{A}:8080"
 
 
-@asynccontextmanager
-async def conversation(world: World, ip: str, port: int) -> AsyncIterator[Any]:
-    """An established connection from C to a server that echoes; the block is given a function that checks it."""
-    loop = asyncio.get_running_loop()
-    listener = netns.open_socket(world.pin_of(A), socket.AF_INET, socket.SOCK_STREAM)
-    listener.bind((A, 8081))
-    listener.listen()
-    listener.setblocking(False)
-    with listener, world.open_client(C) as client:
-
-        async def echo() -> None:
-            connection, _ = await loop.sock_accept(listener)
-            with connection:
-                while data := await loop.sock_recv(connection, 100):
-                    await loop.sock_sendall(connection, data)
-
-        served = asyncio.create_task(echo())
-        async with asyncio.timeout(3):
-            await loop.sock_connect(client, (ip, port))
-
-        async def goes_on() -> None:
-            async with asyncio.timeout(3):
-                await loop.sock_sendall(client, b"still there?")
-                assert await loop.sock_recv(client, 100) == b"still there?"
-
-        await goes_on()
-        yield goes_on
-        client.close()
-        await asyncio.gather(served, return_exceptions=True)
-
-
 async def test_established_tcp_lives_through_every_change(world: World, cluster: Any) -> None:
     """Its endpoint removed, no endpoint at all, the Service deleted."""
     await cluster.service()
     await cluster.endpoints(A, port=8081)
-    async with conversation(world, VIP, 80) as goes_on:
+    async with world.conversation(C, A, VIP, 80) as goes_on:
         await cluster.endpoints(B, port=8081)
         await goes_on()
         await cluster.endpoints(port=8081)
@@ -205,7 +171,7 @@ async def test_established_tcp_lives_through_restart_and_upgrade(world: World, s
         async with start_proxy(remove=False) as cluster:
             await cluster.service()
             await cluster.endpoints(A, port=8081)
-            goes_on = await stack.enter_async_context(conversation(world, VIP, 80))
+            goes_on = await stack.enter_async_context(world.conversation(C, A, VIP, 80))
         await goes_on()
         async with start_proxy(remove=False):
             await goes_on()

@@ -12,8 +12,8 @@ import asyncio
 import errno
 import socket
 import subprocess
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -94,12 +94,17 @@ class World:
         netns.run_in(self.node_pin, _forward)
 
     def remove(self) -> None:
+        self.silence()
+        for pin in (self.node_pin, self._outside_pin, *self._pins.values()):
+            netns.remove(pin)
+
+    def silence(self) -> None:
+        """Takes every server down."""
         for task in self._tasks:
             task.cancel()
         for opened in self._sockets:
             opened.close()
-        for pin in (self.node_pin, self._outside_pin, *self._pins.values()):
-            netns.remove(pin)
+        self._tasks, self._sockets = [], []
 
     def run_on_node(self, *argv: str) -> str:
         """A command in the node's namespace; gives what it printed."""
@@ -152,6 +157,34 @@ class World:
                 return Answer("unreachable")
             raise
 
+    @asynccontextmanager
+    async def conversation(
+        self, client_ip: str, server_ip: str, ip: str, port: int, *, server_port: int = 8081
+    ) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+        """An established TCP connection to a server that echoes; the block is given a function that says a word on it
+        and wants it back.
+        """
+        loop = asyncio.get_running_loop()
+        listener = netns.open_socket(self.pin_of(server_ip), _family(server_ip), *KINDS["TCP"])
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((server_ip, server_port))
+        listener.listen()
+        listener.setblocking(False)
+        with listener, self.open_client(client_ip) as client:
+            served = asyncio.create_task(_repeat(listener))
+            async with asyncio.timeout(3):
+                await loop.sock_connect(client, (ip, port))
+
+            async def goes_on() -> None:
+                async with asyncio.timeout(3):
+                    await loop.sock_sendall(client, b"still there?")
+                    assert await loop.sock_recv(client, 100) == b"still there?"
+
+            await goes_on()
+            yield goes_on
+            client.close()
+            await asyncio.gather(served, return_exceptions=True)
+
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         own = show(*listener.getsockname()[:2])
@@ -188,6 +221,15 @@ def make_world(
         yield world
     finally:
         world.remove()
+
+
+async def _repeat(listener: socket.socket) -> None:
+    """Serves one connection: what it says is said back."""
+    loop = asyncio.get_running_loop()
+    connection, _ = await loop.sock_accept(listener)
+    with connection:
+        while data := await loop.sock_recv(connection, 100):
+            await loop.sock_sendall(connection, data)
 
 
 def has_sctp() -> bool:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seamark.compile.connecthook import HookBatch, HookMirror, numbers_bytes, place_bytes, select_hooked
+from seamark.compile.connecthook import HookBatch, HookMirror, numbers_bytes, place_bytes, render_place, select_hooked
 from seamark.compile.endpoints import BackendEndpoint
 from seamark.compile.ruleset import DROP, REFUSE, NodeConfig, PortKey, PortRules, Target
 from seamark.model.meta import UNKNOWN
@@ -114,6 +114,11 @@ def test_who_is_hooked(given_rules: PortRules, node: NodeConfig, *, hooked: bool
 def test_places_are_ipv6_in_network_order() -> None:
     assert place_bytes("10.96.0.9", 80).hex() == "00000000000000000000ffff0a6000090050" + "0000"
     assert place_bytes("fd00::9", 443).hex() == "fd0000000000000000000000000000090" + "1bb0000"
+
+
+@pytest.mark.parametrize(("ip", "shown"), [("10.96.0.9", "10.96.0.9:80"), ("fd00::9", "[fd00::9]:80")])
+def test_places_can_be_read(ip: str, shown: str) -> None:
+    assert render_place(place_bytes(ip, 80)) == shown
 
 
 def test_only_cluster_ips_are_frontends() -> None:

@@ -97,6 +97,18 @@ def test_all_is_well() -> None:
     assert "mend" not in text
 
 
+def test_a_connect_hook_is_told_of_and_may_lag() -> None:
+    hooks = {"/sys/fs/cgroup/pods": (f"{POD}:8080",)}
+    found = report(snapshot(POD), kernel=KernelView("ip seamark", "cip { … }", endpoints=(f"{POD}:8080",), hooks=hooks))
+    (line,) = found["kernel"]["connectHook"]
+    assert line.startswith(f"processes in /sys/fs/cgroup/pods: connect() itself goes to {POD}:8080; no rule above")
+    assert f"  connect hook:\n    {line}\n" in render_report(found)
+    assert found["mend"] == []
+    both = KernelView("ip seamark", "cip { … }", endpoints=(f"{POD}:8080", f"{AWAY}:8080"), hooks=hooks)
+    (lag,) = report(snapshot(POD, AWAY), kernel=both)["mend"]
+    assert lag.startswith(f"the connect hook of /sys/fs/cgroup/pods lags: it lacks {AWAY}:8080, has nothing too many")
+
+
 def test_an_outsider_is_seen_as_the_node() -> None:
     found = report(snapshot(POD), source=OUTSIDE)
     assert (found["masquerade"], found["serverSees"]) == ("yes", "an address of node1, 172.30.0.11 as a rule")

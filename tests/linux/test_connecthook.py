@@ -49,14 +49,14 @@ def cgroup() -> Iterator[OwnCgroup]:
 
 @pytest.fixture(params=[False, True], ids=["IPv4", "IPv6"])
 def hook(request: pytest.FixtureRequest) -> Iterator[ConnectHook]:
-    made = ConnectHook(ipv6=request.param)
+    made = ConnectHook(None, ipv6=request.param)
     yield made
     made.close()
 
 
 @pytest.fixture
 def hook4() -> Iterator[ConnectHook]:
-    made = ConnectHook(ipv6=False)
+    made = ConnectHook(None, ipv6=False)
     yield made
     made.close()
 
@@ -111,7 +111,7 @@ def test_a_socket_goes_to_an_endpoint_and_sees_what_it_asked_for(
 
 
 def test_ipv6_and_mapped_addresses(namespace: Path, cgroup: OwnCgroup, hook4: ConnectHook) -> None:
-    hook6 = ConnectHook(ipv6=True)
+    hook6 = ConnectHook(None, ipv6=True)
     with listen(namespace, "127.0.0.2") as server, listen(namespace, "::1") as server6, cgroup.entered():
         hook4.apply(leads(VIP, server))
         hook6.apply(leads(VIP6, server6))
@@ -205,7 +205,7 @@ def test_a_socket_used_again_for_another_address_sees_that_one(
 def test_links_end_with_the_hook_and_connections_do_not(namespace: Path, cgroup: OwnCgroup) -> None:
     with listen(namespace, "127.0.0.2") as server, cgroup.entered():
         number = cgroup.path.stat().st_ino
-        hook = ConnectHook(ipv6=False)
+        hook = ConnectHook(None, ipv6=False)
         hook.apply(leads(VIP, server))
         hook.attach(cgroup.path)
         assert CONNECT4 in {link.attach_type for link in bpf.list_cgroup_links() if link.cgroup == number}

@@ -13,13 +13,16 @@ from typing import Any
 
 import pytest
 
+from seamark.compile.nftlayout import Layout
 from seamark.compile.ruleset import NodeConfig
+from seamark.compile.tracer import Packet
 from seamark.linux import cgroups
 from seamark.linux.bpf import BpfError, list_cgroup_links
 from seamark.linux.connecthook import ConnectHook
 from seamark.machinery.gvr import SERVICES
 from seamark.proxy.backend import NftablesBackend
 from seamark.proxy.connecthook import HookTable, WithConnectHook
+from seamark.proxy.kernelview import read_view
 from seamark.testing.cgroup import OwnCgroup, make_cgroup
 from seamark.testing.networld import OUTSIDE, Answer, World
 
@@ -189,7 +192,7 @@ async def test_a_change_that_is_refused_ends_the_hook(
     def refuse(_hook: ConnectHook, _change: object) -> None:
         raise BpfError(errno.ENOMEM, "bpf: change elements: Cannot allocate memory")
 
-    table = HookTable(NodeConfig("node1", (), (), ()), "IPv4", cgroup.path)
+    table = HookTable(NodeConfig("node1", (), (), ()), "IPv4", None, cgroup.path)
     await table.start({})
     monkeypatch.setattr(ConnectHook, "apply", refuse)
     number = cgroup.path.stat().st_ino
@@ -198,3 +201,18 @@ async def test_a_change_that_is_refused_ends_the_hook(
         assert await table.apply({}) == 0
     assert number not in {link.cgroup for link in list_cgroup_links()}
     assert caplog.text.count("the rules go on alone") == 1
+
+
+async def test_what_the_hook_says_is_shown(world: World, cgroup: OwnCgroup, hooked: Any) -> None:
+    await hooked.service()
+    await hooked.endpoints(A, B)
+    node, packet = NodeConfig("node1", (NODE,), ("10.244.0.0/16",), ()), Packet(C, VIP, 80)
+    view = await read_view(world.node_pin, Layout(), packet, node)
+    assert {where: set(endpoints) for where, endpoints in view.hooks.items()} == {
+        str(cgroup.path): {f"{A}:8080", f"{B}:8080"}
+    }
+    for other in (Packet(C, VIP, 81), Packet(C, VIP, 80, "UDP")):
+        assert (await read_view(world.node_pin, Layout(), other, node)).hooks == {}
+    assert (await read_view(world.pin_of(A), Layout(), packet, node)).hooks == {}, (
+        "hooks of other nodes are not this one's"
+    )

@@ -17,10 +17,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 
 from seamark.compile.endpoints import BackendEndpoint
 from seamark.compile.nftlayout import address_bytes, port_bytes
 from seamark.compile.ruleset import Frontend, NodeConfig, PortKey, PortRules
+from seamark.compile.tracer import show
 
 MAPPED = bytes(10) + b"\xff\xff"
 MANY_POOLS = 1 << 32
@@ -132,6 +134,11 @@ def place_bytes(ip: str, port: int) -> bytes:
     """An address, IPv4 as IPv6, and a port, as both maps have them."""
     address = address_bytes(ip)
     return (address if len(address) == 16 else MAPPED + address) + port_bytes(port)
+
+
+def render_place(place: bytes) -> str:
+    address = IPv6Address(place[:16])
+    return show(str(address.ipv4_mapped or address), int.from_bytes(place[16:18], "big"))
 
 
 def numbers_bytes(first: int, second: int) -> bytes:

@@ -7,7 +7,7 @@ nothing here knows a kernel or an API, so what ``seamark explain conn`` says is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, NamedTuple, cast
 
@@ -33,7 +33,8 @@ class Question(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class KernelView:
     """What the kernel of the node says of the packet. ``element``: the map element its frontend has; ``rule``: the
-    chain that chooses; ``endpoints``: of its pool, as ip:port. Empty texts = it has none.
+    chain that chooses; ``endpoints``: of its pool, as ip:port. Empty texts = it has none. ``hooks``: by cgroup, the
+    endpoints that connect() of its processes chooses among, before there is a packet.
     """
 
     table: str = ""
@@ -42,6 +43,7 @@ class KernelView:
     endpoints: tuple[str, ...] = ()
     affinity: str = ""
     flows: tuple[str, ...] = ()
+    hooks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def plan_question(snapshot: Snapshot, target: str, source: str, *, namespace: str, node: NodeConfig) -> Question:
@@ -107,6 +109,7 @@ def compile_report(
             "endpoints": sorted(kernel.endpoints),
             "affinity": kernel.affinity or "none",
             "connections": list(kernel.flows),
+            "connectHook": [_hooked(*hook) for hook in sorted(kernel.hooks.items())],
         },
         "mend": _mend(decision, kernel, service, slices, node),
     }
@@ -126,7 +129,7 @@ _VERDICTS = {
     "drop": "is dropped: the client times out",
     "pass": "is not touched",
 }
-_TITLES = {"endpointSlices": "endpoint slices", "serverSees": "server sees"}
+_TITLES = {"endpointSlices": "endpoint slices", "serverSees": "server sees", "connectHook": "connect hook"}
 
 
 def _lines(name: str, value: Any, depth: int) -> Iterable[str]:
@@ -236,6 +239,13 @@ def _duration(seconds: float) -> str:
     return f"{whole}s"
 
 
+def _hooked(cgroup: str, endpoints: Sequence[str]) -> str:
+    return (
+        f"processes in {cgroup}: connect() itself goes to {' or '.join(sorted(endpoints))}; "
+        "no rule above is asked, nothing is masqueraded, and no connection to the Service is tracked"
+    )
+
+
 def _masquerade(decision: Decision) -> str:
     outcome = decision.outcome
     if outcome.action != "balance" or not outcome.masqueraded:
@@ -273,10 +283,19 @@ def _mend(
             "and in mode nftables? No other is read"
         )
     elif outcome.action == "balance" and set(kernel.endpoints) != outcome.endpoints:
-        missing = ", ".join(sorted(outcome.endpoints - set(kernel.endpoints))) or "nothing"
-        more = ", ".join(sorted(set(kernel.endpoints) - outcome.endpoints)) or "nothing"
-        found.append(f"the kernel lags: it lacks {missing}, has {more} too many; ask again, then read the proxy's log")
+        found.append(_lagging("the kernel", kernel.endpoints, outcome.endpoints))
+    found += (
+        _lagging(f"the connect hook of {cgroup}", endpoints, outcome.endpoints)
+        for cgroup, endpoints in kernel.hooks.items()
+        if set(endpoints) != outcome.endpoints
+    )
     return found
+
+
+def _lagging(what: str, has: Iterable[str], wanted: frozenset[str]) -> str:
+    missing = ", ".join(sorted(wanted.difference(has))) or "nothing"
+    more = ", ".join(sorted(frozenset(has) - wanted)) or "nothing"
+    return f"{what} lags: it lacks {missing}, has {more} too many; ask again, then read the proxy's log"
 
 
 def _without_endpoints(service: Service | None, slices: Sequence[EndpointSlice]) -> str:

@@ -13,7 +13,8 @@ import errno
 import os
 import platform
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -155,13 +156,13 @@ def describe_program(number: int) -> ProgramInfo | None:
     return ProgramInfo(info[64:80].rstrip(b"\0").decode(), tuple(room[: min(count, len(room))]))
 
 
-def open_map(number: int) -> int:
-    return _bpf(MAP_GET_FD_BY_ID, struct.pack("=III", number, 0, 0), f"open map {number}")
-
-
-def map_name(handle: int) -> str:
-    # type, id, key, value, entries, flags, name
-    return _info(handle, 40)[24:40].rstrip(b"\0").decode()
+@contextmanager
+def opened_maps(numbers: Iterable[int]) -> Iterator[dict[str, int]]:
+    """Maps of anybody's by their names; those that have gone are missing."""
+    with ExitStack() as stack:
+        handles = [stack.enter_context(_Opened(MAP_GET_FD_BY_ID, number)) for number in numbers]
+        # type, id, key, value, entries, flags, name
+        yield {_info(handle, 40)[24:40].rstrip(b"\0").decode(): handle for handle in handles if handle >= 0}
 
 
 class _Opened:

@@ -1,7 +1,7 @@
 """Which cgroups the machine has, and where runc puts a container's: v1 controllers, v2, or none.
 
 On a hybrid machine (v1 controllers and an empty unified tree) runc uses v1, and so does this. Pure but for
-``read_layout``, ``find_unified``, ``working_set``, ``members`` and ``remove_group``.
+``read_layout``, ``find_unified``, ``find_group``, ``working_set``, ``members`` and ``remove_group``.
 """
 
 from __future__ import annotations
@@ -65,6 +65,17 @@ def find_unified() -> Path | None:
     """Where the tree of v2 is mounted, be it the only one or beside v1; None = nowhere."""
     mounts = parse_mountinfo(Path("/proc/self/mountinfo").read_text())
     return next((Path(mount.target) for mount in mounts if mount.kind == "cgroup2"), None)
+
+
+def find_group(number: int) -> Path | None:
+    """The directory of a v2 cgroup by its number (its inode); None where it has gone or is out of sight."""
+    mount = find_unified()
+    groups = (Path(directory) for directory, _, _ in os.walk(mount)) if mount else iter(())
+    for group in groups:
+        with suppress(OSError):  # one that is just being removed
+            if group.stat().st_ino == number:
+                return group
+    return None
 
 
 def group_of(uid: str, key: str = "") -> str:

@@ -21,8 +21,8 @@ everything; a link pinned to a file would go on sending to endpoints nobody remo
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from functools import partial
+import struct
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -34,6 +34,7 @@ PLACE, NUMBERS = 20, 8
 FRONTENDS, ENDPOINTS = 1 << 16, 1 << 19
 """So many fit. Tables of buckets take 9 MB, elements memory as they come."""
 FRONTENDS_MAP, ENDPOINTS_MAP, ASKED_MAP = "sm_frontends", "sm_endpoints", "sm_asked"
+"""Their names in the kernel, where that of the first one tells whose it is as well: ``_name_of_frontends``."""
 CONNECT4, CONNECT6, GETPEERNAME4, GETPEERNAME6 = 10, 11, 29, 30
 
 TCP = 6
@@ -44,9 +45,13 @@ USER_IP4, USER_IP6, USER_PORT, PROTOCOL, SOCKET = 4, 8, 24, 36, 64
 MAPPED = int.from_bytes(b"\0\0\xff\xff", "little", signed=True)
 """The third word of an IPv4 address as IPv6."""
 
+OWN_NAMESPACE = Path("/proc/self/ns/net")
+
 ASKED, GIVEN = -48, -28
 """Where in the stack the places are, one after the other; the two numbers of an endpoint's key stand before them."""
 KEY = -56
+MANY = 128
+"""Endpoints of a pool that are shown."""
 WORDS = range(0, 2 * PLACE, 4)
 
 
@@ -69,26 +74,27 @@ class Change(Protocol):
 
 
 class ConnectHook:
-    """Maps, programs and links of one family. Raises BpfError where the kernel has no such thing or we no right."""
+    """Maps, programs and links of one family. Raises BpfError where the kernel has no such thing or we no right.
+    ``namespace``: whose Services they are; only who asks for answers needs it.
+    """
 
-    def __init__(self, *, ipv6: bool) -> None:
+    def __init__(self, namespace: Path | None, *, ipv6: bool) -> None:
         self._handles: dict[str, int] = {}
         self._links: list[int] = []
         try:
-            self._open(ipv6=ipv6)
+            self._open(_name_of_frontends(namespace), ipv6=ipv6)
         except OSError:
             self.close()
             raise
 
-    def _open(self, *, ipv6: bool) -> None:
+    def _open(self, frontends: str, *, ipv6: bool) -> None:
         handles = self._handles
-        handles[FRONTENDS_MAP] = bpf.create_hash(FRONTENDS_MAP, PLACE, NUMBERS, FRONTENDS)
+        handles[FRONTENDS_MAP] = bpf.create_hash(frontends, PLACE, NUMBERS, FRONTENDS)
         handles[ENDPOINTS_MAP] = bpf.create_hash(ENDPOINTS_MAP, NUMBERS, PLACE, ENDPOINTS)
         handles[ASKED_MAP] = bpf.create_socket_storage(ASKED_MAP, 2 * PLACE)
-        self._programs = PROGRAMS6 if ipv6 else {**PROGRAMS4, **PROGRAMS6}
-        for attach_type, (name, render) in self._programs.items():
-            program = bpf.Program(name, attach_type, render().link(handles))
-            handles[name] = bpf.load_program(program)
+        self._programs = {kind: PROGRAMS[kind] for kind in (OF_IPV6 if ipv6 else PROGRAMS)}
+        for attach_type, (name, code) in self._programs.items():
+            handles[name] = bpf.load_program(bpf.Program(name, attach_type, code.link(handles)))
 
     def attach(self, cgroup: Path) -> None:
         """From now on processes of the cgroup, and of those below it, get what the maps say."""
@@ -107,6 +113,34 @@ class ConnectHook:
         for handle in (*self._links, *self._handles.values()):
             os.close(handle)
         self._links, self._handles = [], {}
+
+
+def find_answers(place: bytes, namespace: Path | None, *, ipv6: bool) -> Iterator[tuple[int, list[bytes]]]:
+    """What each hook of the namespace tells connect() of the place: the number of its cgroup, the places it chooses
+    among.
+    """
+    wanted = CONNECT6 if ipv6 else CONNECT4
+    for link in bpf.list_cgroup_links():
+        program = bpf.describe_program(link.program) if link.attach_type == wanted else None
+        if program is not None and program.name == PROGRAMS[wanted][0]:
+            with bpf.opened_maps(program.maps) as maps:
+                found = _read_pool(maps.get(_name_of_frontends(namespace)), maps.get(ENDPOINTS_MAP), place)
+            if found:
+                yield link.cgroup, found
+
+
+def _read_pool(frontends: int | None, endpoints: int | None, place: bytes) -> list[bytes]:
+    if frontends is None or endpoints is None:
+        return []
+    numbers = bpf.lookup_element(frontends, place, NUMBERS)
+    pool, count = struct.unpack("=II", numbers) if numbers else (0, 0)
+    keys = (struct.pack("=II", pool, index) for index in range(min(count, MANY)))
+    return [found for key in keys if (found := bpf.lookup_element(endpoints, key, PLACE)) is not None]
+
+
+def _name_of_frontends(namespace: Path | None) -> str:
+    """With the number of the network namespace: there may be many on a machine, and hooks know none."""
+    return f"fronts_{(namespace or OWN_NAMESPACE).stat().st_ino:08x}"
 
 
 def render_connect(*, ipv6: bool) -> Code:
@@ -206,12 +240,11 @@ def _end(code: Assembler) -> Code:
     return code.assemble()
 
 
-PROGRAMS4 = {
-    CONNECT4: ("sm_connect4", partial(render_connect, ipv6=False)),
-    GETPEERNAME4: ("sm_peername4", partial(render_getpeername, ipv6=False)),
+PROGRAMS = {
+    CONNECT4: ("sm_connect4", render_connect(ipv6=False)),
+    GETPEERNAME4: ("sm_peername4", render_getpeername(ipv6=False)),
+    CONNECT6: ("sm_connect6", render_connect(ipv6=True)),
+    GETPEERNAME6: ("sm_peername6", render_getpeername(ipv6=True)),
 }
-PROGRAMS6 = {
-    CONNECT6: ("sm_connect6", partial(render_connect, ipv6=True)),
-    GETPEERNAME6: ("sm_peername6", partial(render_getpeername, ipv6=True)),
-}
-"""Sockets of IPv6 reach IPv4 Services too, by mapped addresses."""
+OF_IPV6 = (CONNECT6, GETPEERNAME6)
+"""Sockets of IPv6 reach IPv4 Services too, by mapped addresses: that family has all four."""

@@ -30,15 +30,15 @@ class WithConnectHook(Accompanied):
     cgroup: Path
 
     def open_companion(self, node: NodeConfig, family: Family, namespace: Path | None) -> HookTable:
-        return HookTable(node, family, self.cgroup)
+        return HookTable(node, family, namespace, self.cgroup)
 
 
 class HookTable:
     """``start`` first, then ``apply``, never two at once."""
 
-    def __init__(self, node: NodeConfig, family: Family, cgroup: Path) -> None:
+    def __init__(self, node: NodeConfig, family: Family, namespace: Path | None, cgroup: Path) -> None:
         self._mirror = HookMirror(node, frontends=FRONTENDS, endpoints=ENDPOINTS)
-        self._node, self._family, self._cgroup = node, family, cgroup
+        self._node, self._family, self._namespace, self._cgroup = node, family, namespace, cgroup
         self._hook: ConnectHook | None = None
 
     def close(self) -> None:
@@ -49,7 +49,7 @@ class HookTable:
     async def start(self, ports: Mapping[PortKey, PortRules]) -> None:
         """The first connection is answered when all is loaded."""
         try:
-            self._hook = ConnectHook(ipv6=self._family == "IPv6")
+            self._hook = ConnectHook(self._namespace, ipv6=self._family == "IPv6")
             await self._change(self._hook, ports)
             self._hook.attach(self._cgroup)
         except OSError as error:

@@ -9,6 +9,7 @@ import re
 import socket
 from pathlib import Path
 
+from seamark.compile.connecthook import place_bytes, render_place
 from seamark.compile.nft import frontend_key
 from seamark.compile.nftlayout import (
     PROTOCOLS,
@@ -24,6 +25,9 @@ from seamark.compile.nfttext import render_element
 from seamark.compile.ruleset import Frontend, NodeConfig
 from seamark.compile.tracer import Packet, origin_of, show
 from seamark.compile.whyconn import KernelView
+from seamark.linux.bpf import BpfError
+from seamark.linux.cgroups import find_group
+from seamark.linux.connecthook import find_answers
 from seamark.linux.conntrack import Conntrack, Flow
 from seamark.linux.nfnetlink import Nfnetlink, Table
 from seamark.linux.nft import list_nft
@@ -63,16 +67,16 @@ async def read_node(namespace: Path | None, layout: Layout, node: NodeConfig) ->
 
 async def read_view(namespace: Path | None, layout: Layout, packet: Packet, node: NodeConfig) -> KernelView:
     """What the kernel would do with the packet, and what it remembers of its sender."""
-    flows = tuple(_flows(namespace, packet))
+    flows, hooks = tuple(_flows(namespace, packet)), _hooks(namespace, packet)
     with Nfnetlink(namespace) as netlink:
         table = describe_table(layout)
         if not netlink.has_table(table.family, table.name):
-            return KernelView(flows=flows)
+            return KernelView(flows=flows, hooks=hooks)
         shown = f"{table.family} {table.name}"
         reader = _Reader(netlink, table, layout)
         element = reader.frontend(packet, node)
         if element is None:
-            return KernelView(shown, flows=flows)
+            return KernelView(shown, flows=flows, hooks=hooks)
         name, key, pool = element
         chain = reader.chain(pool)
         rules = await list_nft(namespace, "chain", table.family, table.name, chain)
@@ -83,6 +87,7 @@ async def read_view(namespace: Path | None, layout: Layout, packet: Packet, node
             tuple(reader.endpoints(pool, chain)),
             reader.affinity(pool, chain, packet.source),
             flows,
+            hooks,
         )
 
 
@@ -143,6 +148,21 @@ class _Reader:
     def _place(self, data: bytes) -> str:
         ip, port = render_value(self._layout, SETS["eps"].data, data).split(" . ")
         return show(ip, int(port))
+
+
+def _hooks(namespace: Path | None, packet: Packet) -> dict[str, tuple[str, ...]]:
+    """What connect() is told by hooks of this node's proxy, by cgroup."""
+    if packet.protocol != "TCP":
+        return {}
+    try:
+        place = place_bytes(packet.destination, packet.port)
+        answers = list(find_answers(place, namespace, ipv6=":" in packet.destination))
+    except BpfError:  # this kernel, or this user, has no such thing
+        return {}
+    return {
+        str(find_group(number) or f"cgroup number {number}"): tuple(map(render_place, places))
+        for number, places in answers
+    }
 
 
 def _flows(namespace: Path | None, packet: Packet) -> list[str]:

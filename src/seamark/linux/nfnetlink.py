@@ -19,6 +19,7 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -130,14 +131,14 @@ class Nfnetlink:
 
     def list_elements(self, table: Table, name: str) -> Iterator[tuple[bytes, bytes, float]]:
         """(key, data, seconds until it expires; 0 = never) of every element, as ``dump``."""
-        asked = text(1, table.name) + text(2, name)
+        asked = _address(table.name, name)
         for reply in self._ask(GETSETELEM, FAMILIES[table.family], asked, dump=True):
             yield from _elements_of(reply)
 
     def get(self, table: Table, name: str, key: bytes) -> tuple[bytes, float] | None:
         """(data, seconds until it expires) of one element of a set without ranges; None where it is not there."""
-        wanted = attribute(NESTED | 3, _element(attribute(NESTED | 1, attribute(1, key))))
-        asked = text(1, table.name) + text(2, name) + wanted
+        wanted = attribute(NESTED | 3, _element(_plain_key(key)))
+        asked = _address(table.name, name) + wanted
         try:
             (reply,) = self._ask(GETSETELEM, FAMILIES[table.family], asked, dump=False)
         except FileNotFoundError:
@@ -167,7 +168,6 @@ class Nfnetlink:
         return {chain: digest.hexdigest() for chain, digest in digests.items()}
 
     def _transact(self, requests: Iterable[tuple[str, int, int, int, bytes]], generation: int) -> None:
-        self._drain()
         first = self._sequence + 1
         begin = attribute(1, struct.pack(">I", generation))
         parts = [self._message(BATCH_BEGIN, NLM_F_REQUEST, socket.AF_UNSPEC, begin, resource=SUBSYSTEM)]
@@ -179,7 +179,9 @@ class Nfnetlink:
         labels.append("commit")
         self._socket.send(b"".join(parts))
         for code, sequence in self._drain():
-            label = labels[sequence - first] if 0 <= sequence - first < len(labels) else "batch"
+            if sequence < first:
+                continue  # of something earlier that nobody waited for
+            label = labels[sequence - first] if sequence - first < len(labels) else "batch"
             if code == errno.ERESTART:
                 raise GenerationError(code, f"nftables: {label}: changed by somebody else meanwhile")
             raise NfnetlinkError(code, f"nftables: {label}: {os.strerror(code)}")
@@ -228,41 +230,48 @@ _Message = tuple[str, int, int, int, bytes]
 
 def _flushes(table: Table, names: Iterable[str]) -> Iterator[_Message]:
     for name in names:
-        yield f"flush {name}", DELSETELEM, FAMILIES[table.family], 0, text(1, table.name) + text(2, name)
+        yield f"flush {name}", DELSETELEM, FAMILIES[table.family], 0, _address(table.name, name)
 
 
 def _deletes(table: Table, deletes: Mapping[str, Sequence[bytes]]) -> Iterator[_Message]:
     for name, keys in deletes.items():
-        elements = [_element(_key(table, name, key)) for key in keys]
+        if name in table.ranges:
+            elements = [_element(_range(key, table.ranges[name])) for key in keys]
+        else:
+            head, _ = _shape(len(keys[0]), 0)
+            elements = [head + key for key in keys]
         yield from _chunks(table, name, DELSETELEM, f"delete element of {name}", elements)
 
 
 def _adds(table: Table, adds: Mapping[str, Sequence[tuple[bytes, bytes]]]) -> Iterator[_Message]:
     for name, items in adds.items():
         if name in table.verdicts:
-            elements = [_element(_key(table, name, key) + _verdict(data)) for key, data in items]
+            elements = [_element(_plain_key(key) + _verdict(data)) for key, data in items]
         elif name in table.ranges:
-            elements = [_element(_key(table, name, key)) for key, _ in items]
+            elements = [_element(_range(key, table.ranges[name])) for key, _ in items]
         else:
-            elements = _plain(items)
+            head, between = _shape(len(items[0][0]), len(items[0][1]))
+            elements = [b"".join((head, key, between, data)) for key, data in items]
         yield from _chunks(table, name, NEWSETELEM, f"add element to {name}", elements)
 
 
-def _plain(items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
-    """Elements of one shape: the heads are the same for all, which is what makes 100,000 of them cheap."""
-    key, data = items[0]
-    inner = attribute(NESTED | 1, attribute(1, key))[: -len(key)]
-    between = attribute(NESTED | 2, attribute(1, data))[: -len(data)] if data else b""
-    head = struct.pack("=HH", 4 + len(inner) + len(key) + len(between) + len(data), NESTED | 1) + inner
-    return [b"".join((head, k, between, d)) for k, d in items]
+@cache
+def _shape(key_length: int, data_length: int) -> tuple[bytes, bytes]:
+    """What stands before the key and before the data of an element of that shape: the same for 100,000 of them."""
+    inner = _plain_key(bytes(key_length))[:-key_length]
+    between = attribute(NESTED | 2, attribute(1, bytes(data_length)))[:-data_length] if data_length else b""
+    length = 4 + len(inner) + key_length + len(between) + data_length
+    return struct.pack("=HH", length, NESTED | 1) + inner, between
 
 
-def _key(table: Table, name: str, key: bytes) -> bytes:
-    width = table.ranges.get(name, 0)
-    if not width:
-        return attribute(NESTED | 1, attribute(1, key))
+def _plain_key(key: bytes) -> bytes:
+    return attribute(NESTED | 1, attribute(1, key))
+
+
+def _range(key: bytes, width: int) -> bytes:
+    """The last two addresses, of so many bytes each, are the ends of the range."""
     rest, first, last = key[: -2 * width], key[-2 * width : -width], key[-width:]
-    return attribute(NESTED | 1, attribute(1, rest + first)) + attribute(NESTED | 10, attribute(1, rest + last))
+    return _plain_key(rest + first) + attribute(NESTED | 10, attribute(1, rest + last))
 
 
 def _verdict(chain: bytes) -> bytes:
@@ -274,8 +283,14 @@ def _element(body: bytes) -> bytes:
     return attribute(NESTED | 1, body)
 
 
+@cache
+def _address(table: str, name: str) -> bytes:
+    """Which set is meant."""
+    return text(1, table) + text(2, name)
+
+
 def _chunks(table: Table, name: str, kind: int, label: str, elements: Sequence[bytes]) -> Iterator[_Message]:
-    head = text(1, table.name) + text(2, name)
+    head = _address(table.name, name)
     flags = NLM_F_CREATE if kind == NEWSETELEM else 0
     step = max(1, CHUNK // max(map(len, elements), default=1))
     for at in range(0, len(elements), step):

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from seamark.linux import netns
 
+INSTALLED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""As installed: with its bytecode, which the first start leaves where an installer has not."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -48,7 +50,10 @@ def kinds(kube_proxy: Callable[[], Path], wanted: list[str]) -> list[Kind]:
     if any(name.startswith("kube-proxy") for name in wanted):
         binary = str(kube_proxy())
         found = [Kind(f"kube-proxy {mode}", mode, (binary,), ("1ms", "1s")) for mode in ("nftables", "iptables")]
-    found.append(Kind("seamark", "nftables", (sys.executable, "-m", "seamark", "proxy"), ("", "")))
+    ours = (sys.executable, "-m", "seamark", "proxy")
+    if "seamark" in wanted:
+        subprocess.run((*ours, "--version"), env=INSTALLED, check=True, stdout=subprocess.DEVNULL)
+    found.append(Kind("seamark", "nftables", ours, ("", "")))
     return [kind for kind in found if kind.name in wanted]
 
 
@@ -58,7 +63,7 @@ class Running:
     def __init__(self, kind: Kind, pin: Path, config: Path, log: Path) -> None:
         with log.open("ab") as out:
             argv = netns.command(pin, *kind.command, f"--config={config}")
-            self._process = subprocess.Popen(argv, stdout=out, stderr=out)
+            self._process = subprocess.Popen(argv, stdout=out, stderr=out, env=INSTALLED)
         self.log = log
 
     @property

@@ -13,6 +13,7 @@ from seamark.client.base import TransportError
 from seamark.client.client import Client
 from seamark.client.informer import Informer, RawObject
 from seamark.machinery.gvr import PODS
+from seamark.machinery.status import StatusError
 from seamark.machinery.wire import Response
 from seamark.model.meta import Object, ObjectKey
 from seamark.model.pod import Pod
@@ -22,7 +23,7 @@ from seamark.testing.clock import FakeClock, settle
 class Running:
     """An informer at work and the log of what it told: ``+a@1`` added, ``a@1>2`` changed, ``-a`` deleted."""
 
-    def __init__(self, client: Client, kind: type[Any] = Pod, **options: str) -> None:
+    def __init__(self, client: Client, kind: type[Any] = Pod, **options: Any) -> None:
         self.clock = FakeClock()
         self.informer: Informer[Any] = Informer(client, PODS, kind, clock=self.clock, **options)
         self.log: list[str] = []
@@ -320,3 +321,42 @@ async def test_server_that_closes_every_watch_at_once_is_not_hammered(server: An
         assert len(server.watches) == before
         await running.clock.advance(delay * 0.2)
         assert len(server.watches) == before + 1
+
+
+def page(revision: int, token: str, *items: Any) -> dict[str, Any]:
+    return {"kind": "PodList", "metadata": {"resourceVersion": str(revision), "continue": token}, "items": items}
+
+
+async def test_pages_are_one_list_and_the_next_is_asked_for_before_one_is_told(
+    server: Any, make_pod: Any, scripted: Client
+) -> None:
+    asked: list[str] = []
+    running = Running(scripted, page=1)
+    running.informer.on_change(lambda *_: asked.append(server.requests[-1].param("continue")))
+    server.answer(page(7, "two", make_pod("a", 3)))
+    server.answer(page(9, "three", make_pod("b", "4", labels=[])))  # malformed: read object by object
+    server.answer(page(9, "", make_pod("c", 5)))
+    task = asyncio.create_task(running.informer.run())
+    await running.informer.wait_synced()
+    await settle()
+    assert running.told() == ["+a@3", "+c@5"]
+    assert asked == ["two", "three"]
+    assert running.informer.malformed == 1
+    assert server.watches[0].request.param("resourceVersion") == "7"
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_list_whose_second_page_has_expired_begins_again(server: Any, make_pod: Any, scripted: Client) -> None:
+    running = Running(scripted, page=1)
+    server.answer(page(7, "two", make_pod("a", 3)))
+    server.answer(StatusError(410, "Expired", "the provided continue parameter is too old"))
+    server.list(9, make_pod("b", 8))
+    task = asyncio.create_task(running.informer.run())
+    await settle()
+    assert not running.informer.synced
+    await running.clock.advance(1)
+    await settle()
+    assert running.told() == ["+a@3", "+b@8", "-a"]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -44,6 +44,8 @@ from seamark.proxy.serving import health_handler, metrics_handler, open_ports
 
 WATCH_SECONDS = 2.0
 API_SECONDS = 1.0
+LOAD_SECONDS = 60.0
+"""So long at most no garbage is looked for: a load makes none, and to look through it costs a fifth of it."""
 IPV6 = Path("/proc/net/if_inet6")
 """There only where the kernel has IPv6."""
 
@@ -162,16 +164,30 @@ async def _work(settings: ProxySettings, client: Client, transport: CountedTrans
     )
     async with open_ports(ports, clock=clock, hard_fail=settings.document.bind_address_hard_fail):
         log.info("starting node=%s mode=%s version=%s", settings.node.name, mode, seamark.__version__)
-        others = asyncio.create_task(_remove_other_modes(proxy))
+        others = asyncio.create_task(_settle(proxy))
         try:
             await proxy.run()
         finally:
             others.cancel()
 
 
-async def _remove_other_modes(proxy: ServiceProxy) -> None:
-    """What we left in another mode goes once the rules of this one are in force."""
+async def _settle(proxy: ServiceProxy) -> None:
+    """Once the first rules are in force: what has been loaded is kept from the garbage collector, and what we left in
+    another mode goes.
+    """
+    gc.disable()
+    try:
+        async with asyncio.timeout(LOAD_SECONDS):
+            await proxy.ready.wait()
+    except TimeoutError:
+        log.debug("no rules in force after %g s", LOAD_SECONDS)
+    gc.freeze()
+    gc.enable()
     await proxy.ready.wait()
+    await _remove_other_modes(proxy)
+
+
+async def _remove_other_modes(proxy: ServiceProxy) -> None:
     for mode, backend in BACKENDS.items():
         try:
             if mode != proxy.options.backend.mode and await backend().remove(proxy.families, proxy.namespace_pin):

@@ -8,7 +8,8 @@ What it refuses: to let one bad object or one bad handler stop the others. An ob
 counted in ``malformed`` and logged; the last good version of it, if any, stays.
 
 A list is one answer, or pages of one (``page``), or the first part of a watch (``streaming``, KEP-3157) where the
-server offers that; one that does not is asked for lists from then on.
+server offers that; one that does not is asked for lists from then on. The next page is under way while one is taken
+in, and a page decodes as one document; only where something in it does not fit is it gone through object by object.
 
 ``observe`` and ``forget`` put the result of one's own write into the cache before the watch brings it, so that a
 controller never decides on a state older than its own last write. Both are safe against the watch being ahead: a
@@ -20,8 +21,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -77,8 +79,11 @@ class _ListMeta(msgspec.Struct):
     next_page: str = msgspec.field(default="", name="continue")
 
 
-class _List(msgspec.Struct):
-    items: list[msgspec.Raw] | None = None
+Item = TypeVar("Item")
+
+
+class _List(msgspec.Struct, Generic[Item]):
+    items: list[Item] | None = None
     metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
 
 
@@ -86,7 +91,9 @@ class _RelistError(Exception):
     """The watch cannot go on from where it was; only a list can tell what is there now."""
 
 
-_LISTS = msgspec.json.Decoder(_List)
+@cache
+def _list_decoder(kind: type[Any]) -> msgspec.json.Decoder[_List[Any]]:
+    return msgspec.json.Decoder(_List[kind])  # type: ignore[valid-type]  # a type, told late
 
 
 def _decode(raw: bytes | msgspec.Raw, kind: type[T]) -> T:
@@ -227,34 +234,48 @@ class Informer(Generic[T]):
         """Page by page, so that no more than one is held as it came; the revision of the first is that of all."""
         self._gone.clear()
         there: set[ObjectKey] = set()
-        token = revision = ""
-        while True:
-            query = {**self._selectors, "limit": self._page or None, "continue": token or None}
-            body = await self._client.list_raw(self.gvr, namespace=self._namespace, query=query)
-            found = _LISTS.decode(body)
-            there |= self._take_in(found.items or [])
-            revision = revision or found.metadata.resource_version
-            token = found.metadata.next_page
-            if not token:
-                self._settle(there, revision)
-                return
+        revision = ""
+        coming = asyncio.create_task(self._ask_page(""))
+        try:
+            while True:
+                page = await coming
+                revision = revision or page.metadata.resource_version
+                if page.metadata.next_page:
+                    coming = asyncio.create_task(self._ask_page(page.metadata.next_page))
+                    await asyncio.sleep(0)  # it is sent; the server works on it while we do on this one
+                there |= self._take_in(page.items or [])
+                if not page.metadata.next_page:
+                    break
+        finally:
+            coming.cancel()
+        self._settle(there, revision)
+
+    async def _ask_page(self, token: str) -> _List[T] | _List[msgspec.Raw]:
+        query = {**self._selectors, "limit": self._page or None, "continue": token or None}
+        body = await self._client.list_raw(self.gvr, namespace=self._namespace, query=query)
+        if not issubclass(self.kind, RawObject):
+            try:
+                return _list_decoder(self.kind).decode(body)
+            except BAD_OBJECT:
+                logger.debug("a list is read object by object resource=%s", self.gvr.resource)
+        return _list_decoder(msgspec.Raw).decode(body)
 
     def _install(self, items: list[msgspec.Raw], listed_at: str) -> None:
         """A complete list that came at once."""
         self._gone.clear()
         self._settle(self._take_in(items), listed_at)
 
-    def _take_in(self, items: list[msgspec.Raw]) -> set[ObjectKey]:
+    def _take_in(self, items: Iterable[T] | Iterable[msgspec.Raw]) -> set[ObjectKey]:
         """Puts what a list, or a page of it, has; gives which objects that were."""
         seen = self._clock.time()
         there: set[ObjectKey] = set()
-        for raw in items:
-            new = self._parse(raw)
-            meta = new.metadata if new is not None else self._metadata(raw)
-            if meta is not None:
-                there.add(ObjectKey(meta.namespace, meta.name))
+        for item in items:
+            new = self._parse(item) if isinstance(item, msgspec.Raw) else self._keep(item)
             if new is not None:
+                there.add(new.key)
                 self._put(new, seen)
+            elif isinstance(item, msgspec.Raw) and (meta := self._metadata(item)) is not None:
+                there.add(ObjectKey(meta.namespace, meta.name))
         return there
 
     def _settle(self, there: set[ObjectKey], listed_at: str) -> None:
@@ -334,11 +355,13 @@ class Informer(Generic[T]):
 
     def _parse(self, raw: msgspec.Raw) -> T | None:
         try:
-            found = _decode(raw, self.kind)
-            return self._shrink(found) if self._shrink is not None else found
+            return self._keep(_decode(raw, self.kind))
         except BAD_OBJECT as error:
             self._spoilt(raw, error)
             return None
+
+    def _keep(self, found: T) -> T:
+        return self._shrink(found) if self._shrink is not None else found
 
     def _spoilt(self, raw: msgspec.Raw, error: Exception) -> None:
         self.malformed += 1
@@ -355,13 +378,14 @@ class Informer(Generic[T]):
             return None
 
     def _put(self, new: T, seen: float) -> None:
-        old = self._items.get(new.key)
+        key = new.key
+        old = self._items.get(key)
         if old is not None and old.metadata.uid != new.metadata.uid:
-            self._remove(old.key, seen)  # deleted and made anew under the same name
+            self._remove(key, seen)  # deleted and made anew under the same name
             old = None
         if old is not None and _is_known(old.metadata, new.metadata):
             return
-        self._items[new.key] = new
+        self._items[key] = new
         for fn in self._handlers:
             self._call(fn, old, new, seen)
 

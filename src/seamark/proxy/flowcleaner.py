@@ -31,7 +31,8 @@ class FlowCleaner:
     def clean(self, changed: Iterable[PortRules], node: NodeConfig) -> None:
         by_family: dict[Family, list[PortRules]] = {}
         for rules in changed:
-            by_family.setdefault(family_of(rules.cluster_ips[0]) or "IPv4", []).append(rules)
+            if rules.key.protocol == "UDP":
+                by_family.setdefault(family_of(rules.cluster_ips[0]) or "IPv4", []).append(rules)
         for family, ports in by_family.items():
             frontends = select_udp(ports)
             if frontends:

@@ -9,7 +9,7 @@ reported once and tried again; it stops nothing else. Node addresses that serve 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,13 +31,13 @@ class HealthCheck(NamedTuple):
     endpoints: int
 
 
-def select_health_check(rules: Iterable[PortRules], node: NodeConfig) -> HealthCheck | None:
+def select_health_check(rules: Collection[PortRules], node: NodeConfig) -> HealthCheck | None:
     """What load balancers are told of one Service; None where it has no such port."""
-    port, ready = 0, set()
-    for one in rules:
-        port = one.health_check_port or port
-        ready |= {e.ip for e in one.external.endpoints if e.ready and e.node == node.name}
-    return HealthCheck(port, len(ready)) if port else None
+    port = next((one.health_check_port for one in rules if one.health_check_port), 0)
+    if not port:
+        return None
+    ready = {e.ip for one in rules for e in one.external.endpoints if e.ready and e.node == node.name}
+    return HealthCheck(port, len(ready))
 
 
 class HealthCheckPorts:
@@ -59,6 +59,10 @@ class HealthCheckPorts:
         self._checks: dict[tuple[Family, ObjectKey], HealthCheck] = {}
         self._servers: dict[tuple[Family, ObjectKey], WebServer] = {}
         self._missing: set[tuple[Family, ObjectKey]] = set()
+
+    def has(self, family: Family, service: ObjectKey) -> bool:
+        """Whether the Service has a check now."""
+        return (family, service) in self._checks
 
     async def put(self, family: Family, service: ObjectKey, check: HealthCheck | None) -> None:
         """The Service's check from now on; None = none."""

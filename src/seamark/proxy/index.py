@@ -6,9 +6,9 @@ Knows no kernel and no client: objects in, changed ``PortRules`` out. Several ch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 from seamark.compile.ruleset import Family, NodeConfig, PortKey, PortRules, compile_service
 from seamark.model.endpointslice import EndpointSlice
@@ -94,7 +94,10 @@ class ServiceIndex:
 
     def rules(self, family: Family) -> dict[PortKey, PortRules]:
         """All service ports as last taken."""
-        return {rules.key: rules for ports in self._rules[family].values() for rules in ports}
+        return {rules.key: rules for rules in self.all_rules(family)}
+
+    def all_rules(self, family: Family) -> Iterator[PortRules]:
+        return chain.from_iterable(self._rules[family].values())
 
     def rules_of(self, family: Family, service: ObjectKey) -> tuple[PortRules, ...]:
         """The ports of one Service as last taken."""

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -168,17 +169,34 @@ class ServiceProxy:
         """
         self._open_tables()
         if not all(table.is_new() for table in self._tables.values()):
-            self._waiting = {**self._index.take().seen, **self._waiting}
+            self._wait_for(self._index.take())
         for family, table in self._tables.items():
             begun = self._clock.monotonic()
             await table.start(self._index.rules(family))
             self.monitor.synced(family, self._clock.monotonic() - begun, whole=True)
-        while self._index.is_dirty:
-            more = self._index.take(PIECE)
-            self._waiting = {**more.seen, **self._waiting}
-            for family, table in self._tables.items():
-                await table.apply(more.ports[family])
-            await asyncio.sleep(0)
+        sending: asyncio.Task[None] | None = None
+        try:
+            while self._index.is_dirty:
+                piece = self._index.take(PIECE)
+                self._wait_for(piece)
+                if sending is not None:
+                    await sending
+                sending = asyncio.create_task(self._load_piece(piece))
+                await asyncio.sleep(0)  # on its way: the next is compiled while the kernel works
+            if sending is not None:
+                await sending
+        finally:
+            if sending is not None:
+                sending.cancel()
+
+    async def _load_piece(self, piece: Pending) -> None:
+        for family, table in self._tables.items():
+            await table.apply(piece.ports[family])
+
+    def _wait_for(self, pending: Pending) -> None:
+        """The first event of a Service dates its change."""
+        for service, seen in pending.seen.items():
+            self._waiting.setdefault(service, seen)
 
     def _open_tables(self) -> None:
         for family in self.families:
@@ -191,7 +209,7 @@ class ServiceProxy:
         """One round. A failure is told, by the health port too, and a later round loads everything."""
         self._settled = False
         pending, changes = self._index.take(0 if self.ready.is_set() else PIECE), self.monitor.take()
-        self._waiting = {**pending.seen, **self._waiting}  # the first event of a Service dates its change
+        self._wait_for(pending)
         whole = self._stale or any(t.node != self._index.node for t in self._tables.values())
         try:
             await (self._load() if whole else self._apply(pending))
@@ -207,7 +225,8 @@ class ServiceProxy:
         if self._backend.tracked:
             self._cleaner.clean(self._all_rules() if whole else _present(pending), self._index.node)
         now = self._clock.time()
-        self.applied.extend(Applied(key, seen, now) for key, seen in self._waiting.items())
+        latest = islice(self._waiting.items(), max(0, len(self._waiting) - KEPT), None)
+        self.applied.extend(Applied(key, seen, now) for key, seen in latest)
         ports = {family: self._index.rules(family) for family in self.families} if whole else pending.ports
         self.monitor.applied(changes, ports)
         await self._put_checks(self._waiting)
@@ -243,7 +262,8 @@ class ServiceProxy:
         for service in services:
             for family in self.families:
                 check = select_health_check(self._index.rules_of(family, service), self._index.node)
-                await self._checks.put(family, service, check)
+                if check is not None or self._checks.has(family, service):
+                    await self._checks.put(family, service, check)
 
     def _watch_unserved(self, services: Iterable[ObjectKey]) -> None:
         """Not those of the first load: they are no change."""
@@ -263,7 +283,7 @@ class ServiceProxy:
         return next((r for family in self.families if (r := self._index.rules_of(family, service))), ())
 
     def _all_rules(self) -> Iterable[PortRules]:
-        return (rules for family in self.families for rules in self._index.rules(family).values())
+        return (rules for family in self.families for rules in self._index.all_rules(family))
 
     async def _tick(self) -> None:
         """Wakes the loop to look for foreign changes, to sweep, and to retry."""

@@ -38,7 +38,7 @@ class Zones:
         """Whoever is told of changes (plugin transfer) hears of it, where it is another one than before."""
         known = self._zones.get(name)
         self._zones[name] = zone
-        if known is not None and known.serial != zone.serial:
+        if known is None or known.serial != zone.serial:
             for _, handler in self._site.plugins:
                 if hasattr(handler, "changed"):
                     handler.changed(name)

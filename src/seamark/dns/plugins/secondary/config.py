@@ -1,4 +1,4 @@
-"""``secondary [ZONES...] { transfer from ADDRESS...; fallthrough [ZONES...] }``."""
+"""``secondary [ZONES...] { transfer from ADDRESS...; catalog [MEMBER-ZONES...]; fallthrough [ZONES...] }``."""
 
 from __future__ import annotations
 
@@ -12,20 +12,24 @@ from seamark.dns.corefile.lexer import Token
 
 PORT = 53
 MANY = True
-REFUSED = {"catalog": "zones are named in the Corefile, not by a catalog", "upstream": "aliases are always followed"}
+REFUSED = {"upstream": "aliases are always followed"}
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
+    """``catalog``: the zones are catalogs, and their members are at or below these; empty = all, None = no catalogs."""
+
     zones: tuple[str, ...]
     primaries: tuple[tuple[str, int], ...]
     fallthrough: tuple[str, ...] | None = None
+    catalog: tuple[str, ...] | None = None
 
 
 class _Reader:
     def __init__(self) -> None:
         self.primaries: list[tuple[str, int]] = []
         self.fallthrough: tuple[str, ...] | None = None
+        self.catalog: tuple[str, ...] | None = None
 
     def read_transfer(self, line: Line) -> None:
         first, *rest = line.some("from and addresses")
@@ -38,13 +42,21 @@ class _Reader:
     def read_fallthrough(self, line: Line) -> None:
         self.fallthrough = parse_zones(line.args, (".",))
 
+    def read_catalog(self, line: Line) -> None:
+        """Several lines add up, and one without zones allows all."""
+        zones = parse_zones(line.args, ())
+        is_open = not zones or self.catalog == ()
+        self.catalog = () if is_open else tuple(dict.fromkeys((*(self.catalog or ()), *zones)))
+
 
 def parse(block: Block) -> Config:
     reader = _Reader()
-    block.read({"transfer": reader.read_transfer, "fallthrough": reader.read_fallthrough}, REFUSED)
+    readers = {"transfer": reader.read_transfer, "catalog": reader.read_catalog, "fallthrough": reader.read_fallthrough}
+    block.read(readers, REFUSED)
     if not reader.primaries:
         raise block.name.error("'secondary' needs 'transfer from' with the address of a primary")
-    return Config(parse_zones(block.args, block.zones), tuple(reader.primaries), reader.fallthrough)
+    zones = parse_zones(block.args, block.zones)
+    return Config(zones, tuple(reader.primaries), reader.fallthrough, reader.catalog)
 
 
 def _address(word: Token) -> tuple[str, int]:

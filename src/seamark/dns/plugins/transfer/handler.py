@@ -39,16 +39,18 @@ class Transfer:
         self.rules = [config]
         self._site = site
         self._telling: set[asyncio.Task[None]] = set()
+        self._is_serving = False
 
     def serving(self) -> None:
         """Called once queries arrive: whoever is told now can ask."""
+        self._is_serving = True
         for _, handler in self._site.plugins:
             for zone in getattr(handler, "notified_zones", ()):
                 self.changed(zone)
 
     def changed(self, zone: str) -> None:
-        """Tells that the zone is another one now, in the background."""
-        rule = self._rule(zone)
+        """Tells that the zone is another one now, in the background. What happens before queries come is told then."""
+        rule = self._rule(zone) if self._is_serving else None
         for host, port in rule.notified if rule is not None else ():
             task = asyncio.get_running_loop().create_task(self._tell(zone, host, port, rule.source if rule else ""))
             self._telling.add(task)

@@ -18,7 +18,7 @@ from seamark.client.client import Client
 from seamark.client.informer import INITIAL_END
 from seamark.dns.corefile.parser import parse_corefile
 from seamark.dns.host import Host
-from seamark.dns.listener import Listener
+from seamark.dns.listener import Listener, Source
 from seamark.dns.server.core import Core
 from seamark.dns.server.instance import Instance, parse_server
 from seamark.machinery.status import StatusError
@@ -111,7 +111,7 @@ class Server:
     async def ask(
         self, query: dns.message.Message, *, protocol: str = "udp", port: int = 53, client: str = "192.0.2.7"
     ) -> dns.message.Message:
-        found = await self.core.answer(Listener(port), query.to_wire(), (client, 40212), protocol)
+        found = await self.core.answer(Listener(port), query.to_wire(), Source(client, 40212), protocol)
         assert found is not None
         return dns.message.from_wire(found)
 

@@ -1,4 +1,4 @@
-"""Where queries come in: transport, address and port. A server block listens on one or more; blocks may share one."""
+"""Where queries come in, and from whom. A server block listens on one address or more; blocks may share one."""
 
 from __future__ import annotations
 
@@ -17,6 +17,16 @@ class Listener(NamedTuple):
         """As metrics and logs call it: ``dns://:53``, ``dns://[::1]:53``."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.transport}://{host}:{self.port}"
+
+
+class Source(NamedTuple):
+    """Who asks. ``at`` is the server's own address that was asked; ``tlvs`` what a proxy told besides addresses."""
+
+    host: str
+    port: int
+    at: str = ""
+    at_port: int = 0
+    tlvs: bytes = b""
 
 
 def plain_address(host: str) -> str:

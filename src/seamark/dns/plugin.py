@@ -63,6 +63,11 @@ class Query:
     """The query as it came, where it came by a packet."""
     server: str = ""
     """The listener, as metrics name it: ``dns://:53``."""
+    server_ip: str = ""
+    server_port: int = 0
+    """The own address that was asked."""
+    tlvs: bytes = b""
+    """What a proxy in front told besides addresses (plugin proxyproto)."""
     depth: int = 0
     """How many times this query has come back to the own server (ExternalName chasing)."""
     trace: Tracing | None = None

@@ -10,13 +10,13 @@ import dns.message
 import dns.rcode
 import pytest
 
-from seamark.dns.listener import Listener
+from seamark.dns.listener import Listener, Source
 from seamark.testing.clock import settle
 
 
 async def answers(server: Any, count: int, kind: str = "A") -> list[dns.message.Message | None]:
     wire = dns.message.make_query("any.test.", kind).to_wire()
-    found = [await server.core.answer(Listener(53), wire, ("192.0.2.7", 40212), "tcp") for _ in range(count)]
+    found = [await server.core.answer(Listener(53), wire, Source("192.0.2.7", 40212), "tcp") for _ in range(count)]
     return [None if packet is None else dns.message.from_wire(packet, one_rr_per_rrset=True) for packet in found]
 
 

@@ -10,7 +10,7 @@ import dns.message
 import pytest
 
 from seamark.dns.corefile.lexer import CorefileError
-from seamark.dns.listener import Listener
+from seamark.dns.listener import Listener, Source
 from seamark.dns.plugins.shed import handler as shed
 from seamark.testing.clock import settle
 
@@ -24,7 +24,7 @@ async def test_queries_over_the_limit_are_dropped_over_udp_alone(
     server = await serve(". {\nshed\nerratic {\ndelay 1 1s\n}\n}")
 
     def asked(protocol: str) -> asyncio.Task[Any]:
-        return asyncio.ensure_future(server.core.answer(Listener(53), WIRE, ("192.0.2.7", 4021), protocol))
+        return asyncio.ensure_future(server.core.answer(Listener(53), WIRE, Source("192.0.2.7", 4021), protocol))
 
     waiting = [asked("udp"), asked("udp")]
     await settle()

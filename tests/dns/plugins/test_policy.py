@@ -13,7 +13,7 @@ import dns.message
 import dns.rcode
 import pytest
 
-from seamark.dns.listener import Listener
+from seamark.dns.listener import Listener, Source
 from seamark.testing.clock import settle
 from seamark.testing.dnscase import DnsCase, render_records
 
@@ -33,7 +33,7 @@ async def test_acl_blocks_filters_drops_and_allows(serve: Any, host: Any) -> Non
     blocked = await server.ask(asked, client="192.0.2.8")
     assert blocked.rcode() == dns.rcode.REFUSED and blocked.payload == 1400
     assert blocked.options[0].code == dns.edns.EDECode.BLOCKED
-    assert await server.core.answer(Listener(53), asked.to_wire(), ("2001:db8::1", 9), "udp") is None
+    assert await server.core.answer(Listener(53), asked.to_wire(), Source("2001:db8::1", 9), "udp") is None
     text = host.metrics.text().decode()
     for word in ("allowed", "filtered", "blocked", "dropped"):
         assert f'coredns_acl_{word}_requests_total{{server="dns://:53",view="",zone="."}} 1.0' in text

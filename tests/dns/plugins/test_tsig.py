@@ -18,7 +18,7 @@ import dns.zone
 import pytest
 
 from seamark.dns.corefile.lexer import CorefileError
-from seamark.dns.listener import Listener
+from seamark.dns.listener import Listener, Source
 from seamark.dns.server.loading import load_corefile
 from seamark.dns.server.process import Process
 from seamark.testing.ports import free_port
@@ -48,7 +48,7 @@ async def asked(
     dns.message.time.time = lambda: server.clock.time() if now is None else now
     try:
         wire = query.to_wire()
-        found = await server.core.answer(Listener(53), wire, ("192.0.2.7", 4021), "tcp")
+        found = await server.core.answer(Listener(53), wire, Source("192.0.2.7", 4021), "tcp")
         if keys is KEY and now is None:
             return query, dns.message.from_wire(found, keyring=keys, request_mac=query.mac)
         return query, dns.message.from_wire(found, keyring=False)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import dns.message
 import dns.rcode
 import dns.rdatatype
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from seamark.dns.corefile.lexer import CorefileError
+from seamark.dns.expression import parse_expression
 from seamark.dns.plugin import Query
 from seamark.dns.plugins.view.config import FUNCTIONS
-from seamark.dns.plugins.view.expression import parse_expression
 
 
 def query(name: str = "Web.test.", kind: str = "A", client: str = "10.244.1.9", **more: Any) -> Query:
@@ -48,43 +45,6 @@ def test_conditions_that_hold(text: str) -> None:
     asked = query(**{"kubernetes/client-namespace": lambda: "shop"})
     assert parse_expression(text, FUNCTIONS).evaluate(asked) is True
     assert parse_expression(f"not ({text})", FUNCTIONS).evaluate(asked) is False
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("", "unexpected the end"),
-        ("name()", "the expression has to be a bool, not a string"),
-        ("name() == 1", "what stands behind '==' has to be a string, not a int"),
-        ("name() in 'a'", "what stands behind 'in' has to be a list of string, not a string"),
-        ("['a', 1] == ['a']", "each item of a list has to be a string, not a int"),
-        ("who()", "'who' is not known"),
-        ("name(1)", "')' is missing before 1"),
-        ("incidr(client_ip())", "',' is missing before )"),
-        ("incidr(client_ip(), 1)", "argument 2 of incidr has to be a string, not a int"),
-        ("true true", "unexpected 'true'"),
-        ("do() + 1", "'+ 1' is no part of an expression"),
-        ("do() or name()", "what stands behind 'or' has to be a bool"),
-        ("do() < true", "'<' compares numbers or strings, not a bool"),
-        ("name() not == 'a'", "'in' is missing before =="),
-        ("do() ? 1 : 'a'", "what stands behind ':' has to be a int"),
-        ("(" * 100 + "true" + ")" * 100, "more than 64 expressions in one another"),
-        ("!" * 2000 + "true", "more than 64 expressions in one another"),
-    ],
-)
-def test_what_is_wrong_with_an_expression_is_said_before_a_query_comes(text: str, reason: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(reason)):
-        parse_expression(text, FUNCTIONS)
-
-
-@given(
-    st.lists(st.sampled_from(["(", ")", "!", "and", "in", "[", "]", ",", "?", ":", "'a'", "1", "name()", "do()", "=="]))
-)
-def test_any_words_are_an_expression_or_a_reason(words: list[str]) -> None:
-    try:
-        parse_expression(" ".join(words), FUNCTIONS).evaluate(query())
-    except ValueError as error:
-        assert str(error)
 
 
 VIEWS = """

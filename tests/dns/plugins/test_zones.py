@@ -11,7 +11,7 @@ import dns.rrset
 import pytest
 
 from seamark.dns.corefile.lexer import CorefileError
-from seamark.dns.listener import Listener
+from seamark.dns.listener import Listener, Source
 from seamark.testing.clock import settle
 from seamark.testing.dnscase import DnsCase, render_records
 
@@ -125,7 +125,7 @@ async def test_a_broken_zone_file_is_told_at_its_word(text: str, serve: Any, tmp
 
 
 async def transfer(server: Any, query: dns.message.Message, client: str = "192.0.2.7") -> list[dns.message.Message]:
-    found = await server.core.answer(Listener(53), query.to_wire(), (client, 9), "tcp")
+    found = await server.core.answer(Listener(53), query.to_wire(), Source(client, 9), "tcp")
     return [
         dns.message.from_wire(wire, one_rr_per_rrset=True) for wire in (found if isinstance(found, list) else [found])
     ]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seamark.dns.listener import Listener
+from seamark.dns.listener import Listener, Source
 
 COREFILE = """. {
     errors
@@ -78,7 +78,7 @@ def anything(serve: Any, fake_api: Any) -> Any:
 async def test_any_packet(anything: Any, packets: list[bytes], protocol: str) -> None:
     server = await anything(COREFILE)
     for packet in packets:
-        found = await server.core.answer(Listener(53), packet, ("2001:db8::1", 9), protocol)
+        found = await server.core.answer(Listener(53), packet, Source("2001:db8::1", 9), protocol)
         if found is not None:
             assert found[:2] == packet[:2]
             assert dns.message.from_wire(found).rcode() is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
@@ -11,12 +12,15 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
+import dns.asyncquery
 import dns.message
+import dns.query
 import pytest
 import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seamark.dns.listener import Source
 from seamark.dns.server.loading import load_corefile
 from seamark.dns.server.process import Process
 from seamark.dns.server.proxied import Proxied
@@ -26,6 +30,7 @@ from seamark.testing.ports import free_port
 
 CLIENT = ("203.0.113.9", 4321)
 WIRE = dns.message.make_query("x.test.", "A").to_wire()
+HOSTS = "hosts {\n10.0.0.%d x.test\n}\n"
 FRAMED = struct.pack("!H", len(WIRE)) + WIRE
 
 
@@ -45,10 +50,10 @@ async def start(host: Any, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
     """A server that answers with the client's address (whoami)."""
     running: list[Process] = []
 
-    async def run(options: str = "", *, scheme: str = "dns") -> int:
+    async def run(options: str = "", more: str = "", *, scheme: str = "dns") -> int:
         port, file = free_port(), tmp_path / "Corefile"
-        tls = "tls cert.pem key.pem\n" if scheme == "tls" else ""
-        words = f"root {tmp_path}\nbind 127.0.0.1\n{tls}proxyproto {{\n{options}\n}}\nwhoami\n"
+        tls = "tls cert.pem key.pem\n" if scheme != "dns" else ""
+        words = f"root {tmp_path}\nbind 127.0.0.1\n{tls}proxyproto {{\n{options}\n}}\n{more}whoami\n"
         file.write_text(f"{scheme}://.:{port} {{\n{words}}}\n")
         process = Process(host, partial(load_corefile, file, port=53, environment={}))
         await process.start()
@@ -111,16 +116,23 @@ async def test_whose_word_counts(options: str, header: bytes, seen: str | None, 
     assert (found[0] if found else None) == seen
 
 
-async def test_the_header_comes_before_tls(start: Any, tmp_path: Path) -> None:
-    authority = trustme.CA()
-    issued = authority.issue_cert("dns.test")
+@pytest.fixture
+def authority(tmp_path: Path) -> trustme.CA:
+    found = trustme.CA()
+    issued = found.issue_cert("dns.test")
     issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    found.cert_pem.write_to_path(tmp_path / "ca.pem")
+    return found
+
+
+async def test_the_header_comes_before_tls(start: Any, authority: trustme.CA) -> None:
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     port = await start(scheme="tls")
     assert await ask_tcp(port, v2(), trusting) == CLIENT
-    assert await ask_tcp(port, b"", trusting) is None
+    assert (await ask_tcp(port, b"", trusting) or ("", 0))[0] == "127.0.0.1"
+    assert await ask_tcp(port, b"PROXY x", trusting) is None
 
 
 async def test_each_datagram_says_who_asks(start: Any) -> None:
@@ -143,17 +155,120 @@ async def test_each_datagram_says_who_asks(start: Any) -> None:
         transport.close()
 
 
+class Relay(asyncio.DatagramProtocol):
+    """A proxy for one client: puts the header in front of each datagram, or sends it once, alone."""
+
+    def __init__(self, server: int, header: bytes, *, once: bool) -> None:
+        self._upstream = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._upstream.setblocking(False)
+        self._upstream.connect(("127.0.0.1", server))
+        if once:
+            self._upstream.send(header)
+        self._header = b"" if once else header
+        self._client: Any = None
+        asyncio.get_running_loop().add_reader(self._upstream, self._back)
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self._client = addr
+        self._upstream.send(self._header + data)
+
+    def _back(self) -> None:
+        self._transport.sendto(self._upstream.recv(65535), self._client)
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._upstream)
+        self._upstream.close()
+        self._transport.close()
+
+
+@pytest.mark.parametrize("scheme", ["quic", "https3"])
+@pytest.mark.parametrize("once", [True, False])
+async def test_in_front_of_quic(scheme: str, once: bool, start: Any, authority: trustme.CA, tmp_path: Path) -> None:
+    port = await start("udp_session_tracking 28s" if once else "", scheme=scheme)
+    header = v2(("2001:db8::7", 77), kind=2)
+    transport, relay = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: Relay(port, header, once=once), local_addr=("127.0.0.1", 0)
+    )
+    trusted = {"timeout": 5, "port": transport.get_extra_info("sockname")[1], "verify": str(tmp_path / "ca.pem")}
+    asked = dns.message.make_query("x.test.", "A", id=0)
+    try:
+        if scheme == "quic":
+            found = await dns.asyncquery.quic(asked, "127.0.0.1", server_hostname="dns.test", **trusted)
+        else:
+            version, at = dns.query.HTTPVersion.H3, "127.0.0.1"
+            url = "https://dns.test/dns-query"
+            found = await dns.asyncquery.https(asked, url, http_version=version, bootstrap_address=at, **trusted)
+    finally:
+        relay.close()
+    assert who(found.to_wire()) == ("2001:db8::7", 77)
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        (v2(more=b"\xea\0\2\1\2"), "ea00020102"),
+        (v2(more=b"\4\0\1x\xea\0\0"), "040000ea0000"),
+        (v2(more=b"\xea\0\2\1"), "-"),
+        (v2(more=b"\xea\0\2\1\2", command=0x20), "-"),
+        (v2(), "-"),
+        (v1(), "-"),
+        (b"", "-"),
+    ],
+)
+async def test_what_a_proxy_tells_besides_is_metadata(header: bytes, told: str, start: Any, log: list[str]) -> None:
+    more = 'metadata\nlog . "{remote} {/proxyproto/tlv}"\n'
+    found = await ask_tcp(await start("tlv_metadata", more), header)
+    assert found is not None
+    assert f"[INFO] {found[0]} {told}" in log
+
+
+async def test_without_the_option_nobody_is_told(start: Any, log: list[str]) -> None:
+    await ask_tcp(await start("", "metadata\nlog . {/proxyproto/tlv}\n"), v2(more=b"\xea\0\2\1\2"))
+    assert "[INFO] -" in log
+
+
+async def test_the_own_address_is_what_the_client_asked(start: Any, host: Any, tmp_path: Path) -> None:
+    port, file = free_port(), tmp_path / "Corefile"
+    views = [
+        ("proxied", "'192.0.2.1' and server_port() == '53'"),
+        ("plain", f"'127.0.0.1' and server_port() == '{port}'"),
+    ]
+    blocks = [
+        f".:{port} {{\nview {name} {{\nexpr server_ip() == {test}\n}}\nproxyproto\n{HOSTS % number}}}\n"
+        for number, (name, test) in enumerate(views)
+    ]
+    file.write_text("".join(blocks))
+    process = Process(host, partial(load_corefile, file, port=53, environment={}))
+    await process.start()
+    try:
+        for header, address in ((v1(), "10.0.0.0"), (b"", "10.0.0.1")):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(header + FRAMED)
+            (length,) = struct.unpack("!H", await asyncio.wait_for(reader.readexactly(2), 5))
+            found = dns.message.from_wire(await reader.readexactly(length))
+            assert found.answer[0][0].address == address
+            writer.close()
+        found = await dns.asyncquery.udp(dns.message.make_query("x.test.", "A"), "127.0.0.1", port=port, timeout=5)
+        assert found.answer[0][0].address == "10.0.0.1"
+    finally:
+        await process.kill()
+
+
 def test_a_header_alone_speaks_for_what_follows() -> None:
     clock = FakeClock()
     proxied = Proxied((), "", clock, ttl=30, most=2)
-    proxy = ("192.0.2.1", 1000)
+    proxy = Source("192.0.2.1", 1000)
     assert proxied.unwrap(v2(kind=2), proxy) is None
-    assert proxied.unwrap(WIRE, proxy) == (WIRE, CLIENT)
+    assert proxied.unwrap(WIRE, proxy) == (WIRE, Source(*CLIENT, CLIENT[0], 53))
     clock._now += 31
     assert proxied.unwrap(WIRE, proxy) == (WIRE, proxy)
     for port in range(3):
-        proxied.unwrap(v2(kind=2), ("192.0.2.1", port))
-    assert proxied.unwrap(WIRE, ("192.0.2.1", 0)) == (WIRE, ("192.0.2.1", 0)), "two sessions are known, the oldest went"
+        proxied.unwrap(v2(kind=2), Source("192.0.2.1", port))
+    oldest = Source("192.0.2.1", 0)
+    assert proxied.unwrap(WIRE, oldest) == (WIRE, oldest), "two sessions are known, the oldest went"
 
 
 def test_others_are_treated_as_the_default_says() -> None:

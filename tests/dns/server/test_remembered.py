@@ -7,7 +7,7 @@ from typing import Any
 import dns.message
 import pytest
 
-from seamark.dns.listener import Listener
+from seamark.dns.listener import Listener, Source
 from seamark.testing.clock import settle
 
 AT = Listener(53)
@@ -53,7 +53,7 @@ NOT_KEPT = [f"heads.default.svc.{Z}", f"out.default.svc.{Z}", "elsewhere.test."]
 
 
 async def answered(server: Any, packet: bytes, client: str = "192.0.2.7") -> bytes:
-    found = await server.core.answer(AT, packet, (client, 9), "udp")
+    found = await server.core.answer(AT, packet, Source(client, 9), "udp")
     assert isinstance(found, bytes)
     return found
 

@@ -18,7 +18,7 @@ import dns.rdataclass
 import dns.rdatatype
 
 from seamark.dns.host import Host
-from seamark.dns.listener import Listener, plain_address
+from seamark.dns.listener import Listener, Source, plain_address
 from seamark.dns.metrics import type_label
 from seamark.dns.plugin import Answer, Query
 from seamark.dns.reply import reply_to
@@ -38,7 +38,7 @@ class Core:
         self._host = host
         self._current = current
 
-    async def answer(self, at: Listener, packet: bytes, client: tuple[str, int], protocol: str) -> Reply:
+    async def answer(self, at: Listener, packet: bytes, client: Source, protocol: str) -> Reply:
         """The reply; None for a packet that gets none, several messages for a transfer. Never raises."""
         verdict = judge(packet)
         if verdict is Verdict.DROP:
@@ -47,7 +47,7 @@ class Core:
             return render_bare(packet, verdict.value)
         try:
             message = parse_query(packet) or dns.message.from_wire(packet, ignore_trailing=True, keyring=False)
-            return await self._answer(at, packet, message, self._query(packet, message, client, protocol))
+            return await self._answer(at, packet, message, self._query(at, packet, message, client, protocol))
         except dns.exception.DNSException:
             return render_bare(packet, int(dns.rcode.FORMERR))
         except Exception as error:
@@ -55,20 +55,27 @@ class Core:
             self._host.log(f"[ERROR] Recovered from a failure in server: {at.label} {error!r}")
             return render_bare(packet, int(dns.rcode.SERVFAIL))
 
-    def _query(self, packet: bytes, message: dns.message.Message, client: tuple[str, int], protocol: str) -> Query:
+    def _query(self, at: Listener, packet: bytes, message: dns.message.Message, client: Source, protocol: str) -> Query:
         question = message.question[0]
         return Query(
             message=cast(dns.message.QueryMessage, message),  # NOTIFY goes the way of a query
             name=question.name,
             rdtype=question.rdtype,
-            client=plain_address(client[0]),
+            client=plain_address(client.host),
             protocol=protocol,
             zone=dns.name.root,
             received=self._host.clock.monotonic(),
-            client_port=client[1],
+            client_port=client.port,
+            server_ip=plain_address(self._own_address(at, client, protocol)),
+            server_port=client.at_port or at.port,
+            tlvs=client.tlvs,
             size=len(packet),
             packet=packet,
         )
+
+    def _own_address(self, at: Listener, client: Source, protocol: str) -> str:
+        """CoreDNS does not know it of a datagram to a socket on all addresses."""
+        return "::" if self._host.as_coredns and protocol == "udp" and not at.host else client.at
 
     def quick(self, at: Listener, packet: bytes, client: str) -> bytes | None:
         """An answer that is known already, over UDP; None sends the packet through ``answer``."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import struct
 
+from seamark.dns.listener import Source
 from seamark.dns.server.http2 import Asked, Http2Connection, Told
-from seamark.dns.server.proxied import Reading, Source
+from seamark.dns.server.proxied import Reading
 from seamark.dns.server.streams import Serving
 from seamark.dns.wire.packet import parse_packet, render_packet
 
@@ -31,7 +32,7 @@ class GrpcTransport:
     async def converse(self, reader: Reading, writer: asyncio.StreamWriter, client: Source) -> None:
         await Http2Connection(lambda asked: self._respond(asked, client), self._serving).run(reader, writer)
 
-    async def _respond(self, asked: Asked, client: tuple[str, int]) -> Told:
+    async def _respond(self, asked: Asked, client: Source) -> Told:
         if asked.headers.get(":path") != METHOD:
             return _failed(UNIMPLEMENTED, f"unknown method {asked.headers.get(':path', '')}")
         try:

@@ -19,8 +19,9 @@ import dns.rdatatype
 import httptools
 from prometheus_client import Counter
 
+from seamark.dns.listener import Source
 from seamark.dns.server.http2 import MAX_BODY, Asked, Http2Connection, Told
-from seamark.dns.server.proxied import Reading, Source
+from seamark.dns.server.proxied import Reading
 from seamark.dns.server.streams import Serving
 from seamark.dns.waiting import within
 
@@ -55,12 +56,12 @@ class HttpsTransport:
         else:
             await self._converse1(reader, writer, client)
 
-    async def _respond2(self, asked: Asked, client: tuple[str, int]) -> Told:
+    async def _respond2(self, asked: Asked, client: Source) -> Told:
         target = asked.headers.get(":path", "")
         status, headers, body = await self.respond(asked.headers.get(":method", ""), target, asked.body, client)
         return Told(((":status", str(int(status))), *headers, ("content-length", str(len(body)))), body)
 
-    async def _converse1(self, reader: Reading, writer: asyncio.StreamWriter, client: tuple[str, int]) -> None:
+    async def _converse1(self, reader: Reading, writer: asyncio.StreamWriter, client: Source) -> None:
         while (request := await self._read1(reader)) is not None:
             status, headers, body = await self.respond(request.method, request.target, bytes(request.body), client)
             lines = [f"HTTP/1.1 {int(status)} {status.phrase}", *(f"{name}: {value}" for name, value in headers)]
@@ -81,7 +82,7 @@ class HttpsTransport:
         return request
 
     async def respond(
-        self, method: str, target: str, body: bytes, client: tuple[str, int]
+        self, method: str, target: str, body: bytes, client: Source
     ) -> tuple[HTTPStatus, tuple[tuple[str, str], ...], bytes]:
         try:
             packet = query_of(method, target, body)

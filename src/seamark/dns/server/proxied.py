@@ -8,11 +8,9 @@ from collections import OrderedDict
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Protocol
 
-from seamark.dns.listener import plain_address
-from seamark.dns.wire.proxyheader import may_begin, missing, parse_header
+from seamark.dns.listener import Source, plain_address
+from seamark.dns.wire.proxyheader import Header, may_begin, missing, parse_header
 from seamark.machinery.clock import Clock
-
-Source = tuple[str, int]
 
 
 class Reading(Protocol):
@@ -36,7 +34,7 @@ class Proxied:
         self._clock = clock
         self._ttl = ttl
         self._most = most
-        self._sessions: OrderedDict[Source, tuple[float, Source]] = OrderedDict()
+        self._sessions: OrderedDict[tuple[str, int], tuple[float, Source]] = OrderedDict()
 
     def treatment(self, address: str) -> str:
         if not self._allowed:
@@ -46,7 +44,7 @@ class Proxied:
 
     def unwrap(self, packet: bytes, peer: Source) -> tuple[bytes, Source] | None:
         """The query of a datagram and who asks it; None for one to drop."""
-        treatment = self.treatment(peer[0])
+        treatment = self.treatment(peer.host)
         if treatment == "skip":
             return packet, peer
         try:
@@ -57,35 +55,34 @@ class Proxied:
             return packet, self._known(peer) if treatment == "use" else peer
         if treatment == "reject" or header.version != 2:  # version 1 is for streams
             return None
-        source = header.source if treatment == "use" and header.source is not None else peer
+        source = _source(header, peer) if treatment == "use" else peer
         if treatment == "use" and self._ttl and header.source is not None:
             self._remember(peer, source)
         query = packet[header.size :]
         return (query, source) if query else None
 
     def _remember(self, peer: Source, source: Source) -> None:
-        self._sessions[peer] = (self._clock.monotonic() + self._ttl, source)
-        self._sessions.move_to_end(peer)
+        key = (peer.host, peer.port)
+        self._sessions[key] = (self._clock.monotonic() + self._ttl, source)
+        self._sessions.move_to_end(key)
         if len(self._sessions) > self._most:
             self._sessions.popitem(last=False)
 
     def _known(self, peer: Source) -> Source:
-        ends, source = self._sessions.get(peer, (0.0, peer))
+        ends, source = self._sessions.get((peer.host, peer.port), (0.0, peer))
         if ends <= self._clock.monotonic():
             return peer
         self._remember(peer, source)
         return source
 
-    async def open(self, found: socket.socket, *, secured: bool) -> tuple[bytes, Source]:
+    async def open(self, found: socket.socket) -> tuple[bytes, Source]:
         """What was read of a connection that was no header, and who asks. Raises ValueError for one to end.
 
-        No octet behind a header is read. A ``secured`` connection has to begin with one: what is read of TLS could not
-        be given back.
+        No octet behind a header is read, nor any of what cannot begin with one, such as TLS.
         """
-        address = found.getpeername()
-        peer = (address[0], address[1])
-        treatment = self.treatment(peer[0])
-        if treatment == "skip":
+        peer = Source(*found.getpeername()[:2], *found.getsockname()[:2])
+        treatment = self.treatment(peer.host)
+        if treatment == "skip" or not may_begin(await _glance(found)):
             return b"", peer
         loop, head = asyncio.get_running_loop(), b""
         while not head or may_begin(head):
@@ -94,14 +91,31 @@ class Proxied:
                 header = parse_header(head)
                 if header is None or treatment == "reject":
                     raise ValueError("a PROXY header is not taken from here")
-                return b"", header.source if treatment == "use" and header.source is not None else peer
+                return b"", _source(header, peer) if treatment == "use" else peer
             data = await loop.sock_recv(found, lacking)
             if not data:
                 raise EOFError
             head += data
-        if secured:
-            raise ValueError("a PROXY header is missing")
         return head, peer
+
+
+def _source(header: Header, peer: Source) -> Source:
+    """Who asks, as the proxy says that is ``peer``."""
+    return Source(*header.source, *header.own, header.tlvs) if header.source is not None else peer
+
+
+async def _glance(found: socket.socket) -> bytes:
+    """The first octet that comes, which stays where it is. Raises EOFError."""
+    loop, came = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(found.fileno(), came.set)
+    try:
+        await came.wait()
+    finally:
+        loop.remove_reader(found.fileno())
+    first = found.recv(1, socket.MSG_PEEK)
+    if not first:
+        raise EOFError
+    return first
 
 
 class Behind:

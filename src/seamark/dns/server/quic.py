@@ -22,6 +22,7 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import ConnectionTerminated, ProtocolNegotiated, QuicEvent, StreamDataReceived, StreamReset
 
 from seamark.dns.host import Certificate
+from seamark.dns.listener import Source
 from seamark.dns.server.https import HttpsTransport
 from seamark.dns.server.streams import Serving
 
@@ -40,7 +41,7 @@ class QuicListener:
     def __init__(self, serving: Serving, *, over_http: bool) -> None:
         self._serving = serving
         self._over_http = over_http
-        self._server: QuicServer | None = None
+        self._server: _Unwrapping | None = None
         self._conversations: set[_Conversation] = set()
         self._workers = asyncio.Semaphore(serving.limits().workers)
 
@@ -48,7 +49,7 @@ class QuicListener:
         loop = asyncio.get_running_loop()
         configuration = self._configure(certificate)
         _, self._server = await loop.create_datagram_endpoint(
-            lambda: QuicServer(configuration=configuration, create_protocol=self._converse), sock=found
+            lambda: _Unwrapping(self._serving, configuration=configuration, create_protocol=self._converse), sock=found
         )
 
     def renew(self, certificate: Certificate) -> None:
@@ -73,7 +74,30 @@ class QuicListener:
 
     def _converse(self, *args: Any, **options: Any) -> _Conversation:
         kind = _Http3 if self._over_http else _Doq
-        return kind(_Shared(self._serving, self._conversations, self._workers), *args, **options)
+        assert self._server is not None
+        return kind(_Shared(self._serving, self._conversations, self._workers, self._server), *args, **options)
+
+
+class _Unwrapping(QuicServer):
+    """Takes a proxy's headers off what comes. ``source`` is who sent the datagram that is being read; QUIC itself talks
+    to the proxy.
+    """
+
+    def __init__(self, serving: Serving, **options: Any) -> None:
+        super().__init__(**options)
+        self._serving = serving
+        self.source = Source("", 0)
+
+    def datagram_received(self, data: bytes | str, addr: Any) -> None:
+        packet = data.encode() if isinstance(data, str) else data
+        at = self._serving.at
+        self.source = Source(addr[0], addr[1], at.host or "::", at.port)
+        if (proxied := self._serving.proxied()) is not None:
+            unwrapped = proxied.unwrap(packet, self.source)
+            if unwrapped is None:
+                return
+            packet, self.source = unwrapped
+        super().datagram_received(packet, addr)
 
 
 class _Shared(NamedTuple):
@@ -82,6 +106,7 @@ class _Shared(NamedTuple):
     serving: Serving
     conversations: set[_Conversation]
     workers: asyncio.Semaphore
+    server: _Unwrapping
 
 
 class _Conversation(QuicConnectionProtocol):
@@ -89,14 +114,14 @@ class _Conversation(QuicConnectionProtocol):
 
     def __init__(self, shared: _Shared, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._serving, self._others, self._workers = shared
+        self._serving, self._others, self._workers, self._server = shared
+        self.client = self._server.source
         self._others.add(self)
         self._running: dict[int, asyncio.Task[None]] = {}
 
-    @property
-    def client(self) -> tuple[str, int]:
-        address = self._quic._network_paths[0].addr
-        return (address[0], address[1])
+    def datagram_received(self, data: bytes | str, addr: Any) -> None:
+        self.client = self._server.source  # it may have moved
+        super().datagram_received(data, addr)
 
     def quic_event_received(self, event: QuicEvent) -> None:
         if isinstance(event, ProtocolNegotiated) and 0 < self._serving.limits().connections < len(self._others):

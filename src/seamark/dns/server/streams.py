@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from seamark.dns.host import Limits, Timeouts
-from seamark.dns.listener import Listener
+from seamark.dns.listener import Listener, Source
 from seamark.dns.metrics import Metrics
-from seamark.dns.server.proxied import Behind, Proxied, Reading, Source
+from seamark.dns.server.proxied import Behind, Proxied, Reading
 from seamark.dns.server.udp import Answering
 from seamark.dns.waiting import within
 from seamark.machinery.clock import Clock
@@ -97,8 +97,9 @@ class StreamListener:
         self._server = self._accepting = None
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        address = writer.get_extra_info("peername")
-        await self._converse(self._transport.converse(reader, writer, (address[0], address[1])))
+        address, own = writer.get_extra_info("peername"), writer.get_extra_info("sockname")
+        client = Source(address[0], address[1], own[0], own[1])
+        await self._converse(self._transport.converse(reader, writer, client))
         writer.close()
 
     async def _accept_proxied(self, listening: socket.socket, proxied: Proxied, tls: ssl.SSLContext | None) -> None:
@@ -118,7 +119,7 @@ class StreamListener:
         writer: asyncio.StreamWriter | None = None
         try:
             found.setblocking(False)
-            opening = proxied.open(found, secured=tls is not None)
+            opening = proxied.open(found)
             head, client = await within(self._serving.clock, self._serving.timeouts().read, opening)
             reader = asyncio.StreamReader()
             protocol = asyncio.StreamReaderProtocol(reader)

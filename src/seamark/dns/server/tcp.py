@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import struct
 
-from seamark.dns.server.proxied import Reading, Source
+from seamark.dns.listener import Source
+from seamark.dns.server.proxied import Reading
 from seamark.dns.server.streams import Serving
 from seamark.dns.waiting import within
 

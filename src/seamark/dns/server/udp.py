@@ -12,8 +12,8 @@ import struct
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from seamark.dns.listener import Listener
-from seamark.dns.server.proxied import Proxied, Source
+from seamark.dns.listener import Listener, Source
+from seamark.dns.server.proxied import Proxied
 
 MAX_PACKET = 65535
 BATCH = 32
@@ -21,7 +21,7 @@ ANCILLARY = socket.CMSG_SPACE(64)
 IP_PKTINFO = 8  # include/uapi/linux/in.h; Python names it from 3.12 on
 BUFFER = 4 * 1024 * 1024
 
-Answering = Callable[[Listener, bytes, tuple[str, int], str], Coroutine[Any, Any, bytes | list[bytes] | None]]
+Answering = Callable[[Listener, bytes, Source, str], Coroutine[Any, Any, bytes | list[bytes] | None]]
 Quick = Callable[[Listener, bytes, str], bytes | None]
 Control = list[tuple[int, int, bytes]]
 
@@ -108,19 +108,24 @@ class UdpListener:
                 return
             except OSError:  # an ICMP error of an earlier answer
                 continue
-            source: Source = (client[0], client[1])
+            source = None
             if (proxied := self._proxied()) is not None:
-                unwrapped = proxied.unwrap(packet, source)
+                unwrapped = proxied.unwrap(packet, self._source(client, control))
                 if unwrapped is None:
                     continue
                 packet, source = unwrapped
-            known = self._quick(self._at, packet, source[0]) if self._quick is not None else None
+            asking = client[0] if source is None else source.host
+            known = self._quick(self._at, packet, asking) if self._quick is not None else None
             if known is not None:
                 self._send(known, control, client)
                 continue
-            task = self._loop.create_task(self._respond(packet, control, client, source))
+            work = self._respond(packet, control, client, source or self._source(client, control))
+            task = self._loop.create_task(work)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def _source(self, client: tuple[Any, ...], control: Control) -> Source:
+        return Source(client[0], client[1], _destination(control) or self._at.host, self._at.port)
 
     async def _respond(self, packet: bytes, control: Control, client: tuple[Any, ...], source: Source) -> None:
         """``client`` gets the answer; ``source`` is who asks."""
@@ -133,6 +138,16 @@ class UdpListener:
             self._socket.sendmsg([wire], _from(control), 0, client)
         except OSError:  # a full buffer or a client that is gone: as if the network had lost it
             pass
+
+
+def _destination(control: Control) -> str:
+    """The own address that a packet was sent to."""
+    for level, kind, data in control:
+        if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
+            return socket.inet_ntop(socket.AF_INET6, data[:16])
+        if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
+            return socket.inet_ntop(socket.AF_INET, data[8:12])
+    return ""
 
 
 def _from(control: Control) -> Control:

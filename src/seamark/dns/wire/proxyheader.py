@@ -13,14 +13,20 @@ V2_HEAD = 16
 _LOCAL, _PROXY = 0x20, 0x21
 _ADDRESSES = {1: 4, 2: 16}
 """By family: octets of an address."""
+_NOOP = 4
+_TLV_HEAD = 3
 
 
 class Header(NamedTuple):
-    """``source`` None: the proxy speaks for itself. ``size`` octets are the header's."""
+    """``source`` None: the proxy speaks for itself. ``size`` octets are the header's; ``own`` is the address that was
+    asked, ``tlvs`` what else the proxy tells (type, length and value of each), without padding.
+    """
 
     source: tuple[str, int] | None
     size: int
     version: int
+    own: tuple[str, int] = ("", 0)
+    tlvs: bytes = b""
 
 
 def may_begin(data: bytes) -> bool:
@@ -53,7 +59,8 @@ def _parse_v1(data: bytes) -> Header:
         return Header(None, len(line) + 2, 1)
     if words[1] not in ("TCP4", "TCP6") or len(words) != 6:
         raise ValueError("the PROXY line is not TCP4 or TCP6, two addresses and two ports")
-    return Header((str(ip_address(words[2])), int(words[4])), len(line) + 2, 1)
+    source, own = ((str(ip_address(words[at])), int(words[at + 2])) for at in (2, 3))
+    return Header(source, len(line) + 2, 1, own)
 
 
 def _parse_v2(data: bytes) -> Header:
@@ -70,6 +77,21 @@ def _parse_v2(data: bytes) -> Header:
         raise ValueError("the PROXY header is of an unknown command or family")
     if length < 2 * octets + 4:
         raise ValueError("the PROXY header lacks addresses")
-    address = ip_address(data[V2_HEAD : V2_HEAD + octets])
-    (port,) = struct.unpack_from("!H", data, V2_HEAD + 2 * octets)
-    return Header((str(address), port), size, 2)
+    ports = V2_HEAD + 2 * octets
+    source, own = (ip_address(data[at : at + octets]) for at in (V2_HEAD, V2_HEAD + octets))
+    source_port, own_port = struct.unpack_from("!HH", data, ports)
+    return Header((str(source), source_port), size, 2, (str(own), own_port), _parse_tlvs(data[ports + 4 : size]))
+
+
+def _parse_tlvs(data: bytes) -> bytes:
+    """Nothing where they are cut off."""
+    found, at = b"", 0
+    while at < len(data):
+        if at + _TLV_HEAD > len(data):
+            return b""
+        kind, length = struct.unpack_from("!BH", data, at)
+        if at + _TLV_HEAD + length > len(data):
+            return b""
+        found += struct.pack("!BH", kind, 0) if kind == _NOOP else data[at : at + _TLV_HEAD + length]
+        at += _TLV_HEAD + length
+    return found

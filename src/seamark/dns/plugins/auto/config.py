@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from seamark.dns.corefile.block import Block, Line, duration
 from seamark.dns.corefile.keys import parse_zones
 from seamark.dns.corefile.lexer import Token
+from seamark.dns.patterns import compile_go
 
 RELOAD = 60.0
 PATTERN = re.compile(r"db\.(.*)")
@@ -51,9 +52,9 @@ class _Reader:
             raise rest[0].error(f"'{rest[0].text}': a template of the zone's name has to follow, such as {{1}}")
         words, template = rest
         try:
-            self.pattern = re.compile(words.text[: LONGEST + 1])
-        except re.error as error:
-            raise words.error(f"'{words.text}' is not a regular expression: {error}") from None
+            self.pattern = compile_go(words.text[: LONGEST + 1])
+        except ValueError as error:
+            raise words.error(str(error)) from None
         if len(words.text) > LONGEST:
             raise words.error(f"the regular expression is longer than {LONGEST} characters")
         for number in re.findall(r"\{(\d+)\}", template.text):

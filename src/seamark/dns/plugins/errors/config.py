@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from seamark.dns.corefile.block import Block, Line, duration
+from seamark.dns.patterns import compile_go
 
 LEVELS = ("warning", "error", "info", "debug")
 
@@ -15,6 +16,8 @@ class Consolidate:
     """Errors that match ``pattern`` are counted and told once per ``period``."""
 
     period: float
+    text: str
+    """The pattern as it is written."""
     pattern: re.Pattern[str]
     level: str = "error"
     show_first: bool = False
@@ -50,7 +53,7 @@ def _consolidate(line: Line) -> Consolidate:
         else:
             raise word.error(f"'{word.text}' is neither a log level ({', '.join(LEVELS)}) nor show_first")
     try:
-        compiled = re.compile(pattern.text)
-    except re.error as error:
-        raise pattern.error(f"'{pattern.text}' is not a regular expression: {error}") from None
-    return Consolidate(duration(period, least=1e-9), compiled, level, show_first)
+        compiled = compile_go(pattern.text)
+    except ValueError as error:
+        raise pattern.error(str(error)) from None
+    return Consolidate(duration(period, least=1e-9), pattern.text, compiled, level, show_first)

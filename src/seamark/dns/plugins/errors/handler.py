@@ -64,7 +64,7 @@ class Errors:
     def _tell(self, kind: Consolidate) -> None:
         count = self._counts.pop(kind, 0)
         if count:
-            told = f"{count} errors like '{kind.pattern.pattern}' occurred in last {kind.period:g}s"
+            told = f"{count} errors like '{kind.text}' occurred in last {kind.period:g}s"
             self._host.log(f"[{kind.level.upper()}] plugin/errors: {told}")
 
 

@@ -1,4 +1,4 @@
-"""``proxyproto { allow CIDR...; default use|ignore|reject|skip; udp_session_tracking DURATION [MAX] }``."""
+"""``proxyproto { allow CIDR...; default use|ignore|reject|skip; udp_session_tracking …; tlv_metadata }``."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from seamark.dns.corefile.block import Block, Line, duration, integer
-from seamark.dns.corefile.lexer import Token
 
 DEFAULTS = ("use", "ignore", "reject", "skip")
 SESSIONS = 10240
-REFUSED = {"tlv_metadata": "what a proxy tells besides addresses is not read"}
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """``default`` empty = use for everybody without ``allow``, else ignore; ``ttl`` in seconds, 0 = no sessions."""
 
-    token: Token
     allowed: tuple[IPv4Network | IPv6Network, ...] = ()
     default: str = ""
     ttl: float = 0.0
     most: int = SESSIONS
+    tlvs: bool = False
 
 
 class _Reader:
@@ -30,6 +28,7 @@ class _Reader:
         self.default = ""
         self.ttl = 0.0
         self.most = SESSIONS
+        self.tlvs = False
 
     def read_allow(self, line: Line) -> None:
         for word in line.some("address blocks"):
@@ -49,12 +48,20 @@ class _Reader:
         self.ttl = duration(lasting)
         self.most = integer(most[0], least=1) if most else SESSIONS
 
+    def read_tlvs(self, line: Line) -> None:
+        line.none()
+        self.tlvs = True
+
 
 def parse(block: Block) -> Config:
     block.none()
     reader = _Reader()
     block.read(
-        {"allow": reader.read_allow, "default": reader.read_default, "udp_session_tracking": reader.read_sessions},
-        REFUSED,
+        {
+            "allow": reader.read_allow,
+            "default": reader.read_default,
+            "udp_session_tracking": reader.read_sessions,
+            "tlv_metadata": reader.read_tlvs,
+        }
     )
-    return Config(block.name, tuple(reader.allowed), reader.default, reader.ttl, reader.most)
+    return Config(tuple(reader.allowed), reader.default, reader.ttl, reader.most, reader.tlvs)

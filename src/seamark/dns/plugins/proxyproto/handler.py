@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from seamark.dns.host import Site
+from seamark.dns.plugin import Query
 from seamark.dns.plugins.proxyproto.config import Config
 from seamark.dns.server.proxied import Proxied
-
-NOT_HERE = frozenset({"quic", "https3"})
 
 
 class ProxyProto:
@@ -15,10 +16,11 @@ class ProxyProto:
     name = "proxyproto"
 
     def __init__(self, config: Config, site: Site) -> None:
-        unfit = next((key.transport for key in site.keys if key.transport in NOT_HERE), "")
-        if unfit:
-            raise config.token.error(f"'proxyproto' is not supported for {unfit}:// servers")
+        self._tlvs = config.tlvs
         site.proxied = Proxied(config.allowed, config.default, site.host.clock, ttl=config.ttl, most=config.most)
+
+    def metadata(self, query: Query) -> dict[str, Callable[[], str]]:
+        return {"proxyproto/tlv": query.tlvs.hex} if self._tlvs and query.tlvs else {}
 
 
 def make(config: Config, site: Site) -> ProxyProto:

@@ -13,6 +13,7 @@ import dns.rdatatype
 
 from seamark.dns.corefile.block import Block, Line, integer
 from seamark.dns.corefile.lexer import Token
+from seamark.dns.patterns import compile_go
 
 MANY = True
 KINDS = ("exact", "prefix", "suffix", "substring", "regex")
@@ -134,9 +135,9 @@ def _pattern(word: Token) -> re.Pattern[str]:
     if len(word.text) > MAX_PATTERN:
         raise word.error(f"a pattern may have {MAX_PATTERN} characters at most, not {len(word.text)}")
     try:
-        return re.compile(word.text)
-    except re.error as error:
-        raise word.error(f"'{word.text}' is not a regular expression: {error}") from None
+        return compile_go(word.text)
+    except ValueError as error:
+        raise word.error(str(error)) from None
 
 
 def _name(field: Token, words: list[Token]) -> NameRule:

@@ -13,10 +13,11 @@ import dns.rdatatype
 
 from seamark.dns.corefile.block import Block, Line, integer
 from seamark.dns.corefile.keys import parse_zones
+from seamark.dns.expression import Expression, Function, parse_condition
+from seamark.dns.patterns import compile_go
 from seamark.dns.plugin import Query
 from seamark.dns.plugins.template.text import Template, TemplateError, parse_template
 from seamark.dns.plugins.view.config import FUNCTIONS
-from seamark.dns.plugins.view.expression import Expression, Function, parse_expression
 
 MANY = True
 MAX_PATTERN = 10000
@@ -73,7 +74,7 @@ class _Reader:
     def read_expr(self, line: Line) -> None:
         words = line.some("an expression")
         try:
-            self.conditions.append(parse_expression(" ".join(word.text for word in words), CONDITIONS))
+            self.conditions.append(parse_condition(" ".join(word.text for word in words), CONDITIONS))
         except ValueError as error:
             raise words[0].error(f"'expr' of template: {error}") from None
 
@@ -82,9 +83,9 @@ class _Reader:
             if len(word.text) > MAX_PATTERN:
                 raise word.error(f"a pattern may have {MAX_PATTERN} characters at most, not {len(word.text)}")
             try:
-                self.patterns.append(re.compile(word.text))
-            except re.error as error:
-                raise word.error(f"'{word.text}' is not a regular expression: {error}") from None
+                self.patterns.append(compile_go(word.text))
+            except ValueError as error:
+                raise word.error(str(error)) from None
 
     def read_section(self, line: Line) -> None:
         for word in line.some("a record in quotes"):

@@ -100,6 +100,10 @@ class Host:
     metrics: Metrics = field(default_factory=Metrics)
     random: random.Random = field(default_factory=random.Random)
     log: Callable[[str], None] = write_line
+    log_fields: Callable[[str, Mapping[str, object]], None] | None = None
+    """Where log lines are JSON: a line with what is in it (plugin log)."""
+    quiet: bool = False
+    """Say nothing of the start."""
     fatal: Callable[[str], None] = sys.exit
     port: int = 53
     """Where server blocks without a port listen (``-dns.port``)."""

@@ -78,6 +78,13 @@ class Query:
     def __post_init__(self) -> None:
         self.text = text_of(self.name)
 
+    @property
+    def network(self) -> str:
+        """``udp`` or ``tcp``: whether a question may get lost and an answer may be too large, whatever ``protocol`` it
+        came by. QUIC is a stream in this.
+        """
+        return "udp" if self.protocol == "udp" else "tcp"
+
 
 class Signing(Protocol):
     @property
@@ -99,6 +106,8 @@ class Answer:
     message: dns.message.Message | None = None
     by: str = ""
     error: str = ""
+    expected: bool = False
+    """The error is what the Corefile asks for, and no line of the plugin ``errors``."""
     sent: Callable[[int], None] | None = None
     """Told how many octets the reply came to, once it is written (metrics)."""
     more: tuple[dns.message.Message, ...] = ()

@@ -80,9 +80,9 @@ def addressed(query: Query, by: str, addresses: Iterable[str], ttl: int = 30) ->
     return answered(query, by, answer=[rrset_of(query.name, ttl, rdatas)] if rdatas else [])
 
 
-def failed(by: str, error: str, rcode: dns.rcode.Rcode = dns.rcode.SERVFAIL) -> Answer:
-    """Nothing written: the server makes the reply, ``errors`` logs the reason."""
-    return Answer(rcode, None, by, f"plugin/{by}: {error}")
+def failed(by: str, error: str, rcode: dns.rcode.Rcode = dns.rcode.SERVFAIL, *, expected: bool = False) -> Answer:
+    """Nothing written: the server makes the reply, ``errors`` logs the reason unless that is ``expected``."""
+    return Answer(rcode, None, by, f"plugin/{by}: {error}", expected)
 
 
 def rrset_of(owner: dns.name.Name, ttl: int, rdatas: Iterable[dns.rdata.Rdata]) -> dns.rrset.RRset:

@@ -21,6 +21,8 @@ async def within(clock: Clock, seconds: float, wanted: Awaitable[T]) -> T:
             return task.result()
         raise TimeoutError(f"no answer within {seconds:g}s")
     finally:
-        for unfinished in (task, alarm):
-            if not unfinished.done():
-                unfinished.cancel()
+        for each in (task, alarm):
+            if not each.done():
+                each.cancel()
+            elif not each.cancelled():
+                each.exception()  # it may have failed in the very moment in which we were cancelled

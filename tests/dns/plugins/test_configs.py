@@ -205,7 +205,6 @@ def test_what_is_taken(text: str, fields: dict[str, object]) -> None:
         ("tls a b {\nclient_auth require\n}", 3, 13, "require", "does not check"),
         ("tls a b {\nacme c\n}", 3, 1, "acme", "cert-manager"),
         ("tls a", 2, 5, "a", "2 to 3 arguments"),
-        ("log . {nosuch}", 2, 7, "{nosuch}", "not a field"),
         ("log . {\nclass some\n}", 3, 7, "some", "not a class"),
         ("loop x", 2, 6, "x", "takes 'exit' or nothing"),
         ("prometheus {\nruntime_metrics\n}", 3, 1, "runtime_metrics", "Go's runtime"),

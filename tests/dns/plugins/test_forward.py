@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ import trustme
 from seamark.dns.corefile.lexer import CorefileError
 from seamark.testing.clock import settle
 from seamark.testing.dnsupstream import ScriptedUpstream, good, silent, with_rcode
+from seamark.testing.ports import free_port
 
 
 def corefile(*upstreams: ScriptedUpstream, zone: str = ".", more: str = "", rest: str = "") -> str:
@@ -133,9 +135,24 @@ async def test_when_all_are_silent_the_client_gets_servfail_within_five_seconds(
         await server.clock.advance(0.5)
     assert address(await asking) == "SERVFAIL"
     assert server.clock.time() - started <= 5.5
-    assert server.log == [
-        f"[ERROR] plugin/errors: 2 a.test. A: plugin/forward: 127.0.0.1:{mute.port} over udp: no answer within 2s"
-    ]
+    (line,) = server.log
+    assert re.fullmatch(
+        rf"\[ERROR\] plugin/errors: 2 a.test. A: read udp 127.0.0.1:\d+->127.0.0.1:{mute.port}: i/o timeout", line
+    ), "in Go's words: patterns of consolidate are written for them"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("", r"read udp 127.0.0.1:\d+->127.0.0.1:PORT: read: connection refused"),
+        ("force_tcp", r"dial tcp 127.0.0.1:PORT: connect: connection refused"),
+    ],
+)
+async def test_a_refusal_is_told_as_go_tells_it(serve: Any, options: str, told: str) -> None:
+    port = free_port()
+    server = await serve(f". {{\nerrors\nforward . 127.0.0.1:{port} {{\n{options}\n}}\n}}\n")
+    assert address(await server.ask(QUERY)) == "SERVFAIL"
+    assert re.fullmatch(rf"\[ERROR\] plugin/errors: 2 a.test. A: {told.replace('PORT', str(port))}", server.log[-1])
 
 
 async def test_a_closed_port_is_known_at_once(serve: Any, upstream: Any) -> None:
@@ -245,7 +262,7 @@ async def test_upstreams_of_a_file(serve: Any, upstream: Any, tmp_path: Path) ->
     lonely = await serve(f". {{\nerrors\nforward . {file}\n}}\n")
     assert lonely.log[-1].startswith("[WARNING] plugin/forward: no nameserver line in ")
     assert address(await lonely.ask(QUERY)) == "SERVFAIL"
-    assert lonely.log[-1].endswith("plugin/forward: no upstream is known")
+    assert lonely.log[-1].endswith(" A: no upstream is known")
     with pytest.raises(CorefileError, match=r"^Corefile:2:11: .*: No such file"):
         await serve(f". {{\nforward . {file}.not\n}}\n")
     file.write_text("nameserver 192.0.2.1\nnameserver fe80::1\n")

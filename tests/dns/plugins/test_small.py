@@ -13,26 +13,32 @@ from seamark.testing.clock import settle
 from seamark.testing.dnscase import DnsCase
 
 HOSTS = "hosts /nonexistent {\n10.0.0.1 a.test\n10.0.0.2 a.test\n10.0.0.3 a.test\n192.168.1.1 a.test\n}\n"
+FALLING = HOSTS.replace("}", "fallthrough\n}")
 
 
 async def test_errors_are_one_line_each(serve: Any) -> None:
-    server = await serve(". {\nerrors\n" + HOSTS + "}")
+    server = await serve(". {\nerrors\n" + FALLING + "}")
     server.log.clear()
     await server.ask(dns.message.make_query("no.test.", "AAAA"))
-    assert server.log == [
-        "[ERROR] plugin/errors: 2 no.test. AAAA: plugin/hosts: no entry for no.test. and no fallthrough"
-    ]
+    assert server.log == ["[ERROR] plugin/errors: 2 no.test. AAAA: plugin/hosts: no next plugin found"]
+
+
+async def test_what_the_corefile_asks_for_is_no_error(serve: Any) -> None:
+    server = await serve(". {\nerrors\n" + HOSTS + "}")
+    server.log.clear()
+    assert (await server.ask(dns.message.make_query("no.test.", "A"))).rcode() == dns.rcode.SERVFAIL
+    assert server.log == []
 
 
 async def test_errors_of_a_kind_are_counted(serve: Any) -> None:
-    server = await serve('. {\nerrors {\nconsolidate 30s "no entry" warning show_first\n}\n' + HOSTS + "}")
+    server = await serve('. {\nerrors {\nconsolidate 90s "no next" warning show_first\n}\n' + FALLING + "}")
     server.log.clear()
     for _ in range(4):
         await server.ask(dns.message.make_query("no.test.", "A"))
     assert len(server.log) == 1 and server.log[0].startswith("[WARNING] plugin/errors: 2 no.test. A: ")
     await settle()
-    await server.clock.advance(30)
-    assert server.log[1:] == ["[WARNING] plugin/errors: 3 errors like 'no entry' occurred in last 30s"]
+    await server.clock.advance(90)
+    assert server.log[1:] == ["[WARNING] plugin/errors: 3 errors like 'no next' occurred in last 1m30s"]
 
 
 async def test_a_plugin_that_breaks_costs_one_query(serve: Any, host: Any) -> None:
@@ -53,11 +59,16 @@ async def test_a_plugin_that_breaks_costs_one_query(serve: Any, host: Any) -> No
         (
             "",
             "a.test.",
-            '[INFO] 192.0.2.7:40212 - {id} "A IN a.test. udp 24 false 512" NOERROR qr,aa,rd 88 0.000000000s',
+            '[INFO] 192.0.2.7:40212 - {id} "A IN a.test. udp 24 false 512" NOERROR qr,aa,rd 112 0s',
         ),
-        ("", "no.test.", '[INFO] 192.0.2.7:40212 - {id} "A IN no.test. udp 25 false 512" SERVFAIL - 0 0.000000000s'),
+        ("", "no.test.", '[INFO] 192.0.2.7:40212 - {id} "A IN no.test. udp 25 false 512" SERVFAIL qr,rd 25 0s'),
         (' . "{name} {rcode}"', "a.test.", "[INFO] a.test. NOERROR"),
+        (' . "{name} {nosuch} {/no/label} {>bufsize}"', "A.Test.", "[INFO] a.test. {{nosuch}} - 512"),
         (" other.test", "a.test.", None),
+        (" a.test {\nclass error\n}\nlog . {name}", "a.test.", None),
+        (" b.test {\nclass error\n}\nlog . {name}", "a.test.", "[INFO] a.test."),
+        (" . {\nclass success\n}", "a.test. MX", "qr,aa,rd 24"),
+        (" . {\nclass denial\n}", "a.test. MX", None),
         (" . {\nclass error\n}", "a.test.", None),
         (" . {\nclass success\n}", "no.test.", None),
     ],
@@ -65,9 +76,11 @@ async def test_a_plugin_that_breaks_costs_one_query(serve: Any, host: Any) -> No
 async def test_log_lines(arguments: str, name: str, line: str | None, serve: Any) -> None:
     server = await serve(". {\nlog" + arguments + "\n" + HOSTS + "}")
     server.log.clear()
-    query = dns.message.make_query(name, "A")
+    name, _, rdtype = name.partition(" ")
+    query = dns.message.make_query(name, rdtype or "A")
     await server.ask(query)
-    assert server.log == ([line.format(id=query.id)] if line else [])
+    assert len(server.log) == (line is not None)
+    assert not line or line.format(id=query.id) in server.log[0]
 
 
 async def test_log_shows_clients_in_brackets_where_they_have_colons(serve: Any) -> None:

@@ -30,6 +30,11 @@ def parse_listen(token: Token) -> str:
         raise token.error(f"'{token.text}' is not an address to listen on: {error}") from None
     if port is None:
         raise token.error(f"'{token.text}' has no port: write it as :8080")
+    return join_address(host, port)
+
+
+def join_address(host: str, port: int) -> str:
+    """As ``split_address`` reads it."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

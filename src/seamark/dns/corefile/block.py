@@ -110,6 +110,16 @@ def integer(token: Token, *, least: int, most: int | None = None) -> int:
     return value
 
 
+def go_duration(seconds: float) -> str:
+    """As Go writes it: ``500ms``, ``1.5s``, ``5m0s``, ``1h0m0s``."""
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:g}ms" if seconds >= 0.001 else f"{seconds * 1e6:g}µs"
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    text = f"{rest:.9f}".rstrip("0").rstrip(".") + "s"
+    return f"{hours}h{minutes}m{text}" if hours else f"{minutes}m{text}" if minutes else text
+
+
 def duration(token: Token, *, least: float = 0.0, most: float | None = None) -> float:
     """Seconds, from Go's notation: ``5s``, ``1m30s``, ``500ms``; a bare ``0`` is allowed."""
     text = token.text

@@ -89,7 +89,11 @@ class Core:
             bad = reply_to(message, dns.rcode.BADVERS)
             return render(bad, _limit(query), Opt(0))
         else:
-            answer = await instance.serve(at, query)
+            instance.under_way += 1
+            try:
+                answer = await instance.serve(at, query)
+            finally:
+                instance.under_way -= 1
         if not query.server:
             self._count_dropped(at, query, answer)
         if answer.dropped:
@@ -114,12 +118,12 @@ class Core:
         server, metrics = at.label, self._host.metrics
         family = "2" if ":" in query.client else "1"
         kind = type_label(dns.rdatatype.to_text(query.rdtype))
-        metrics.requests.labels(server, DROPPED, "", query.protocol, family, kind).inc()
+        metrics.requests.labels(server, DROPPED, "", query.network, family, kind).inc()
         metrics.responses.labels(server, DROPPED, "", dns.rcode.to_text(answer.rcode), "").inc()
 
 
 def _limit(query: Query) -> int:
-    if query.protocol == "tcp":
+    if query.network == "tcp":
         return MAX_TCP
     return max(MAX_UDP, query.message.payload) if query.message.edns >= 0 else MAX_UDP
 

@@ -23,12 +23,14 @@ from seamark.dns.host import DEFAULT_LIMITS, Host, HttpHandler, Limits, Site, Ti
 from seamark.dns.listener import Listener
 from seamark.dns.order import ORDER, REFUSED
 from seamark.dns.plugin import Answer, Next, Plugin, Query
-from seamark.dns.reply import failed, reply_to
+from seamark.dns.reply import failed, reply_to, requery
 from seamark.dns.server.ports import Security
 from seamark.dns.server.proxied import Proxied
 from seamark.dns.server.remembered import Again, Remembered, counters
+from seamark.dns.wire.render import raw_size
 
 MAX_DEPTH = 8
+SETTLING = 0.02
 ALL_CLASSES = frozenset({"chaos", "forward"})
 DS = dns.rdatatype.DS
 
@@ -136,6 +138,8 @@ class Instance:
         self._proxied: dict[Listener, Proxied] = {}
         self._all_classes: set[Listener] = set()
         self.remembered = Remembered(host.clock)
+        self.under_way = 0
+        """Queries of clients that are being answered."""
         for block in blocks:
             self._add(block)
 
@@ -168,6 +172,10 @@ class Instance:
     @property
     def listeners(self) -> tuple[Listener, ...]:
         return tuple(self._zones)
+
+    def zones(self, at: Listener) -> tuple[str, ...]:
+        """Those served there."""
+        return tuple(sorted(self._zones[at]))
 
     def takes_all_classes(self, at: Listener) -> bool:
         """Whether queries of classes other than IN reach the plugins there."""
@@ -246,19 +254,11 @@ class Instance:
         """A question of our own on behalf of ``query``'s client; None if it has come round too often."""
         if query.depth >= MAX_DEPTH:
             return None
-        asked = dns.message.make_query(name, rdtype)
-        own = Query(
-            message=asked,
-            name=name,
-            rdtype=rdtype,
-            client=query.client,
-            protocol=query.protocol,
-            zone=dns.name.root,
-            received=query.received,
-            depth=query.depth + 1,
-        )
+        own = requery(query, name, rdtype=rdtype)
+        own.depth += 1
+        own.size = raw_size(own.message)
         answer = await self.serve(at, own)
-        return answer.message if answer.message is not None else reply_to(asked, answer.rcode)
+        return answer.message if answer.message is not None else reply_to(own.message, answer.rcode)
 
     async def start(self) -> None:
         """In chain order, block by block; what was started is stopped again if one fails."""
@@ -273,6 +273,12 @@ class Instance:
                 if hasattr(handler, "stop"):
                     await handler.stop()
             raise
+
+    async def settled(self, seconds: float) -> None:
+        """Waits for the queries under way, but not for ever."""
+        end = self.host.clock.monotonic() + seconds
+        while self.under_way and self.host.clock.monotonic() < end:
+            await self.host.clock.sleep(SETTLING)
 
     async def stop(self) -> None:
         for _, handler in self.plugins():

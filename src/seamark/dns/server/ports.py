@@ -77,6 +77,13 @@ class Port:
             if security.certificate is not None:
                 listener.renew(security.certificate)
 
+    def refuse(self) -> None:
+        """No new connection and no new datagram, but what has been asked is answered."""
+        for stream in self.streams:
+            stream.refuse()
+        for listener in self.datagrams:
+            listener.refuse()
+
     async def drain(self) -> None:
         ending: tuple[_Drained, ...] = (*self.streams, *self.quic, *self.datagrams)
         await asyncio.gather(*(listener.drain() for listener in ending))

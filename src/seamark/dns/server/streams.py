@@ -80,11 +80,15 @@ class StreamListener:
             work = self._accept_proxied(accepting, proxied, tls)
             self._accepting = asyncio.get_running_loop().create_task(work)
 
-    async def drain(self) -> None:
-        """No new connection, and none is kept."""
+    def refuse(self) -> None:
+        """No new connection."""
         self._stop_accepting()
         if self._socket is not None:
             self._socket.close()
+
+    async def drain(self) -> None:
+        """No new connection, and none is kept."""
+        self.refuse()
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)

@@ -93,9 +93,13 @@ class UdpListener:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(found.fileno(), self._readable)
 
-    async def drain(self) -> None:
+    def refuse(self) -> None:
         """No more is read."""
         self._loop.remove_reader(self._socket.fileno())
+
+    async def drain(self) -> None:
+        """Ends with the answers under way."""
+        self.refuse()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=5)
         self._socket.close()

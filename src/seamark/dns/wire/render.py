@@ -85,6 +85,21 @@ def render(message: dns.message.Message, limit: int, opt: Opt | None) -> bytes:
     return HEADER.pack(message.id, flags, len(message.question), *counts) + body[HEADER.size :]
 
 
+def raw_size(message: dns.message.Message) -> int:
+    """Octets the message would take without compression, which is how CoreDNS tells sizes."""
+    found = HEADER.size + sum(_raw_size(rrset.name) + 4 for rrset in message.question)
+    for section in (message.answer, message.authority, message.additional):
+        for rrset in section:
+            found += sum(_raw_size(rrset.name) + 10 + len(rdata.to_wire() or b"") for rdata in rrset)
+    if message.opt is not None:
+        found += 11 + sum(len(option.to_wire() or b"") + 4 for option in message.options)
+    return found
+
+
+def _raw_size(name: dns.name.Name) -> int:
+    return sum(len(label) + 1 for label in name.labels)
+
+
 def render_bare(query: bytes, rcode: int) -> bytes:
     """A reply that is a header alone, for queries that cannot be read: id, opcode and RD come back."""
     (flags,) = struct.unpack_from("!H", query, 2)

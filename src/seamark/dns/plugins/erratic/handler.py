@@ -47,7 +47,7 @@ class Erratic:
             return answered(query, self.name, answer=_transfer(query.name, ends=not truncated))
         answer = addressed(query, self.name, self._addresses(), ttl=0)
         if answer.message is None or not answer.message.answer:
-            return failed(self.name, f"type {query.rdtype.name} is not served")
+            return failed(self.name, f"type {query.rdtype.name} is not served", expected=True)
         if truncated:
             answer.message.flags |= dns.flags.TC
         return answer

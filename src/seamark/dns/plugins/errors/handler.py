@@ -7,6 +7,7 @@ import traceback
 
 import dns.rdatatype
 
+from seamark.dns.corefile.block import go_duration
 from seamark.dns.host import Site
 from seamark.dns.plugin import Answer, Next, Query
 from seamark.dns.plugins.errors.config import Config, Consolidate
@@ -30,7 +31,7 @@ class Errors:
                 self._host.log(f"[ERROR] plugin/errors: {traceback.format_exc().rstrip()}")
             answer = failed("errors", f"{type(error).__name__}: {error}")
             self._host.metrics.panics.inc()
-        if answer.error:
+        if answer.error and not answer.expected:
             rdtype = dns.rdatatype.to_text(query.rdtype)
             self._take(f"{int(answer.rcode)} {query.name.to_text()} {rdtype}: {answer.error}", answer.error)
         return answer
@@ -64,7 +65,7 @@ class Errors:
     def _tell(self, kind: Consolidate) -> None:
         count = self._counts.pop(kind, 0)
         if count:
-            told = f"{count} errors like '{kind.text}' occurred in last {kind.period:g}s"
+            told = f"{count} errors like '{kind.text}' occurred in last {go_duration(kind.period)}"
             self._host.log(f"[{kind.level.upper()}] plugin/errors: {told}")
 
 

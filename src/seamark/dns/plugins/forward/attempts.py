@@ -50,7 +50,7 @@ class Attempts:
                 may_hedge = may_start and not hedged and 0 < self._hedge < left
                 if not await self._wait(self._hedge if may_hedge else left):
                     if not may_hedge:
-                        raise UpstreamError(self._error if self._failures else "no answer in time")
+                        raise UpstreamError(self._error if self._failures else "no answer in time: i/o timeout")
                     hedged = True
                     self._start(exchange)
                 elif (found := self._take()) is not None:

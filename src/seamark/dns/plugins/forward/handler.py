@@ -24,7 +24,7 @@ from seamark.dns.plugins.forward.flights import Flights
 from seamark.dns.plugins.forward.resolving import read_targets, resolve_target, watched_files
 from seamark.dns.plugins.forward.targets import Upstream as Target
 from seamark.dns.plugins.forward.upstream import TlsClient, Upstream, UpstreamError
-from seamark.dns.reply import failed, reply_to
+from seamark.dns.reply import reply_to
 
 UPSTREAM = "forward/upstream"
 
@@ -104,12 +104,16 @@ class Forward:
         limit = self._config.max_concurrent
         if limit and self._running >= limit:
             self._host.metrics.forward_rejects.inc()
-            return failed(self.name, f"concurrent queries exceeded maximum {limit}", dns.rcode.REFUSED)
+            return self._failed(f"concurrent queries exceeded maximum {limit}", dns.rcode.REFUSED)
         self._running += 1
         try:
             return await self._ask(query, following)
         finally:
             self._running -= 1
+
+    def _failed(self, error: str, rcode: dns.rcode.Rcode = dns.rcode.SERVFAIL) -> Answer:
+        """The reason alone, in Go's words: patterns of ``errors { consolidate }`` are written for them."""
+        return Answer(rcode, None, self.name, error)
 
     def takes(self, query: Query) -> bool:
         """Whether the question is for this one's upstreams."""
@@ -125,13 +129,13 @@ class Forward:
     async def _ask(self, query: Query, following: Next) -> Answer:
         try:
             if self._config.single_flight and not self._host.as_coredns:
-                key = query.protocol.encode() + query.message.to_wire()[2:]
+                key = query.network.encode() + query.message.to_wire()[2:]
                 (upstream, reply), is_first = await self._flights.join(key, partial(self._first_reply, query))
                 reply = reply if is_first else dns.message.from_wire(reply.to_wire(max_size=65535))
             else:
                 upstream, reply = await self._first_reply(query)
         except UpstreamError as error:
-            return failed(self.name, str(error))
+            return self._failed(str(error))
         if UPSTREAM in query.metadata:
             query.metadata[UPSTREAM] = partial(str, upstream.address)
         return await self._finish(query, reply, following)
@@ -149,7 +153,7 @@ class Forward:
         reply.id = query.message.id
         for tap in self._taps:
             host, port = split_address(upstream.address)
-            tap.forwarded(query, Side(host, port or 0), query.protocol, asked, reply)
+            tap.forwarded(query, Side(host, port or 0), query.network, asked, reply)
         return upstream, reply
 
     def _order(self, usable: list[Upstream]) -> list[Upstream]:
@@ -181,7 +185,7 @@ class Forward:
 
     async def _exchange(self, query: Query, upstream: Upstream) -> dns.message.Message:
         transport = self._config.transport
-        protocol = query.protocol
+        protocol = query.network
         if transport.force_tcp:
             protocol = "tcp"
         elif transport.prefer_udp:

@@ -10,6 +10,7 @@ of them the upstream is left out, and probes that come ever slower find out when
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import struct
 from collections import deque
@@ -25,6 +26,7 @@ import dns.rcode
 import dns.rdatatype
 
 from seamark.client.base import TransportError
+from seamark.dns.corefile.address import join_address
 from seamark.dns.host import Host
 from seamark.dns.plugins.forward.checking import is_for
 from seamark.dns.plugins.forward.config import Health, Transport
@@ -63,6 +65,7 @@ class _ClosedError(Exception):
 
 
 class _Connection(Protocol):
+    local: tuple[str, int]
     opened: float
     idle_since: float
     used: bool
@@ -91,7 +94,7 @@ class Upstream:
         tls: TlsClient | None = None,
         doh: Doh | None = None,
     ) -> None:
-        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.address = join_address(host, port)
         self.fails = 0
         self.disabled = ""
         self._doh = doh
@@ -107,8 +110,8 @@ class Upstream:
     def is_down(self) -> bool:
         return 0 < self._health.max_fails < self.fails
 
-    async def ask(self, message: dns.message.Message, protocol: str) -> dns.message.Message:
-        """The reply. Raises UpstreamError."""
+    async def ask(self, message: dns.message.Message, protocol: str, *, is_probe: bool = False) -> dns.message.Message:
+        """The reply. Raises UpstreamError. A probe counts for the health and not in the durations."""
         protocol = HTTPS if self._doh is not None else TLS if self._tls is not None else protocol
         metrics, clock = self._own.metrics, self._own.clock
         started = clock.monotonic()
@@ -117,12 +120,16 @@ class Upstream:
                 reply = await within(clock, self._transport.read_timeout, self._doh.ask(message))
             else:
                 reply = await self._ask_once(message, protocol)
+        except UpstreamError:
+            self.fails += 1
+            raise
         except (OSError, TimeoutError, EOFError, TransportError, dns.exception.DNSException) as error:
             self.fails += 1
             raise UpstreamError(f"{self.address} over {protocol}: {_reason(error)}") from error
         self.fails = 0
-        rcode = dns.rcode.to_text(reply.rcode())
-        metrics.proxy_duration.labels(PROXY, self.address, rcode).observe(clock.monotonic() - started)
+        if not is_probe:
+            rcode = dns.rcode.to_text(reply.rcode())
+            metrics.proxy_duration.labels(PROXY, self.address, rcode).observe(clock.monotonic() - started)
         return reply
 
     def check(self) -> None:
@@ -163,10 +170,16 @@ class Upstream:
         try:
             receiving = _receive(connection, wire, asked, stray if protocol == "udp" else None)
             return await within(self._own.clock, self._transport.read_timeout, receiving)
-        except TimeoutError:
+        except TimeoutError as error:
             if not stray:
-                raise
+                raise UpstreamError(f"{self._between(connection, protocol)}: i/o timeout") from error
             return stray[0]
+        except ConnectionError as error:
+            raise UpstreamError(f"{self._between(connection, protocol)}: read: {_reason(error)}") from error
+
+    def _between(self, connection: _Connection, protocol: str) -> str:
+        network = "udp" if protocol == "udp" else "tcp"
+        return f"read {network} {join_address(*connection.local)}->{self.address}"
 
     async def _connection(self, protocol: str) -> _Connection:
         now = self._own.clock.monotonic()
@@ -184,7 +197,12 @@ class Upstream:
         opening: Awaitable[_Connection] = (
             _open_udp(self._where, source) if protocol == "udp" else _open_tcp(self._where, source, self._tls)
         )
-        opened = await within(self._own.clock, CONNECT_TIMEOUT, opening)
+        try:
+            opened = await within(self._own.clock, CONNECT_TIMEOUT, opening)
+        except TimeoutError as error:
+            raise UpstreamError(f"dial tcp {self.address}: i/o timeout") from error
+        except ConnectionError as error:
+            raise UpstreamError(f"dial tcp {self.address}: connect: {_reason(error)}") from error
         opened.opened = now
         return opened
 
@@ -209,7 +227,7 @@ class Upstream:
         pause = self._health.interval
         while True:
             try:
-                await self.ask(query, protocol)
+                await self.ask(query, protocol, is_probe=True)
                 return
             except UpstreamError:
                 self._own.metrics.proxy_failures.labels(PROXY, self.address).inc()
@@ -238,12 +256,14 @@ class _Udp(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         self.opened = self.idle_since = 0.0
         self.used = False
+        self.local: tuple[str, int] = ("", 0)
         self._transport: asyncio.DatagramTransport | None = None
         self._waiting: asyncio.Future[bytes] | None = None
         self._came: deque[bytes] = deque(maxlen=MAX_STRAYS)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
+        self.local = transport.get_extra_info("sockname")[:2]
 
     def datagram_received(self, data: bytes, addr: tuple[object, ...]) -> None:
         if self._waiting is not None and not self._waiting.done():
@@ -277,6 +297,7 @@ class _Tcp:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.opened = self.idle_since = 0.0
         self.used = False
+        self.local: tuple[str, int] = writer.get_extra_info("sockname")[:2]
         self._reader = reader
         self._writer = writer
 
@@ -313,5 +334,7 @@ async def _open_tcp(
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, EOFError):
-        return "the connection was closed before a reply"
+        return "the connection was closed before a reply: EOF"
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno).lower()
     return str(error) or type(error).__name__

@@ -66,7 +66,8 @@ class Hosts:
             return await following(query)
         types = self._types(name)
         if types is None:
-            return await following(query) if falls else failed(self.name, f"no entry for {name} and no fallthrough")
+            missing = failed(self.name, f"no entry for {name} and no fallthrough", expected=True)
+            return await following(query) if falls else missing
         return self._answer(query, [address_rdata(rdtype, found) for found in types.get(rdtype, ())] if rdtype else [])
 
     def read(self) -> None:

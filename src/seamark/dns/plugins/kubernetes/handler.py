@@ -109,17 +109,22 @@ class Kubernetes:
         self._own = () if self._site.bind else self._host.addresses()
         self._watching.start()
         patience = self._config.startup_timeout
+        if not await self._synced_within(min(patience, STALE_PATIENCE)) and not self._watching.stale:
+            self._host.log("[INFO] plugin/kubernetes: waiting for Kubernetes API before starting server")
+            await self._synced_within(patience - STALE_PATIENCE)
+        if not self.ready():
+            told = f"; answers are those of {self._stale_since}" if self._watching.stale else ""
+            self._host.log(f"[WARNING] plugin/kubernetes: starting server with unsynced Kubernetes API{told}")
+
+    async def _synced_within(self, seconds: float) -> bool:
         waiting = asyncio.ensure_future(self._watching.wait_synced())
-        patience = min(patience, STALE_PATIENCE) if self._watching.stale else patience
-        alarm = asyncio.ensure_future(self._host.clock.sleep(patience))
+        alarm = asyncio.ensure_future(self._host.clock.sleep(max(seconds, 0)))
         try:
             await asyncio.wait((waiting, alarm), return_when=asyncio.FIRST_COMPLETED)
         finally:
             alarm.cancel()
             waiting.cancel()
-        if not self.ready():
-            told = f"; answers are those of {self._stale_since}" if self._watching.stale else ""
-            self._host.log(f"[WARNING] plugin/kubernetes: starting server with unsynced Kubernetes API{told}")
+        return self.ready()
 
     async def stop(self) -> None:
         await self._watching.stop()

@@ -17,9 +17,6 @@ COMMON = (
     "{rcode} {>rflags} {rsize} {duration}"
 )
 COMBINED = COMMON + ' "{>opcode}"'
-_PLAIN = "type name class proto remote local port size duration rcode rsize"
-_HEADER = ">rflags >bufsize >do >id >opcode"
-FIELDS = frozenset(f"{_PLAIN} {_HEADER} origin".split())
 ORIGIN = " {origin}"
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
@@ -37,9 +34,6 @@ def parse(block: Block) -> Config:
     if len(args) > 1 and "{" in args[-1].text:
         token = args.pop()
         text = token.text.replace("{common}", COMMON).replace("{combined}", COMBINED)
-        for found in PLACEHOLDER.finditer(text):
-            if found[1] not in FIELDS and not found[1].startswith("/"):
-                raise token.error(f"'{{{found[1]}}}' is not a field of a log line")
     names = []
     for token in args:
         try:

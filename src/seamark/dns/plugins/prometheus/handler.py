@@ -83,7 +83,7 @@ class Prometheus:
         found = self._of_zone.get(labels)
         if found is None:
             block = (query.server, query.zone.to_text(), self._site.view)
-            found = self._of_zone[labels] = _OfZone(self._metrics, block, query.protocol)
+            found = self._of_zone[labels] = _OfZone(self._metrics, block, query.network)
         found.count(query, answer, self._clock.monotonic() - query.received)
 
     def _answer(self) -> HttpAnswer:

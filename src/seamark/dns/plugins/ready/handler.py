@@ -30,7 +30,9 @@ class Ready:
             elif not self._config.continuously:
                 self._done.add(id(handler))
         if waiting:
-            return 503, TEXT, ",".join(sorted(set(waiting))).encode()
+            told = ",".join(sorted(set(waiting)))
+            self._site.host.log(f'[INFO] plugin/ready: Plugins not ready: "{told}"')
+            return 503, TEXT, told.encode()
         return 200, TEXT, b"OK"
 
 

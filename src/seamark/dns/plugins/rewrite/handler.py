@@ -171,7 +171,7 @@ def _data(text: str, query: Query) -> bytes:
         "qtype": dns.rdatatype.to_text(query.rdtype),
         "client_ip": query.client,
         "client_port": str(query.client_port),
-        "protocol": query.protocol,
+        "protocol": query.network,
     }
     return (own[label] if label in own else query.metadata.get(label, str)()).encode()
 

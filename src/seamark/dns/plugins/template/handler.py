@@ -78,7 +78,7 @@ class TemplatePlugin:
         labels = (query.server, values.zone, self._site.view, values.rdclass, values.rdtype)
         self._metrics.template_matches.labels(*labels).inc()
         if config.rcode == dns.rcode.SERVFAIL:
-            return failed(self.name, "the template says SERVFAIL")
+            return failed(self.name, "the template says SERVFAIL", expected=True)
         message = reply_to(query.message, config.rcode, authoritative=True)
         try:
             for template in config.answer:

@@ -17,7 +17,7 @@ class Whoami:
     async def serve(self, query: Query, following: Next) -> Answer:
         rdtype = "AAAA" if ":" in query.client else "A"
         address = rrset_of(query.name, 0, [address_rdata(rdtype, query.client)])
-        owner = dns.name.Name((f"_{query.protocol}".encode(), *query.name.labels))
+        owner = dns.name.Name((f"_{query.network}".encode(), *query.name.labels))
         port = rrset_of(owner, 0, [dns.rdata.from_text("IN", "SRV", f"0 0 {query.client_port} .")])
         return answered(query, self.name, additional=[address, port])
 

@@ -39,7 +39,7 @@ test-vm: setup ## the service proxy in mode ipvs under Debian's kernel, in a vir
 	@tools/kernel-vm tests/scenarios/test_scenarios.py tests/proxy/test_ipvs_kernel.py -k "ipvs and kernel"
 
 test-dns-attached: setup ## docs/replace-coredns.md, followed against a kube-apiserver (needs Go; 4 minutes)
-	@SEAMARK_PEERS=1 $(PY) -m pytest -n 0 tests/dns/test_replace_coredns.py
+	@SEAMARK_PEERS=1 $(PY) -m pytest -n 0 tests/client/test_informer_attached.py tests/dns/test_replace_coredns.py
 
 test-proxy-attached: setup ## docs/replace-kube-proxy.md, followed from kube-proxy and back on a kube-apiserver (needs Go, root)
 	@SEAMARK_PEERS=1 $(PY) -m pytest -n 0 tests/proxy/test_replace_kube_proxy.py

@@ -8,7 +8,8 @@ from pathlib import Path
 BUILDER = Path(__file__).resolve().parents[1] / "tools" / "build-peers"
 
 
-def build_peers(*names: str) -> Path:
-    """The folder they lie in, whose name ends with their version."""
-    done = subprocess.run([BUILDER, *names], stdout=subprocess.PIPE, text=True, check=True)
+def build_peers(*names: str, oldest: bool = False) -> Path:
+    """The folder they lie in, whose name ends with their version. ``oldest``: that of Kubernetes we work with."""
+    command = [BUILDER, *(["--oldest"] if oldest else []), *names]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return Path(done.stdout.strip().splitlines()[-1])

@@ -39,7 +39,8 @@ class KubeApi:
     port: int
     etcd_port: int
     options: tuple[str, ...]
-    programs: Path
+    binary: Path
+    authority: trustme.CA
     process: subprocess.Popen[bytes] | None = None
     log: Path = field(init=False)
 
@@ -58,6 +59,27 @@ class KubeApi:
     def files(self) -> tuple[Path, Path, Path]:
         """Certificate, key, authority: what ``tls`` of the plugin kubernetes takes."""
         return self.root / "client.crt", self.root / "client.key", self.root / "ca.crt"
+
+    def kubeconfig_of(self, user: str, *groups: str) -> Path:
+        """By a certificate of that user."""
+        certificate = self.authority.issue_cert("client.test", common_name=user, organization_name=",".join(groups))
+        chain, key = certificate.cert_chain_pems[0].bytes(), certificate.private_key_pem.bytes()
+        found = self.root / f"{user.replace(':', '-')}.kubeconfig"
+        self.write_kubeconfig(found, {"client-certificate-data": _base64(chain), "client-key-data": _base64(key)})
+        return found
+
+    def write_kubeconfig(self, file: Path, user: dict[str, str]) -> None:
+        cluster = {"server": self.url, "certificate-authority-data": _base64((self.root / "ca.crt").read_bytes())}
+        document = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "it",
+            "clusters": [{"name": "it", "cluster": cluster}],
+            "users": [{"name": "it", "user": user}],
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+        }
+        file.touch(0o600)
+        file.write_text(json.dumps(document))
 
     def client(self) -> Client:
         return Client(load_kubeconfig(self.kubeconfig).transport())
@@ -81,7 +103,7 @@ class KubeApi:
             *self.options,
         ]
         with self.log.open("ab") as out:
-            self.process = subprocess.Popen([self.programs / "kube-apiserver", *arguments], stdout=out, stderr=out)
+            self.process = subprocess.Popen([self.binary, *arguments], stdout=out, stderr=out)
         until = time.monotonic() + START_SECONDS
         while not self._is_ready():
             if self.process.poll() is not None or time.monotonic() > until:
@@ -114,11 +136,12 @@ class KubeApi:
 
 
 @contextmanager
-def running_kube_apiserver(*options: str) -> Iterator[KubeApi]:
+def running_kube_apiserver(*options: str, oldest: bool = False) -> Iterator[KubeApi]:
     """Built if it is not there yet (tools/build-peers), with these options, until the block ends."""
-    programs = build_peers("kube-apiserver", "etcd")
+    binary = build_peers("kube-apiserver", oldest=oldest) / "kube-apiserver"
     root = Path(tempfile.mkdtemp(prefix="seamark-kubeapi-"))
-    api = KubeApi(root, free_port(), free_port(), options, programs)
+    authority = trustme.CA(key_type=trustme.KeyType.RSA)
+    api = KubeApi(root, free_port(), free_port(), options, binary, authority)
     etcd = None
     try:
         _make_credentials(api)
@@ -142,31 +165,25 @@ def _start_etcd(api: KubeApi) -> subprocess.Popen[bytes]:
         f"--listen-peer-urls={peer}",
         f"--initial-advertise-peer-urls={peer}",
         f"--initial-cluster=default={peer}",
+        "--watch-progress-notify-interval=5s",  # as kubeadm starts it: what bookmarks come from
         "--unsafe-no-fsync",
     ]
     with (api.root / "etcd.log").open("wb") as out:
-        return subprocess.Popen([api.programs / "etcd", *arguments], stdout=out, stderr=out)
+        return subprocess.Popen([build_peers("etcd") / "etcd", *arguments], stdout=out, stderr=out)
 
 
 def _make_credentials(api: KubeApi) -> None:
-    authority = trustme.CA(key_type=trustme.KeyType.RSA)
-    authority.cert_pem.write_to_path(api.root / "ca.crt")
-    server = authority.issue_cert("127.0.0.1", "localhost", key_type=trustme.KeyType.RSA)
+    api.authority.cert_pem.write_to_path(api.root / "ca.crt")
+    server = api.authority.issue_cert("127.0.0.1", "localhost", key_type=trustme.KeyType.RSA)
     server.cert_chain_pems[0].write_to_path(api.root / "server.crt")
     server.private_key_pem.write_to_path(api.root / "server.key")
-    client = authority.issue_cert("admin.test", common_name="admin", organization_name="system:masters")
+    client = api.authority.issue_cert("admin.test", common_name="admin", organization_name="system:masters")
     client.cert_chain_pems[0].write_to_path(api.root / "client.crt")
     client.private_key_pem.write_to_path(api.root / "client.key")
     server.private_key_pem.write_to_path(api.root / "sa.key")
     (api.root / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n')
-    data = base64.b64encode((api.root / "ca.crt").read_bytes()).decode()
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "it",
-        "clusters": [{"name": "it", "cluster": {"server": api.url, "certificate-authority-data": data}}],
-        "users": [{"name": "it", "user": {"token": TOKEN}}],
-        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-    }
-    api.kubeconfig.write_text(json.dumps(document))
-    api.kubeconfig.chmod(0o600)
+    api.write_kubeconfig(api.kubeconfig, {"token": TOKEN})
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

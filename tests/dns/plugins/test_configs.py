@@ -123,7 +123,7 @@ def test_what_is_taken(text: str, fields: dict[str, object]) -> None:
         ("cache {\nserve_stale 1h slowly\n}", 3, 16, "slowly", "immediate, verify"),
         ("forward", 2, 1, "forward", "takes a zone and at least one upstream"),
         ("forward .", 2, 9, ".", "takes a zone and at least one upstream"),
-        ("forward . quic://1.1.1.1", 2, 11, "quic://1.1.1.1", "dns://, tls://, https:// are supported"),
+        ("forward . grpc://1.1.1.1", 2, 11, "grpc://1.1.1.1", "upstreams are dns://, tls://, https://, quic://"),
         ("forward . https://1.1.1.1/dns-query", 2, 11, "https://1.1.1.1/dns-query", "path is always /dns-query"),
         ("forward . tls://1.1.1.1%", 2, 11, "tls://1.1.1.1%", "name has to follow"),
         ("forward . a..b", 2, 11, "a..b", "not an IP address, file, or valid domain"),

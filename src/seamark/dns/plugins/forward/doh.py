@@ -23,6 +23,8 @@ TYPE = "application/dns-message"
 
 
 class HttpsUpstream:
+    protocol = "https"
+
     def __init__(self, transport: HttpTransport, host: str, method: str) -> None:
         self._transport = transport
         self._headers = {"accept": TYPE, "host": host}

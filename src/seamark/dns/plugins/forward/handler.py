@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 
 import dns.flags
 import dns.message
@@ -23,7 +24,7 @@ from seamark.dns.plugins.forward.doh import open_doh
 from seamark.dns.plugins.forward.flights import Flights
 from seamark.dns.plugins.forward.resolving import read_targets, resolve_target, watched_files
 from seamark.dns.plugins.forward.targets import Upstream as Target
-from seamark.dns.plugins.forward.upstream import TlsClient, Upstream, UpstreamError
+from seamark.dns.plugins.forward.upstream import Exchanger, TlsClient, Upstream, UpstreamError
 from seamark.dns.reply import reply_to
 
 UPSTREAM = "forward/upstream"
@@ -87,7 +88,6 @@ class Forward:
     def _upstream(self, target: Target, name: str) -> Upstream:
         config = self._config
         tls = TlsClient(_context(target, config.tls, self._site), name) if target.scheme == "tls" else None
-        doh = open_doh(target, name, config, self._site) if target.scheme == "https" else None
         return Upstream(
             target.host,
             target.port,
@@ -95,8 +95,19 @@ class Forward:
             transport=config.transport,
             health=config.health,
             tls=tls,
-            doh=doh,
+            exchanger=self._exchanger(target, name),
         )
+
+    def _exchanger(self, target: Target, name: str) -> Exchanger | None:
+        """Raises CorefileError."""
+        config = self._config
+        if target.scheme == "https":
+            return open_doh(target, name, config, self._site)
+        if target.scheme == "quic":
+            doq = import_module("seamark.dns.plugins.forward.doq")  # half a second of imports that few need
+            found: Exchanger = doq.open_doq(target, name, config, self._site)
+            return found
+        return None
 
     async def serve(self, query: Query, following: Next) -> Answer:
         if not self.takes(query):

@@ -1,8 +1,7 @@
 """One TO of ``forward``: an address, a host name or a file, and how it is spoken to. Pure.
 
-``[dns://|tls://|https://]ADDRESS[%NAME][:PORT]``, the same with a host name (asked for at start), or a file in the
-form of resolv.conf. DNS over QUIC is refused, and so is a path behind ``https://``: it is always /dns-query, as with
-CoreDNS.
+``[dns://|tls://|https://|quic://]ADDRESS[%NAME][:PORT]``, the same with a host name (asked for at start), or a file in
+the form of resolv.conf. A path behind ``https://`` is refused: it is always /dns-query, as with CoreDNS.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import dns.name
 from seamark.dns.corefile.address import split_address
 from seamark.dns.corefile.lexer import Token
 
-PORTS = {"dns": 53, "tls": 853, "https": 443}
+PORTS = {"dns": 53, "tls": 853, "https": 443, "quic": 853}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ def parse_upstream(token: Token) -> Upstream:
         scheme, rest = "dns", token.text
     if scheme not in PORTS:
         known = ", ".join(f"{known}://" for known in PORTS)
-        raise token.error(f"'{token.text}': of encrypted upstreams {known} are supported")
+        raise token.error(f"'{token.text}': upstreams are {known}")
     if scheme == "dns" and rest.startswith(("/", "./")):
         return Upstream(rest, PORTS["dns"], token, is_file=True)
     if scheme == "https" and "/" in rest:

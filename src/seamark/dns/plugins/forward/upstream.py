@@ -1,4 +1,4 @@
-"""One upstream: exchanging a message over UDP, TCP, TLS or HTTPS with connections used again, and its health.
+"""One upstream: exchanging a message over UDP, TCP or TLS with connections used again, and its health.
 
 A connection carries one question at a time. Over UDP it is a socket of its own with a random port, and every question
 gets a random id: what comes back with another id or another question is ignored, so guessing takes all of them.
@@ -34,7 +34,6 @@ from seamark.dns.waiting import within
 
 PROXY = "forward"
 TLS = "tcp-tls"
-HTTPS = "https"
 CONNECT_TIMEOUT = 5.0
 MAX_PROBE_PAUSE = 10.0
 MAX_STRAYS = 100  # datagrams that are no answer, until the upstream counts as one that floods
@@ -48,8 +47,11 @@ class TlsClient:
     server_name: str = ""
 
 
-class Doh(Protocol):
-    """Exchanges over HTTPS."""
+class Exchanger(Protocol):
+    """Has connections of its own: HTTPS, QUIC. ``protocol`` is its name in messages and metrics."""
+
+    @property
+    def protocol(self) -> str: ...
 
     async def ask(self, message: dns.message.Message) -> dns.message.Message: ...
 
@@ -60,7 +62,7 @@ class UpstreamError(Exception):
     """No usable reply. Says which upstream and why."""
 
 
-class _ClosedError(Exception):
+class ClosedError(OSError):
     """A kept connection turned out to be closed: worth another try on a new one."""
 
 
@@ -92,12 +94,12 @@ class Upstream:
         transport: Transport,
         health: Health,
         tls: TlsClient | None = None,
-        doh: Doh | None = None,
+        exchanger: Exchanger | None = None,
     ) -> None:
         self.address = join_address(host, port)
         self.fails = 0
         self.disabled = ""
-        self._doh = doh
+        self._exchanger = exchanger
         self._where = (host, port)
         self._own = own
         self._transport = transport
@@ -112,12 +114,15 @@ class Upstream:
 
     async def ask(self, message: dns.message.Message, protocol: str, *, is_probe: bool = False) -> dns.message.Message:
         """The reply. Raises UpstreamError. A probe counts for the health and not in the durations."""
-        protocol = HTTPS if self._doh is not None else TLS if self._tls is not None else protocol
+        if self._exchanger is not None:
+            protocol = self._exchanger.protocol
+        elif self._tls is not None:
+            protocol = TLS
         metrics, clock = self._own.metrics, self._own.clock
         started = clock.monotonic()
         try:
-            if self._doh is not None:
-                reply = await within(clock, self._transport.read_timeout, self._doh.ask(message))
+            if self._exchanger is not None:
+                reply = await within(clock, self._transport.read_timeout, self._exchanger.ask(message))
             else:
                 reply = await self._ask_once(message, protocol)
         except UpstreamError:
@@ -143,8 +148,8 @@ class Upstream:
         for connections in self._idle.values():
             while connections:
                 connections.pop().close()
-        if self._doh is not None:
-            await self._doh.close()
+        if self._exchanger is not None:
+            await self._exchanger.close()
 
     async def _ask_once(self, message: dns.message.Message, protocol: str) -> dns.message.Message:
         identity = self._own.random.getrandbits(16)
@@ -153,7 +158,7 @@ class Upstream:
             connection = await self._connection(protocol)
             try:
                 reply = await self._exchange(connection, wire, message, protocol)
-            except _ClosedError:
+            except ClosedError:
                 connection.close()
                 continue
             except BaseException:
@@ -308,7 +313,7 @@ class _Tcp:
             return await self.receive()
         except (ConnectionError, EOFError) as error:
             if self.used:
-                raise _ClosedError from error
+                raise ClosedError from error
             raise
 
     async def receive(self) -> bytes:

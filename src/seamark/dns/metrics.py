@@ -6,10 +6,14 @@ long as the process; what a reload takes out of use keeps its last value, as wit
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import re
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 SECONDS = tuple(0.00025 * 2**n for n in range(16))
+SLIM_SECONDS = tuple(0.00025 * 10**n for n in range(5))
+REST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SIZES = (0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16000, 32000, 48000, 64000)
 PROGRAMMING = tuple(0.001 * 2**n for n in range(20))
 TYPES = frozenset(
@@ -17,6 +21,7 @@ TYPES = frozenset(
 )
 
 OTHER = "other"
+_WHOLE_BOUND = re.compile(rb'le="(\d+)\.0"')
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
@@ -25,6 +30,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=self.registry)
         block = ["server", "zone", "view"]
         self.build_info = self._gauge("build_info", "Version of the server.", ["version", "revision", "goversion"])
         self.panics = self._counter("panics", "Queries in which a plugin broke.")
@@ -89,7 +95,31 @@ class Metrics:
             ["service_kind"],
             PROGRAMMING,
         )
+        self.health_duration = self._histogram(
+            "health_request_duration_seconds", "Time of a request to the own health port.", [], SLIM_SECONDS
+        )
+        self.health_failures = self._counter("health_request_failures", "Failed requests to the own health port.")
+        self._add_rest_client()
         self._add_own()
+
+    def _add_rest_client(self) -> None:
+        """Of the connection to the API server."""
+        for_request = ["verb", "host"]
+        self.rest_requests = self._counter(
+            "kubernetes_rest_client_requests", "Requests to the API server.", ["code", "method", "host"]
+        )
+        self.rest_duration = self._histogram(
+            "kubernetes_rest_client_request_duration_seconds",
+            "From a request to the head of its answer.",
+            for_request,
+            REST_SECONDS,
+        )
+        self.rest_waited = self._histogram(
+            "kubernetes_rest_client_rate_limiter_duration_seconds",
+            "How long requests waited for their turn.",
+            for_request,
+            REST_SECONDS,
+        )
 
     def _add_transports(self) -> None:
         """Of transports besides UDP and TCP, and what is done to replies on their way."""
@@ -133,8 +163,10 @@ class Metrics:
         )
 
     def text(self) -> bytes:
-        """The exposition format of Prometheus."""
-        return generate_latest(self.registry)
+        """The exposition format of Prometheus. Bounds are written as Go writes them: servers of both kinds are added up
+        by the label le.
+        """
+        return _WHOLE_BOUND.sub(rb'le="\1"', generate_latest(self.registry))
 
     def _counter(self, name: str, about: str, labels: list[str] | None = None) -> Counter:
         return Counter(f"coredns_{name}", about, labels or [], registry=self.registry)

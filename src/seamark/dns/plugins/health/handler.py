@@ -9,13 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from seamark.dns.corefile.block import duration
+from seamark.dns.corefile.address import join_address, split_address
+from seamark.dns.corefile.block import duration, go_duration
 from seamark.dns.corefile.lexer import CorefileError, Token
 from seamark.dns.host import Asked, HttpAnswer, Site
 from seamark.dns.plugins.health.config import Config
+from seamark.dns.waiting import within
 
 TEXT = "text/plain; charset=utf-8"
 WAIT, MAX_WAIT = 10.0, 60.0
+POLL, PATIENCE = 1.0, 3.0
+LOCAL = "localhost"
 
 
 class Health:
@@ -25,9 +29,49 @@ class Health:
 
     def __init__(self, config: Config, site: Site) -> None:
         self.lameduck = config.lameduck
+        self._where = split_address(config.address)
+        self._polling: asyncio.Task[None] | None = None
         self._site = site
         site.http[config.address, "/health"] = self._answer
         site.http[config.address, "/visible"] = Asked(self._visible)
+
+    def serving(self) -> None:
+        self._polling = asyncio.get_running_loop().create_task(self._poll())
+
+    async def stop(self) -> None:
+        if self._polling is not None:
+            self._polling.cancel()
+
+    async def _poll(self) -> None:
+        """Asks itself as a kubelet would, once a second: what that takes tells how busy the process is."""
+        host, clock = self._site.host, self._site.host.clock
+        while True:
+            await clock.sleep(POLL)
+            began = clock.monotonic()
+            try:
+                await within(clock, PATIENCE, self._ask())
+                problem = ""
+            except (OSError, EOFError, TimeoutError) as error:
+                problem = f"failed: {error}"
+                host.metrics.health_failures.inc()
+            seconds = clock.monotonic() - began
+            host.metrics.health_duration.observe(seconds)
+            if problem or seconds > POLL:
+                told = problem or f"took more than 1s: {go_duration(seconds)}"
+                host.log(f'[WARNING] plugin/health: Local health request to "{self._address}" {told}')
+
+    @property
+    def _address(self) -> str:
+        return f"http://{join_address(self._where[0] or LOCAL, self._where[1] or 0)}/health"
+
+    async def _ask(self) -> None:
+        host, port = self._where
+        reader, writer = await asyncio.open_connection(host or LOCAL, port)
+        try:
+            writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+        finally:
+            writer.close()
 
     def _answer(self) -> HttpAnswer:
         return 200, TEXT, b"OK"

@@ -6,6 +6,7 @@ A watch counts as a request when it is opened and not while it lasts.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from seamark.client.base import Transport
 from seamark.dns.plugins.kubernetes.config import Limits
@@ -16,8 +17,12 @@ DEFAULT_BURST = 10  # client-go's
 
 
 class LimitedTransport:
-    def __init__(self, transport: Transport, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self, transport: Transport, limits: Limits, clock: Clock, waited: Callable[[str, float], None] = lambda *_: None
+    ) -> None:
+        """``waited`` is told how long each request had to wait, by its method."""
         self._transport = transport
+        self._waited = waited
         self._clock = clock
         self._qps = limits.qps
         self._burst = float(limits.burst or DEFAULT_BURST)
@@ -28,8 +33,10 @@ class LimitedTransport:
 
     async def __call__(self, request: Request) -> Response:
         if self._qps:
+            began = self._clock.monotonic()
             async with self._turn:
                 await self._take()
+            self._waited(request.method, self._clock.monotonic() - began)
         if self._inflight is None:
             return await self._transport(request)
         async with self._inflight:

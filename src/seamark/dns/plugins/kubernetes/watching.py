@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from seamark.client.base import Transport
 from seamark.client.client import Client, WatchEvent
 from seamark.client.committed import commit_time, revision_of
 from seamark.client.http import ANONYMOUS, Credentials
@@ -21,7 +20,7 @@ from seamark.compile.dnsimports import ServiceImport, imported
 from seamark.compile.dnstable import DnsTable
 from seamark.dns.host import Host
 from seamark.dns.plugins.kubernetes.config import Access, Config
-from seamark.dns.plugins.kubernetes.limits import LimitedTransport
+from seamark.dns.plugins.kubernetes.measured import MeasuredTransport
 from seamark.dns.plugins.kubernetes.propagation import observe_propagation
 from seamark.dns.plugins.kubernetes.saved import (
     Snapshot,
@@ -51,10 +50,9 @@ def open_client(config: Config, host: Host) -> Client:
     if host.connect is not None:
         return host.connect(config)
     try:
-        transport: Transport = _access(config.access, host).transport()
-        if config.limits.any:
-            transport = LimitedTransport(transport, config.limits, host.clock)
-        return Client(transport, agent=AGENT)
+        access = _access(config.access, host)
+        measured = MeasuredTransport(access.transport(), access.base_url, host)
+        return Client(measured.limited(config.limits) if config.limits.any else measured, agent=AGENT)
     except (KubeconfigError, ValueError, OSError) as error:
         raise config.token.error(f"kubernetes: {error}") from error
 

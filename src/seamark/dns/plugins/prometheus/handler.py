@@ -27,13 +27,14 @@ class _OfZone:
         self._requests: dict[tuple[bool, int], Counter] = {}
         self._responses: dict[tuple[int, str], Counter] = {}
 
-    def count(self, query: Query, answer: Answer, seconds: float) -> None:
+    def count(self, query: Query, answer: Answer, by: str, seconds: float) -> None:
+        """``by`` is the plugin that answered."""
         self._request_of(query).inc()
         if query.message.edns >= 0 and query.message.ednsflags & dns.flags.DO:
             self._metrics.do_requests.labels(*self._labels).inc()
         self._duration.observe(seconds)
         self._request_size.observe(query.size)
-        self._response_of(answer).inc()
+        self._response_of(answer.rcode, by).inc()
         answer.sent = self._response_size.observe
 
     def _request_of(self, query: Query) -> Counter:
@@ -46,12 +47,12 @@ class _OfZone:
                 self._requests[key] = found
         return found
 
-    def _response_of(self, answer: Answer) -> Counter:
-        key = (int(answer.rcode), answer.by)
+    def _response_of(self, rcode: dns.rcode.Rcode, by: str) -> Counter:
+        key = (int(rcode), by)
         found = self._responses.get(key)
         if found is None:
-            rcode = dns.rcode.to_text(answer.rcode)
-            found = self._responses[key] = self._metrics.responses.labels(*self._labels, rcode, answer.by)
+            labels = (*self._labels, dns.rcode.to_text(rcode), by)
+            found = self._responses[key] = self._metrics.responses.labels(*labels)
         return found
 
 
@@ -62,11 +63,12 @@ class Prometheus:
         self._site = site
         self._metrics = site.host.metrics
         self._clock = site.host.clock
+        self._as_coredns = site.host.as_coredns
         self._of_zone: dict[tuple[str, dns.name.Name, str], _OfZone] = {}
         site.http[config.address, "/metrics"] = self._answer
 
     async def start(self) -> None:
-        for name, _ in self._site.plugins:
+        for name, _ in (plugin for plugin in self._site.plugins if hasattr(plugin[1], "serve")):
             for at in self._site.listeners:
                 for key in self._site.keys:
                     if (key.port, key.transport) == (at.port, at.transport):
@@ -84,7 +86,15 @@ class Prometheus:
         if found is None:
             block = (query.server, query.zone.to_text(), self._site.view)
             found = self._of_zone[labels] = _OfZone(self._metrics, block, query.network)
-        found.count(query, answer, self._clock.monotonic() - query.received)
+        by = self._first_behind(answer) if self._as_coredns else answer.by
+        found.count(query, answer, by, self._clock.monotonic() - query.received)
+
+    def _first_behind(self, answer: Answer) -> str:
+        """What CoreDNS calls the plugin that answered: the one it asked itself, none where the server has to write."""
+        if answer.message is None:
+            return ""
+        names = [name for name, handler in self._site.plugins if hasattr(handler, "serve")]
+        return next(iter(names[names.index(self.name) + 1 :]), "")
 
     def _answer(self) -> HttpAnswer:
         return 200, CONTENT_TYPE, self._metrics.text()

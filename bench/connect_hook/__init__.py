@@ -1,0 +1,1 @@
+"""What the connect hook gives: see ``__main__.py``."""

@@ -50,8 +50,6 @@ OWN_NAMESPACE = Path("/proc/self/ns/net")
 ASKED, GIVEN = -48, -28
 """Where in the stack the places are, one after the other; the two numbers of an endpoint's key stand before them."""
 KEY = -56
-MANY = 128
-"""Endpoints of a pool that are shown."""
 WORDS = range(0, 2 * PLACE, 4)
 
 
@@ -134,7 +132,7 @@ def _read_pool(frontends: int | None, endpoints: int | None, place: bytes) -> li
         return []
     numbers = bpf.lookup_element(frontends, place, NUMBERS)
     pool, count = struct.unpack("=II", numbers) if numbers else (0, 0)
-    keys = (struct.pack("=II", pool, index) for index in range(min(count, MANY)))
+    keys = (struct.pack("=II", pool, index) for index in range(count))
     return [found for key in keys if (found := bpf.lookup_element(endpoints, key, PLACE)) is not None]
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,14 @@ from seamark.compile.diff import compile_nft
 from seamark.compile.manifest import parse_manifest
 from seamark.compile.nftlayout import Layout
 from seamark.compile.tracer import trace
+from seamark.linux import cgroups
 from seamark.linux.ipvs import Ipvs, IpvsError
 from seamark.proxy.backend import Backend, NftablesBackend
+from seamark.proxy.connecthook import WithConnectHook
 from seamark.proxy.iptablestable import IptablesBackend
 from seamark.proxy.ipvstable import IpvsBackend
 from seamark.proxy.userspacetable import UserspaceBackend
+from seamark.testing.cgroup import make_cgroup
 from seamark.testing.fakenft import FakeNft
 from seamark.testing.networld import World
 from seamark.testing.scenario import (
@@ -143,6 +148,27 @@ async def test_flows_on_the_kernel(world: World, backend: Backend, request: pyte
             table.close()
 
 
+@pytest.mark.net
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.skipif(cgroups.find_unified() is None, reason="no cgroup2 is mounted")
+@pytest.mark.parametrize("world", SCENARIOS, ids=lambda f: f.name, indirect=True)
+async def test_flows_by_the_connect_hook(world: World, request: pytest.FixtureRequest) -> None:
+    """Pods and the node's own processes meet what the rules would have done; only masquerading is not needed."""
+    folder: Path = request.node.callspec.params["world"]
+    flows = [flow for flow in read_flows(folder).flows if flow.is_packets and world.is_here(flow.source)]
+    rulesets = {family: read_ruleset(folder, family) for family in sorted({flow.family for flow in flows})}
+    with make_cgroup("seamark-flows") as cgroup, ExitStack() as stack:
+        backend = WithConnectHook(NftablesBackend(), cgroup.path)
+        for family, rules in rulesets.items():
+            table = backend.open(rules.node, family, world.node_pin)
+            stack.callback(table.close)
+            await table.start(rules.ports)
+        stack.enter_context(cgroup.entered())
+        for flow in flows:
+            seen = await observe(world, flow, patience=patience_for(flow))
+            assert replace(seen, masqueraded=seen.servers & flow.wanted.masqueraded).fits(flow), f"{flow.case}: {seen}"
+
+
 async def check_userspace(world: World, flow: Flow) -> None:
     """Servers see the node, and where nothing may pass a connection is reset."""
     packet, wanted = flow.packet, flow.wanted
@@ -166,6 +192,9 @@ def has_ipvs(world: World) -> bool:
 
 
 async def check_flow(world: World, flow: Flow) -> None:
-    patience = {"refuse": 1.5, "drop": 0.25}.get(flow.outcome, 2.0)
-    seen = await observe(world, flow, patience=patience)
+    seen = await observe(world, flow, patience=patience_for(flow))
     assert seen.fits(flow), f"{flow.case}: {seen}"
+
+
+def patience_for(flow: Flow) -> float:
+    return {"refuse": 1.5, "drop": 0.25}.get(flow.outcome, 2.0)

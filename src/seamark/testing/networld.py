@@ -62,6 +62,10 @@ class World:
             return self.node_pin
         return self._pins.get(ip, self._outside_pin)
 
+    def is_here(self, ip: str) -> bool:
+        """Whether it is a pod's of this node, or the node's."""
+        return self.pin_of(ip) != self._outside_pin
+
     def build(self) -> None:
         for pin in (self.node_pin, self._outside_pin, *self._pins.values()):
             netns.create(pin)

@@ -50,6 +50,7 @@ def test_it_is_taken_or_refused_at_a_place_in_it(text: str) -> None:
 @example("\ufeff\ufeff")
 @example("a\rb")
 @example("\n\ufeffa.test {\n}\n")
+@example("a.test {\ncache { keepttl }\nforward . 1.1.1.1 {\nmax_fails 0 } log\n}\nb.test {\nlog\n}\n")
 def test_formatting_is_idempotent_and_changes_no_meaning(text: str) -> None:
     try:
         before = parse(text)

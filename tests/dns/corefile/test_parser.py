@@ -57,6 +57,11 @@ def shape(corefile: Corefile) -> list[tuple[list[str], list[list[object]]]]:
             id="properties",
         ),
         pytest.param(
+            ". {\n forward . 1.1.1.1 { max_fails 0 }\n cache {\n  keepttl }\n log\n}\n",
+            [(["."], [["forward", ".", "1.1.1.1", ["max_fails", "0"]], ["cache", ["keepttl"]], ["log"]])],
+            id="a block that ends with its line",
+        ),
+        pytest.param(
             "(s) {\n errors\n log\n}\n. {\n import s\n whoami\n}\n",
             [(["."], [["errors"], ["log"], ["whoami"]])],
             id="snippet",
@@ -92,7 +97,7 @@ def test_shapes(text: str, expected: list[object] | None) -> None:
         pytest.param("{\n errors\n}\n", (1, 1), "{", "needs a zone", id="no keys"),
         pytest.param("a,\n", (1, 3), "", "has to follow the comma", id="comma at the end"),
         pytest.param("a, {\n}\n", (1, 4), "{", "has to follow the comma", id="comma before brace"),
-        pytest.param(". {\n health { lameduck 5s }\n}\n", (2, 23), "}", "line of its own", id="block on one line"),
+        pytest.param(". {\n errors }\n", (2, 9), "}", "line of its own", id="end of a block behind a plugin"),
         pytest.param(". {\n {\n }\n}\n", (2, 2), "{", "plugin name is expected", id="brace for a plugin"),
         pytest.param(". {\n cache {\n  success {\n  }\n }\n}\n", (3, 11), "{", "takes no block", id="braces too deep"),
         pytest.param(". {\n import\n}\n", (2, 2), "import", "exactly one argument", id="import of nothing"),

@@ -27,13 +27,13 @@ def format_corefile(text: str) -> str:
             if found and found[-1]:
                 found.append("")
             continue
+        opened, closed = words.count("{"), words.count("}")
         if words[0] == "}":
-            depth = max(0, depth - 1)
+            depth, closed = max(0, depth - 1), closed - 1
             while found and not found[-1]:
                 found.pop()
         found.append(INDENT * depth + " ".join(words))
-        if words[0] != "}" and "{" in words:
-            depth += 1
+        depth = max(0, depth + opened - closed)
     formatted = "\n".join(found).strip("\n") + "\n"
     return BOM + formatted if formatted.startswith(BOM) else formatted  # the first one is nobody's word
 

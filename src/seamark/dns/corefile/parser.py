@@ -137,9 +137,12 @@ class _Parser:
         self.at += 1
         return Block(name, tuple(args), tuple(self.lines()), braced=True)
 
-    def rest_of_line(self) -> list[Token]:
+    def rest_of_line(self, *, in_block: bool = False) -> list[Token]:
+        """The line ends with a brace, too; one that closes has to be that of the directive's own block."""
         found: list[Token] = []
         while (token := self.peek()) is not None and not token.first and not token.opens:
+            if token.closes and in_block:
+                break
             if token.closes:
                 raise token.error("a closing brace '}' has to stand on a line of its own")
             self.at += 1
@@ -155,7 +158,7 @@ class _Parser:
                 return found
             if token.opens:
                 raise token.error("a property name is expected here, not '{'")
-            args = self.rest_of_line()
+            args = self.rest_of_line(in_block=True)
             following = self.peek()
             if following is not None and following.opens:
                 raise following.error(f"'{token.text}' takes no block in braces")

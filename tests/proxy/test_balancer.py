@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -94,7 +93,7 @@ def test_nobody_serves() -> None:
 
 
 def test_flows_live_on_while_their_endpoint_serves() -> None:
-    balancer = Turns(replace(rules(A), serving=frozenset({A, B}))).balancer
+    balancer = Turns(rules(A)._replace(serving=frozenset({A, B}))).balancer
     assert balancer.is_serving(B)
     assert not balancer.is_serving(AWAY)
     balancer.update(rules())

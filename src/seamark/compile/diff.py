@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from seamark.compile.nft import (
     Allocator,
@@ -26,6 +27,7 @@ from seamark.compile.nft import (
     Placement,
     Pool,
     Seed,
+    compile_difference,
     compile_elements,
     frontend_key,
     kind_elements,
@@ -117,7 +119,7 @@ class Mirror:
         touched = dict.fromkeys(changes)
         for key, rules in changes.items():
             touched.update(dict.fromkeys(self._claim(key, rules)))
-        batch, chains, kinds = Batch(), set(self.affinities), set(self._allocator.kinds)
+        batch, chains, kinds = Batch(), len(self.affinities), len(self._allocator.kinds)
         shared: dict[Element, int] = {}
         for key in touched:
             old = self._ports.pop(key, None)
@@ -129,8 +131,8 @@ class Mirror:
             self._left += _dropped(old, new)
         self._diff_shared(shared, batch)
         self._seeds = {}
-        batch.chains = tuple(c for c in self.affinities if c not in chains)
-        fresh = {kind: chain for kind, chain in self._allocator.kinds.items() if kind not in kinds}
+        batch.chains = self.affinities[chains:]
+        fresh = dict(islice(self._allocator.kinds.items(), kinds, None))
         for element, data in kind_elements(fresh).items():
             batch.add(element, data)
         return batch
@@ -206,8 +208,11 @@ class Mirror:
         return found
 
     def _diff(self, old: Placement | None, new: Placement | None, batch: Batch, shared: dict[Element, int]) -> None:
-        before = compile_elements(old, self.node) if old else Elements()
-        after = compile_elements(new, self.node) if new else Elements()
+        if old is not None and new is not None:
+            before, after = compile_difference(old, new, self.node)
+        else:
+            before = compile_elements(old, self.node) if old else Elements()
+            after = compile_elements(new, self.node) if new else Elements()
         if not before and not self._lingering:
             _add_all(after, batch, shared)
             return

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import collapse_addresses, ip_network
+from typing import NamedTuple
 
 from seamark.compile import nftlayout as layout
 from seamark.compile.endpoints import BackendEndpoint
@@ -31,8 +32,7 @@ class CapacityError(Exception):
     """The table's numbers ran out: says which and how many there are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(NamedTuple):
     """One endpoint list. ``slots`` (affinity only) are the numbers clients hold; index i gives backend i, and where
     the chain's ``size`` is larger, backends repeat. ``seconds`` 0 = no affinity. ``next_slot``: numbers go round, so
     an endpoint that comes back is another one to the clients it had.
@@ -47,8 +47,7 @@ class Pool:
     next_slot: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(NamedTuple):
     """A service port as it stands in the kernel: its rules, its pools by scope, the frontends it holds."""
 
     rules: PortRules
@@ -203,10 +202,52 @@ def _plan_affinity(
 
 def compile_elements(placement: Placement, node: NodeConfig) -> Elements:
     """Everything one service port puts into the table."""
-    rules, found = placement.rules, Elements()
+    found = _leading_elements(placement)
     for pool in placement.pools.values():
-        found.update(_affinity_elements(pool) if pool.seconds else _plain_elements(pool))
-        found.update(_hairpin(pool, rules, node))
+        found.update(_affinity_elements(pool) if pool.seconds else _plain_elements(pool, range(pool.size)))
+    found.update(_hairpin(placement, node))
+    return found
+
+
+def compile_difference(old: Placement, new: Placement, node: NodeConfig) -> tuple[Elements, Elements]:
+    """What of either is not as plainly the same in the other. A pool that stayed is compared place by place, and what
+    leads to pools that stayed not at all: bytes are made for what changed.
+    """
+    before, after = Elements(), Elements()
+    if _leads(old) != _leads(new):
+        before, after = _leading_elements(old), _leading_elements(new)
+    for scope in {**old.pools, **new.pools}:
+        was, now = old.pools.get(scope), new.pools.get(scope)
+        if was is not None and now is not None and _is_one_list(was, now):
+            moved = {i for i, (a, b) in enumerate(zip(was.backends, now.backends, strict=True)) if a[:2] != b[:2]}
+            places = [i for i in range(was.size) if i % len(was.backends) in moved]
+            before.update(_plain_elements(was, places))
+            after.update(_plain_elements(now, places))
+        else:
+            for pool, found in ((was, before), (now, after)):
+                if pool is not None:
+                    found.update(_affinity_elements(pool) if pool.seconds else _plain_elements(pool, range(pool.size)))
+    before.update(_hairpin(old, node))
+    after.update(_hairpin(new, node))
+    return before, after
+
+
+def _is_one_list(old: Pool, new: Pool) -> bool:
+    """Whether it is a plain pool that kept its number, so that its places can be compared."""
+    return (old.kind, old.serial, old.seconds, len(old.backends)) == (new.kind, new.serial, 0, len(new.backends))
+
+
+def _leads(placement: Placement) -> tuple[object, ...]:
+    """All that ``_leading_elements`` depends on."""
+    rules, numbers = placement.rules, {scope: pool[:2] for scope, pool in placement.pools.items()}
+    targets = (rules.internal, rules.external, rules.external_short_circuit)
+    led = [target and (target.action, numbers.get(target.scope)) for target in targets]
+    return placement.owned, rules.source_ranges, rules.load_balancer_ips, led
+
+
+def _leading_elements(placement: Placement) -> Elements:
+    """What leads packets to the pools."""
+    rules, found = placement.rules, Elements()
     short = rules.external_short_circuit
     for frontend in placement.owned:
         key = frontend_key(frontend)
@@ -241,10 +282,15 @@ def kind_elements(kinds: Mapping[int, str]) -> Elements:
     return {("kinds", class_bytes(kind, 0)): chain.encode() for kind, chain in kinds.items()}
 
 
-def _plain_elements(pool: Pool) -> Iterator[tuple[tuple[str, bytes], bytes]]:
-    prefix, count = class_bytes(pool.kind, pool.serial), len(pool.backends)
-    places = [address_bytes(e.ip) + port_bytes(e.port) for e in pool.backends]
-    return ((("eps", prefix + index_bytes(i)), places[i % count]) for i in range(pool.size))
+def _plain_elements(pool: Pool, places: Iterable[int]) -> list[tuple[tuple[str, bytes], bytes]]:
+    """Those at the given places."""
+    prefix, backends, count = class_bytes(pool.kind, pool.serial), pool.backends, len(pool.backends)
+    found = []
+    for i in places:
+        endpoint = backends[i % count]
+        data = address_bytes(endpoint.ip) + port_bytes(endpoint.port)
+        found.append((("eps", prefix + index_bytes(i)), data))
+    return found
 
 
 def _affinity_elements(pool: Pool) -> Iterator[tuple[tuple[str, bytes], bytes]]:
@@ -256,12 +302,13 @@ def _affinity_elements(pool: Pool) -> Iterator[tuple[tuple[str, bytes], bytes]]:
         yield ("slots", name), address_bytes(endpoint.ip) + port_bytes(endpoint.port)
 
 
-def _hairpin(pool: Pool, rules: PortRules, node: NodeConfig) -> Iterator[tuple[tuple[str, bytes], bytes]]:
-    protocol = proto_bytes(rules.key.protocol)
-    for endpoint in pool.backends:
-        if endpoint.node == node.name:
-            ip = address_bytes(endpoint.ip)
-            yield ("hairpin", ip + ip + protocol + port_bytes(endpoint.port)), b""
+def _hairpin(placement: Placement, node: NodeConfig) -> Iterator[tuple[tuple[str, bytes], bytes]]:
+    protocol = proto_bytes(placement.rules.key.protocol)
+    for pool in placement.pools.values():
+        for endpoint in pool.backends:
+            if endpoint.node == node.name:
+                ip = address_bytes(endpoint.ip)
+                yield ("hairpin", ip + ip + protocol + port_bytes(endpoint.port)), b""
 
 
 def _range_bytes(cidrs: Iterable[str]) -> Iterator[bytes]:

@@ -63,8 +63,7 @@ class Frontend(NamedTuple):
     port: int
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """How to choose: ``balance`` over endpoints (never empty then), ``refuse`` (reset/unreachable), ``drop``.
 
     ``scope`` names the list the endpoints are from, so that a renderer can keep one pool for it over changes.
@@ -79,8 +78,7 @@ REFUSE = Target("refuse")
 DROP = Target("drop")
 
 
-@dataclass(frozen=True, slots=True)
-class PortRules:
+class PortRules(NamedTuple):
     """Everything one service port of one IP family means on this node.
 
     ``internal`` serves ClusterIPs; ``external`` serves node ports, external IPs and load-balancer VIPs from

@@ -36,11 +36,11 @@ def text_of(name: dns.name.Name) -> str:
 
 
 class Tracing(Protocol):
-    def open(self, name: str) -> dict[str, Any]:
+    def open(self, name: str) -> Any:
         """A span, within the one that was opened last."""
         ...
 
-    def close(self, span: dict[str, Any]) -> None: ...
+    def close(self, span: Any) -> None: ...
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import binascii
 import struct
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,6 +20,7 @@ import dns.rdatatype
 import httptools
 from prometheus_client import Counter
 
+from seamark.dns.carried import HTTP_HEADERS
 from seamark.dns.listener import Source
 from seamark.dns.server.http2 import MAX_BODY, Asked, Http2Connection, Told
 from seamark.dns.server.proxied import Reading
@@ -57,13 +59,12 @@ class HttpsTransport:
             await self._converse1(reader, writer, client)
 
     async def _respond2(self, asked: Asked, client: Source) -> Told:
-        target = asked.headers.get(":path", "")
-        status, headers, body = await self.respond(asked.headers.get(":method", ""), target, asked.body, client)
+        status, headers, body = await self.respond(asked.headers, asked.body, client)
         return Told(((":status", str(int(status))), *headers, ("content-length", str(len(body)))), body)
 
     async def _converse1(self, reader: Reading, writer: asyncio.StreamWriter, client: Source) -> None:
         while (request := await self._read1(reader)) is not None:
-            status, headers, body = await self.respond(request.method, request.target, bytes(request.body), client)
+            status, headers, body = await self.respond(request.headers, bytes(request.body), client)
             lines = [f"HTTP/1.1 {int(status)} {status.phrase}", *(f"{name}: {value}" for name, value in headers)]
             writer.write("\r\n".join([*lines, f"content-length: {len(body)}", "", ""]).encode() + body)
             await within(self._serving.clock, self._serving.timeouts().write, writer.drain())
@@ -82,10 +83,12 @@ class HttpsTransport:
         return request
 
     async def respond(
-        self, method: str, target: str, body: bytes, client: Source
+        self, asked: Mapping[str, str], body: bytes, client: Source
     ) -> tuple[HTTPStatus, tuple[tuple[str, str], ...], bytes]:
+        """``asked`` are the request's headers, with method and target as HTTP/2 has them."""
+        HTTP_HEADERS.set(asked)
         try:
-            packet = query_of(method, target, body)
+            packet = query_of(asked.get(":method", ""), asked.get(":path", ""), body)
             found = await self._serving.answer(self._serving.at, packet, client, "https")
             if not isinstance(found, bytes):
                 raise HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "No response")
@@ -104,13 +107,10 @@ class _Request1:
     def __init__(self) -> None:
         self._parser: Any = httptools.HttpRequestParser(self)
         self._size = 0
+        self.headers = {":path": ""}
+        """And method and target, as HTTP/2 has them."""
         self.body = bytearray()
-        self.target = ""
         self.whole = False
-
-    @property
-    def method(self) -> str:
-        return str(self._parser.get_method().decode("ascii"))
 
     @property
     def goes_on(self) -> bool:
@@ -126,12 +126,16 @@ class _Request1:
         return self._size <= MAX_HEAD + MAX_BODY
 
     def on_url(self, url: bytes) -> None:
-        self.target += url.decode("latin-1")
+        self.headers[":path"] += url.decode("latin-1")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_body(self, body: bytes) -> None:
         self.body += body
 
     def on_message_complete(self) -> None:
+        self.headers[":method"] = self._parser.get_method().decode("ascii")
         self.whole = True
 
 

@@ -210,8 +210,7 @@ class _Http3(_Conversation):
                 self.run(each.stream_id, self._answer(each.stream_id, *self._held.pop(each.stream_id)))
 
     async def _answer(self, stream: int, headers: dict[str, str], body: bytearray) -> None:
-        method, target = headers.get(":method", ""), headers.get(":path", "")
-        status, told, wire = await self._doh.respond(method, target, bytes(body), self.client)
+        status, told, wire = await self._doh.respond(headers, bytes(body), self.client)
         assert self._http is not None
         lines = [(":status", str(int(status))), *told, ("content-length", str(len(wire)))]
         self._http.send_headers(stream, [(name.encode(), value.encode()) for name, value in lines])

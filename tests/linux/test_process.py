@@ -6,9 +6,10 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+import uvloop
 
 from seamark.linux.process import kill_exactly, run, start_time
 
@@ -24,6 +25,17 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
 async def test_output_and_exit_code() -> None:
     result = await run(sys.executable, "-c", "import sys; print(input()); sys.exit('no')", stdin="hello\n")
     assert (result.code, result.stdout, result.stderr) == (1, "hello\n", "no\n")
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_program_need_not_read_what_it_is_told(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """nft that is missing or too old ends before it has read a line."""
+
+    async def many() -> set[int]:
+        return {(await run("sh", "-c", "exit 3", stdin="x" * 200_000)).code for _ in range(20)}
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        assert runner.run(many()) == {3}
 
 
 async def test_missing_program() -> None:

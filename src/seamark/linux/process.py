@@ -26,11 +26,11 @@ async def run(*argv: str, stdin: str = "") -> Result:
     """Never raises for a failing command, nor where the machine has no process left; FileNotFoundError where the
     program is missing.
     """
+    said = _file_of(stdin.encode()) if stdin else asyncio.subprocess.DEVNULL
     try:
         child = await asyncio.create_subprocess_exec(
             *argv,
-            # no pipe where there is nothing to say: uvloop fails a write, even of nothing, to a child that ended
-            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+            stdin=said,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "PATH": f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"},
@@ -39,14 +39,32 @@ async def run(*argv: str, stdin: str = "") -> Result:
         if error.errno not in (errno.EAGAIN, errno.ENOMEM):
             raise
         return Result(NOT_RUN, "", f"{argv[0]}: {os.strerror(error.errno)}")
+    finally:
+        if said >= 0:
+            os.close(said)
     try:
-        out, err = await child.communicate(stdin.encode() if stdin else None)
+        out, err = await child.communicate()
     except asyncio.CancelledError:
         if child.returncode is None:
             child.kill()
         await child.communicate()  # ends at once, and leaves neither zombie nor open pipe
         raise
     return Result(child.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace"))
+
+
+def _file_of(data: bytes) -> int:
+    """In memory, to be read from its beginning. No pipe: a child need not read it all, and uvloop fails a write to one
+    that has ended.
+    """
+    descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(data)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def start_time(pid: int) -> int:

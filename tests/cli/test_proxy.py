@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import os
 import shutil
-import socket
-import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-import trustme
 import yaml
 
-from seamark.api.app import Api
-from seamark.api.authn import Authenticator
-from seamark.api.server import serve_api
 from seamark.cli.proxy import main
 from seamark.client.client import Client
-from seamark.linux import netns
 from seamark.machinery.gvr import ENDPOINTSLICES, NODES, SERVICES
 from seamark.proxy.configdocument import API_VERSION
-from seamark.testing.builders import make_node, to_create
-from seamark.testing.networld import OUTSIDE, World, make_world
-
-NODE, VIP = "172.30.0.11", "10.96.7.9"
-A, B = "10.244.1.2", "10.244.1.3"
+from seamark.testing.attachednode import NODE, RUN, VIP, A, Attach, Attached, B, fill
+from seamark.testing.networld import OUTSIDE
 
 
 def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,127 +31,6 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, capsys: pytest.Captur
     assert main(["--kubeconfig", str(tmp_path / "none")]) == 1
     assert "none: No such file or directory" in capsys.readouterr().err
     assert main(["--version"]) == 0
-
-
-@dataclass
-class Attached:
-    """A node whose proxy is a process, and the client that fills the API."""
-
-    world: World
-    client: Client
-    argv: list[str]
-    process: asyncio.subprocess.Process
-
-    async def get(self, path: str, port: int, address: str = "127.0.0.1") -> tuple[int, str]:
-        with netns.open_socket(self.world.node_pin, socket.AF_INET, socket.SOCK_STREAM) as asking:
-            asking.setblocking(False)
-            loop = asyncio.get_running_loop()
-            await loop.sock_connect(asking, (address, port))
-            await loop.sock_sendall(asking, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-            data = b""
-            while piece := await loop.sock_recv(asking, 65536):
-                data += piece
-        head, _, body = data.decode().partition("\r\n\r\n")
-        return int(head.split(" ")[1]), body
-
-    async def until(self, path: str, status: int, port: int = 10256) -> str:
-        async with asyncio.timeout(15):
-            while True:
-                try:
-                    found, body = await self.get(path, port)
-                    if found == status:
-                        return body
-                except ConnectionRefusedError:
-                    pass
-                await asyncio.sleep(0.05)
-
-    async def answers(self, source: str, destination: str, port: int, client: str) -> None:
-        async with asyncio.timeout(5):
-            while (await self.world.ask(source, destination, port)).client != client:  # noqa: ASYNC110 - the kernel
-                await asyncio.sleep(0.02)
-
-
-def kubeconfig(port: int, authority: trustme.CA) -> str:
-    issued = authority.issue_cert(common_name="system:kube-proxy", organization_name="system:masters")
-
-    def inline(pem: bytes) -> str:
-        return base64.b64encode(pem).decode()
-
-    cluster = {"server": f"https://127.0.0.1:{port}", "certificate-authority-data": inline(authority.cert_pem.bytes())}
-    user = {
-        "client-certificate-data": inline(issued.cert_chain_pems[0].bytes()),
-        "client-key-data": inline(issued.private_key_pem.bytes()),
-    }
-    return yaml.safe_dump(
-        {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "x",
-            "clusters": [{"name": "x", "cluster": cluster}],
-            "users": [{"name": "x", "user": user}],
-            "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
-        }
-    )
-
-
-Attach = Callable[..., AbstractAsyncContextManager[Attached]]
-
-
-@pytest.fixture
-async def attach(api: Api, client: Client, tmp_path: Path) -> AsyncIterator[Attach]:
-    """The API server listens inside the node's namespace, where the proxy's process is."""
-    authority = trustme.CA()
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(tls)
-    authority.configure_trust(tls)
-    tls.verify_mode = ssl.CERT_OPTIONAL
-    with make_world(tmp_path / "netns", node=NODE, pods=(A, B, "10.244.1.4")) as world:
-        listener = netns.open_socket(world.node_pin, socket.AF_INET, socket.SOCK_STREAM)
-        listener.bind(("127.0.0.1", 0))
-        listener.setblocking(False)
-        server = await serve_api(api, sockets=[listener], tls=tls, authenticate=Authenticator(api.core))
-        access = tmp_path / "kubeconfig"
-        access.write_text(kubeconfig(listener.getsockname()[1], authority))
-
-        @asynccontextmanager
-        async def start(
-            *flags: str, wrapper: tuple[str, ...] = (), errors: int | None = None
-        ) -> AsyncIterator[Attached]:
-            told = [flag.replace("KUBECONFIG", str(access)) for flag in flags]
-            argv = [*netns.command(world.node_pin), *wrapper, sys.executable, "-c", RUN, "proxy", *told]
-            process = await asyncio.create_subprocess_exec(*argv, stderr=errors)
-            try:
-                yield Attached(world, client, argv, process)
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                await process.wait()
-
-        try:
-            yield start
-        finally:
-            await server.close()
-            listener.close()
-
-
-RUN = "from seamark.__main__ import main; main()"
-
-
-async def fill(client: Client) -> None:
-    node = to_create(make_node("node1", podCIDR="10.244.1.0/24", podCIDRs=["10.244.1.0/24"]))
-    created = await client.create(NODES, node)
-    created["status"]["addresses"] = [{"type": "InternalIP", "address": NODE}]
-    await client.update_status(NODES, created)
-    ports = [{"name": "http", "port": 80, "nodePort": 30080}]
-    meta = {"name": "web", "namespace": "default"}
-    await client.create(SERVICES, {"metadata": meta, "spec": {"type": "NodePort", "clusterIP": VIP, "ports": ports}})
-    piece = {
-        "metadata": {"name": "web-x", "namespace": "default", "labels": {"kubernetes.io/service-name": "web"}},
-        "addressType": "IPv4",
-        "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
-        "endpoints": [{"addresses": [B], "nodeName": "node1"}],
-    }
-    await client.create(ENDPOINTSLICES, piece)
 
 
 @pytest.mark.net
@@ -327,58 +193,6 @@ async def is_pinned(node: Attached, affinity: Callable[..., Awaitable[str]]) -> 
     await endpoints(B, second)
     await asyncio.sleep(0.2)
     assert {(await node.world.ask(A, VIP, 80)).server for _ in range(10)} == {f"{B}:8080"}
-
-
-@pytest.mark.net
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-async def test_killed_at_any_moment_the_next_start_makes_it_right(attach: Attach, client: Client) -> None:
-    await fill(client)
-    flags = ("--kubeconfig", "KUBECONFIG", "--hostname-override", "node1", "--cluster-cidr", "10.244.0.0/16")
-    for turn in range(4):
-        for number in range(20):
-            meta = {"name": f"s{turn}-{number}", "namespace": "default"}
-            await client.create(SERVICES, {"metadata": meta, "spec": {"ports": [{"port": 80}]}})
-        async with attach(*flags) as node:
-            async with asyncio.timeout(10):
-                while "table ip seamark" not in node.world.run_on_node("nft", "list", "tables"):  # noqa: ASYNC110
-                    await asyncio.sleep(0.005)
-            await asyncio.sleep(turn * 0.015)  # in the middle of the first load, later, or after it
-            node.process.kill()
-            await node.process.wait()
-        await client.delete(SERVICES, f"s{turn}-0", namespace="default")
-    async with attach(*flags) as node:
-        await node.world.serve(B, 8080)
-        await node.until("/livez", 200)
-        await node.answers(A, VIP, 80, A)
-        wanted = {s["spec"]["clusterIP"] for s in await client.list(SERVICES)}
-        listed = node.world.run_on_node("nft", "-j", "list", "set", "ip", "seamark", "vips")
-        (vips,) = (item["set"]["elem"] for item in json.loads(listed)["nftables"] if "set" in item)
-        assert set(vips) == wanted
-        assert len(wanted) == 77
-
-
-@pytest.mark.net
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-async def test_traffic_goes_on_while_the_api_server_is_away(attach: Attach, client: Client) -> None:
-    """It is reached over the node's loopback, which is taken down; what changed meanwhile is in force afterwards."""
-    await fill(client)
-    flags = ("--kubeconfig", "KUBECONFIG", "--hostname-override", "node1", "--cluster-cidr", "10.244.0.0/16")
-    second = "10.244.1.4"
-    async with attach(*flags) as node:
-        for pod in (B, second):
-            await node.world.serve(pod, 8080)
-        await node.until("/livez", 200)
-        await node.answers(A, VIP, 80, A)
-        node.world.run_on_node("ip", "link", "set", "lo", "down")
-        patch = {"endpoints": [{"addresses": [second], "nodeName": "node1"}]}
-        await client.patch(ENDPOINTSLICES, "web-x", patch, namespace="default")
-        for _ in range(20):
-            assert (await node.world.ask(A, VIP, 80)).server == f"{B}:8080"
-            await asyncio.sleep(0.05)
-        node.world.run_on_node("ip", "link", "set", "lo", "up")
-        async with asyncio.timeout(20):
-            while (await node.world.ask(A, VIP, 80)).server != f"{second}:8080":  # noqa: ASYNC110 - TCP tries again
-                await asyncio.sleep(0.05)
 
 
 @pytest.mark.net

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from seamark.compile.endpoints import compile_endpoints
+from seamark.compile.endpoints import PreparedSlice, compile_endpoints, prepare_ports
 
 
 def shown(objects: Any, service: Any, *slices: Any) -> list[tuple[str, str, list[str]]]:
@@ -84,3 +84,39 @@ def test_unset_conditions(objects: Any, conditions: dict[str, bool], wanted: tup
     (port,) = compile_endpoints(objects.service(), [objects.slice_(objects.endpoint("10.244.0.2", **conditions))])
     (endpoint,) = port.endpoints
     assert (endpoint.ready, endpoint.serving, endpoint.terminating) == wanted
+
+
+def test_prepared_slices_say_what_the_slices_said(objects: Any) -> None:
+    leaving = objects.endpoint("10.244.0.3", terminating=True, ready=False)
+    hinted = objects.endpoint("10.244.0.4", zones=["a"], nodes=["node2"])
+    slices = [
+        objects.slice_("10.244.0.2", leaving, hinted, "2001:db8::1", "10.244.0.256", name="a"),
+        objects.slice_("10.244.0.3", "10.244.0.2", name="b"),
+    ]
+    prepared = [
+        PreparedSlice(piece.api_version, piece.kind, piece.metadata, ports=prepare_ports(piece)) for piece in slices
+    ]
+    (found,) = compile_endpoints(objects.service(), prepared)
+    assert (found,) == compile_endpoints(objects.service(), slices)
+    assert [(e.ip, e.ready, e.for_zones) for e in found.endpoints] == [
+        ("10.244.0.2", True, ()),
+        ("10.244.0.3", True, ()),
+        ("10.244.0.4", True, ("a",)),
+    ]
+    assert [piece.service_key for piece in prepared] == [piece.service_key for piece in slices]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "plain"),
+    [({}, True), ({"ready": False}, False), ({"zones": ["a"]}, False), ({"nodes": ["node1"]}, False)],
+)
+def test_plain_is_a_port_with_nothing_to_choose(objects: Any, endpoint: Any, plain: bool) -> None:
+    piece = objects.slice_("10.244.0.2", objects.endpoint("10.244.0.3", **endpoint))
+    more = objects.slice_("10.244.0.4", name="more")
+    assert [port.plain for port in prepare_ports(piece)] == [plain]
+    assert [port.plain for port in compile_endpoints(objects.service(), [more, piece])] == [plain]
+
+
+def test_a_slice_without_ports_still_tells_how_many_endpoints_there_are(objects: Any) -> None:
+    piece = objects.slice_("10.244.0.2", "10.244.0.3", ports=[])
+    assert [(port.port_name, len(port.endpoints)) for port in prepare_ports(piece)] == [(None, 2)]

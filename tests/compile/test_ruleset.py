@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from seamark.compile.ruleset import NodeConfig, compile_ruleset, family_of
+from seamark.compile.addresses import family_of
+from seamark.compile.ruleset import NodeConfig, compile_ruleset
 from seamark.compile.tracer import PASS, Outcome, Packet, trace
 from seamark.model.snapshot import Snapshot
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from seamark.cli.errors import UserError
+from seamark.compile.addresses import Family, family_of
 from seamark.compile.diff import compile_nft
 from seamark.compile.dnstable import DnsOptions, compile_dnstable
 from seamark.compile.env import compile_env
@@ -21,7 +22,7 @@ from seamark.compile.manifest import ManifestError, parse_manifest
 from seamark.compile.nftlayout import Layout
 from seamark.compile.nftstructure import render_structure
 from seamark.compile.nfttext import render_explained
-from seamark.compile.ruleset import Family, NodeConfig, compile_ruleset, family_of, is_proxied
+from seamark.compile.ruleset import NodeConfig, compile_ruleset, is_proxied
 from seamark.model.meta import ObjectKey
 from seamark.model.node import ZONE_LABEL
 from seamark.model.pod import Pod

@@ -23,8 +23,9 @@ from seamark.client.base import TransportError
 from seamark.client.client import Client
 from seamark.client.committed import written_at
 from seamark.client.kubeconfig import KubeconfigError, load_kubeconfig
+from seamark.compile.addresses import family_of
 from seamark.compile.nftlayout import Layout
-from seamark.compile.ruleset import NodeConfig, family_of
+from seamark.compile.ruleset import NodeConfig
 from seamark.compile.whyconn import Ages, QuestionError, compile_report, plan_question, render_report
 from seamark.linux.nft import NftError
 from seamark.machinery.gvr import ENDPOINTSLICES, GVR, NODES, PODS, SERVICES

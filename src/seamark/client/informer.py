@@ -92,8 +92,8 @@ class _RelistError(Exception):
 
 
 @cache
-def _list_decoder(kind: type[Any]) -> msgspec.json.Decoder[_List[Any]]:
-    return msgspec.json.Decoder(_List[kind])  # type: ignore[valid-type]  # a type, told late
+def _list_decoder(kind: Any) -> msgspec.json.Decoder[_List[Any]]:
+    return msgspec.json.Decoder(_List[kind])
 
 
 def _decode(raw: bytes | msgspec.Raw, kind: type[T]) -> T:
@@ -124,10 +124,11 @@ class Informer(Generic[T]):
         page: int = 0,
         streaming: bool = False,
         commit_times: bool = False,
-        shrink: Callable[[T], T] | None = None,
+        read: type[Object] | None = None,
+        shrink: Callable[[Any], T] | None = None,
     ) -> None:
         """``page``: how many objects to ask for at once, 0 = all; ``commit_times``: ask for those of events. ``shrink``
-        gives what is to be kept of an object.
+        gives what is to be kept (a ``kind``) of an object, which is decoded as ``read`` where that is another.
         """
         self.gvr = gvr
         self.kind = kind
@@ -138,6 +139,7 @@ class Informer(Generic[T]):
         self._clock = clock
         self._namespace = namespace
         self._page = page
+        self._read: Any = read or kind
         self._shrink = shrink
         self._streaming = streaming
         self._commit_times = commit_times or None
@@ -253,9 +255,9 @@ class Informer(Generic[T]):
     async def _ask_page(self, token: str) -> _List[T] | _List[msgspec.Raw]:
         query = {**self._selectors, "limit": self._page or None, "continue": token or None}
         body = await self._client.list_raw(self.gvr, namespace=self._namespace, query=query)
-        if not issubclass(self.kind, RawObject):
+        if not issubclass(self._read, RawObject):
             try:
-                return _list_decoder(self.kind).decode(body)
+                return _list_decoder(self._read).decode(body)
             except BAD_OBJECT:
                 logger.debug("a list is read object by object resource=%s", self.gvr.resource)
         return _list_decoder(msgspec.Raw).decode(body)
@@ -355,12 +357,12 @@ class Informer(Generic[T]):
 
     def _parse(self, raw: msgspec.Raw) -> T | None:
         try:
-            return self._keep(_decode(raw, self.kind))
+            return self._keep(_decode(raw, self._read))
         except BAD_OBJECT as error:
             self._spoilt(raw, error)
             return None
 
-    def _keep(self, found: T) -> T:
+    def _keep(self, found: Any) -> T:
         return self._shrink(found) if self._shrink is not None else found
 
     def _spoilt(self, raw: msgspec.Raw, error: Exception) -> None:

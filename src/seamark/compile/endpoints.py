@@ -15,10 +15,12 @@ Rules (facts measured on kube-proxy 1.36 and CoreDNS 1.15):
 from __future__ import annotations
 
 from collections.abc import Iterable
+from sys import intern
 from typing import NamedTuple
 
-from seamark.model.endpointslice import Endpoint, EndpointSlice, ForZone
-from seamark.model.meta import Provenance
+from seamark.compile.addresses import family_of
+from seamark.model.endpointslice import Endpoint, EndpointPort, EndpointSlice, ForZone
+from seamark.model.meta import SERVICE_NAME_LABEL, Object, ObjectKey, Provenance
 from seamark.model.service import Service
 
 
@@ -38,28 +40,57 @@ class BackendEndpoint(NamedTuple):
 
 
 class PortEndpoints(NamedTuple):
-    """The endpoints of one service port, sorted by (ip, port)."""
+    """The endpoints of one port, of a slice or of a Service, sorted by (ip, port). ``plain``: all of them are ready and
+    none has a hint, so that nothing is to be chosen.
+    """
 
-    port_name: str
+    port_name: str | None
     protocol: str
     endpoints: tuple[BackendEndpoint, ...]
+    plain: bool
 
 
-def compile_endpoints(service: Service, slices: Iterable[EndpointSlice]) -> tuple[PortEndpoints, ...]:
-    """One entry for each port of the Service, in its order; ``slices`` are those labelled with it, of any family."""
-    found: dict[tuple[str, str], dict[tuple[str, int], BackendEndpoint]] = {
-        (port.name, port.protocol): {} for port in service.spec.ports or []
+class PreparedSlice(Object, frozen=True):
+    """An EndpointSlice as far as a proxy keeps it: its endpoints in the form that every later product shares."""
+
+    address_type: str = "IPv4"
+    ports: tuple[PortEndpoints, ...] = ()
+
+    @property
+    def service_key(self) -> ObjectKey | None:
+        name = self.labels.get(SERVICE_NAME_LABEL)
+        return ObjectKey(self.metadata.namespace, name) if name else None
+
+
+Slice = EndpointSlice | PreparedSlice
+
+
+def compile_endpoints(service: Service, slices: Iterable[Slice]) -> tuple[PortEndpoints, ...]:
+    """One entry for each port of the Service, in its order; ``slices`` are those labelled with it, of one family."""
+    found: dict[tuple[str | None, str], list[PortEndpoints]] = {
+        (port.name, port.protocol): [] for port in service.spec.ports or []
     }
     for piece in slices:
-        for port in piece.ports or []:
-            wanted = found.get((port.name, port.protocol or "TCP")) if port.name is not None else None
-            if wanted is None or not is_port(port.port):
-                continue
-            for endpoint in _backends(piece, port.port or 0):
-                known = wanted.get(endpoint[:2])
-                if known is None or (known.terminating and not endpoint.terminating):
-                    wanted[endpoint[:2]] = endpoint
-    return tuple(PortEndpoints(name, protocol, tuple(sorted(e.values()))) for (name, protocol), e in found.items())
+        for port in ports_of(piece):
+            wanted = found.get(port[:2])
+            if wanted is not None:
+                wanted.append(port)
+    return tuple(pieces[0] if len(pieces) == 1 else _join(*name, pieces) for name, pieces in found.items())
+
+
+def ports_of(piece: Slice) -> tuple[PortEndpoints, ...]:
+    return piece.ports if isinstance(piece, PreparedSlice) else prepare_ports(piece)
+
+
+def prepare_ports(piece: EndpointSlice) -> tuple[PortEndpoints, ...]:
+    """What a slice says of each of its ports. An address that is none of the slice's type is no endpoint. Of a port
+    without name or number, and of a slice without ports, the endpoints are told under a name that no Service port has.
+    """
+    found = [(e.addresses[0], e) for e in piece.endpoints or () if e.addresses]
+    known = [(ip, endpoint) for ip, endpoint in found if family_of(ip) == piece.address_type]
+    meta = piece.metadata
+    origin = Provenance("EndpointSlice", meta.namespace, meta.name, meta.resource_version)
+    return tuple(_prepare(port, known, origin) for port in piece.ports or (NO_PORT,))
 
 
 def is_port(number: int | None) -> bool:
@@ -67,28 +98,52 @@ def is_port(number: int | None) -> bool:
     return number is not None and 0 < number <= 65535
 
 
-def _backends(piece: EndpointSlice, port: int) -> list[BackendEndpoint]:
-    if piece.address_type == "FQDN":
-        return []
-    origin = piece.provenance()
-    return [_backend(endpoint, port, origin) for endpoint in piece.endpoints or () if endpoint.addresses]
+NO_PORT = EndpointPort()
 
 
-def _backend(endpoint: Endpoint, port: int, origin: Provenance) -> BackendEndpoint:
+def _prepare(port: EndpointPort, known: Iterable[tuple[str, Endpoint]], origin: Provenance) -> PortEndpoints:
+    name, number = (port.name, port.port or 0) if is_port(port.port) else (None, 0)
+    found: dict[str, BackendEndpoint] = {}
+    plain = True
+    for ip, endpoint in known:
+        made = _backend(ip, number, endpoint, origin)
+        found[ip] = _staying(found[ip], made) if ip in found else made
+        plain = plain and made.ready and not endpoint.hints
+    return PortEndpoints(name, port.protocol or "TCP", tuple(sorted(found.values())), plain)
+
+
+def _join(name: str | None, protocol: str, pieces: Iterable[PortEndpoints]) -> PortEndpoints:
+    """Of several slices: each ip:port once."""
+    found: dict[tuple[str, int], BackendEndpoint] = {}
+    plain = True
+    for piece in pieces:
+        for endpoint in piece.endpoints:
+            found[endpoint[:2]] = _staying(found.get(endpoint[:2], endpoint), endpoint)
+        plain = plain and piece.plain
+    return PortEndpoints(name, protocol, tuple(sorted(found.values())), plain)
+
+
+def _staying(known: BackendEndpoint, other: BackendEndpoint) -> BackendEndpoint:
+    """Which of two with one ip:port counts: the first, unless it alone is on its way out."""
+    return other if known.terminating and not other.terminating else known
+
+
+def _backend(ip: str, port: int, endpoint: Endpoint, origin: Provenance) -> BackendEndpoint:
     conditions, hints = endpoint.conditions, endpoint.hints
-    return BackendEndpoint(
-        (endpoint.addresses or [""])[0],
+    fields = (
+        ip,
         port,
         conditions is None or conditions.ready is not False,
         conditions is None or conditions.serving is not False,
         conditions is not None and conditions.terminating is True,
-        endpoint.node_name or "",
-        endpoint.zone or "",
+        intern(endpoint.node_name or ""),
+        intern(endpoint.zone or ""),
         origin,
         _names(hints.for_zones) if hints else (),
         _names(hints.for_nodes) if hints else (),
     )
+    return tuple.__new__(BackendEndpoint, fields)  # a third of what the class takes; there are hundred thousands
 
 
 def _names(given: list[ForZone] | None) -> tuple[str, ...]:
-    return tuple(item.name for item in given or [])
+    return tuple(intern(item.name) for item in given or [])

@@ -18,7 +18,7 @@ from functools import cache, lru_cache
 from ipaddress import ip_address
 from typing import Literal
 
-from seamark.compile.ruleset import MANY_ADDRESSES, Family
+from seamark.compile.addresses import MANY_ADDRESSES, Family
 
 Field = Literal["addr", "proto", "port", "class", "index", "verdict", "range"]
 

@@ -17,27 +17,20 @@ Rules:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from typing import Literal, NamedTuple, cast
 
-from seamark.compile.endpoints import BackendEndpoint, PortEndpoints, compile_endpoints, is_port
+from seamark.compile.addresses import Family as Family
+from seamark.compile.addresses import family_of
+from seamark.compile.endpoints import BackendEndpoint, PortEndpoints, Slice, compile_endpoints, is_port
 from seamark.model.endpointslice import EndpointSlice
 from seamark.model.meta import HEADLESS_LABEL, SERVICE_PROXY_NAME_LABEL, UNKNOWN, ObjectKey, Provenance
 from seamark.model.service import Service, ServicePort
 from seamark.model.snapshot import Snapshot
 
 Protocol = Literal["TCP", "UDP", "SCTP"]
-Family = Literal["IPv4", "IPv6"]
-
-MANY_ADDRESSES = 1 << 12
-"""How many addresses are remembered as read: the same ones come again and again within a Service."""
-
-_BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_IPV4 = re.compile(rf"(?:{_BYTE}\.){{3}}{_BYTE}")
 
 
 class PortKey(NamedTuple):
@@ -182,7 +175,7 @@ def compile_ruleset(snapshot: Snapshot, node: NodeConfig, *, family: Family = "I
 
 
 def compile_service(
-    service: Service, slices: Iterable[EndpointSlice], node: NodeConfig, *, family: Family = "IPv4"
+    service: Service, slices: Iterable[Slice], node: NodeConfig, *, family: Family = "IPv4"
 ) -> tuple[PortRules, ...]:
     """The rules of one Service on this node; empty where the Service is none of ours."""
     if not is_proxied(service):
@@ -194,8 +187,9 @@ def compile_service(
     outside = _outside(service, node, family)
     backends = compile_endpoints(service, ours)
     ports = service.spec.ports or []
+    local = "Local" in (service.spec.internal_traffic_policy, service.spec.external_traffic_policy)
     return tuple(
-        _compile_port(service, port, cluster_ips, outside, _lists(found, node, family))
+        _compile_port(service, port, cluster_ips, outside, _lists(found, node, local=local))
         for port, found in zip(ports, backends, strict=True)
         if port.protocol in ("TCP", "UDP", "SCTP") and is_port(port.port)
     )
@@ -261,15 +255,18 @@ def _target(lists: _Lists, *, local_only: bool) -> Target:
     return Target("balance", chosen, "local" if local_only else "cluster") if chosen else DROP
 
 
-def _lists(found: PortEndpoints, node: NodeConfig, family: Family) -> _Lists:
-    usable = [e for e in found.endpoints if family_of(e.ip) == family]
-    ready = [e for e in usable if e.ready]
-    leaving = [e for e in usable if not e.ready and e.serving and e.terminating]
-    near = _hinted(ready, node)
-    cluster = tuple(near or leaving)
-    local = tuple(e for e in ready if e.node == node.name) or tuple(e for e in leaving if e.node == node.name)
+def _lists(found: PortEndpoints, node: NodeConfig, *, local: bool) -> _Lists:
+    """``local``: whether anything asks for those of this node."""
+    known = found.endpoints
     udp = found.protocol == "UDP"
-    return _Lists(cluster, local, frozenset((e.ip, e.port) for e in usable if e.serving) if udp else frozenset())
+    serving = frozenset(e[:2] for e in known if e.serving) if udp else frozenset()
+    if found.plain and not local:
+        return _Lists(known, (), serving)
+    ready = [e for e in known if e.ready]
+    leaving = [e for e in known if not e.ready and e.serving and e.terminating]
+    cluster = tuple(_hinted(ready, node) or leaving)
+    near = tuple(e for e in ready if e.node == node.name) or tuple(e for e in leaving if e.node == node.name)
+    return _Lists(cluster, near, serving)
 
 
 def _hinted(ready: list[BackendEndpoint], node: NodeConfig) -> list[BackendEndpoint]:
@@ -323,16 +320,3 @@ def select_family(addresses: Iterable[str], family: Family) -> tuple[str, ...]:
 def select_ranges(cidrs: Iterable[str], family: Family) -> tuple[str, ...]:
     """The CIDRs of the family."""
     return tuple(cidr for cidr in cidrs if family_of(cidr.partition("/")[0]) == family)
-
-
-def family_of(ip: str) -> Family | None:
-    """The family of an address in text form; None for text that is none (zones such as ``%eth0`` included)."""
-    return "IPv4" if _IPV4.fullmatch(ip) else _family_of_other(ip)
-
-
-@lru_cache(maxsize=MANY_ADDRESSES)
-def _family_of_other(ip: str) -> Family | None:
-    try:
-        return "IPv6" if ":" in ip and "%" not in ip and IPv6Address(ip) else None
-    except ValueError:
-        return None

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, NamedTuple, cast
 
-from seamark.compile.ruleset import NodeConfig, Protocol, compile_ruleset, family_of, is_proxied, select_family
+from seamark.compile.addresses import family_of
+from seamark.compile.ruleset import NodeConfig, Protocol, compile_ruleset, is_proxied, select_family
 from seamark.compile.tracer import Decision, Packet, explain, origin_of, show
 from seamark.model.endpointslice import EndpointSlice
 from seamark.model.meta import Object, ObjectKey

@@ -7,7 +7,8 @@ import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from seamark.compile.ruleset import Family, NodeConfig, PortRules, family_of
+from seamark.compile.addresses import Family, family_of
+from seamark.compile.ruleset import NodeConfig, PortRules
 from seamark.linux.conntrack import Conntrack
 from seamark.machinery.clock import Clock
 from seamark.proxy.flows import Frontends, select_stale, select_udp

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
 
+from seamark.compile.endpoints import Slice
 from seamark.compile.ruleset import Family, NodeConfig, PortKey, PortRules, compile_service
-from seamark.model.endpointslice import EndpointSlice
 from seamark.model.meta import ObjectKey
 from seamark.model.service import Service
 
@@ -32,7 +32,7 @@ class ServiceIndex:
     def __init__(self, node: NodeConfig, families: tuple[Family, ...]) -> None:
         self.node = node
         self._services: dict[ObjectKey, Service] = {}
-        self._slices: dict[ObjectKey, dict[ObjectKey, EndpointSlice]] = {}
+        self._slices: dict[ObjectKey, dict[ObjectKey, Slice]] = {}
         self._rules: dict[Family, dict[ObjectKey, tuple[PortRules, ...]]] = {family: {} for family in families}
         self._dirty: dict[ObjectKey, float] = {}
 
@@ -48,7 +48,7 @@ class ServiceIndex:
             self._services.pop(old.key, None)
             self._mark(old.key, seen)
 
-    def observe_slice(self, old: EndpointSlice | None, new: EndpointSlice | None, seen: float) -> None:
+    def observe_slice(self, old: Slice | None, new: Slice | None, seen: float) -> None:
         """A slice may move to another Service by its label: both are compiled anew."""
         if old is not None and old.service_key is not None:
             kept = self._slices.get(old.service_key, {})
@@ -103,7 +103,7 @@ class ServiceIndex:
         """The ports of one Service as last taken."""
         return self._rules[family].get(service, ())
 
-    def slices_of(self, service: ObjectKey) -> tuple[EndpointSlice, ...]:
+    def slices_of(self, service: ObjectKey) -> tuple[Slice, ...]:
         return tuple(self._slices.get(service, {}).values())
 
     def _compile(self, key: ObjectKey, family: Family) -> tuple[PortRules, ...]:

@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from seamark.compile.addresses import Family, family_of
 from seamark.compile.iptables import select_owned
 from seamark.compile.ipvs import (
     PROTOCOL_ORDER,
@@ -30,7 +31,7 @@ from seamark.compile.ipvs import (
 )
 from seamark.compile.ipvstext import LINK, TABLE, render_elements, render_structure
 from seamark.compile.nftlayout import FRONTEND, PROTOCOLS, Layout, render_value
-from seamark.compile.ruleset import Family, Frontend, NodeConfig, PortKey, PortRules, Protocol, family_of
+from seamark.compile.ruleset import Frontend, NodeConfig, PortKey, PortRules, Protocol
 from seamark.linux.ipvs import Dest, Ipvs, IpvsError, Service, Settings
 from seamark.linux.links import list_addresses, put_addresses, remove_link
 from seamark.linux.nfnetlink import Nfnetlink, Table

@@ -11,7 +11,8 @@ from typing import TypeVar
 
 from msgspec import structs
 
-from seamark.model.endpointslice import Endpoint, EndpointHints, EndpointPort, EndpointSlice
+from seamark.compile.endpoints import PreparedSlice, prepare_ports
+from seamark.model.endpointslice import EndpointSlice
 from seamark.model.meta import (
     HEADLESS_LABEL,
     LAST_CHANGE_TRIGGER_TIME,
@@ -55,15 +56,9 @@ def lean_service(service: Service) -> Service:
     )
 
 
-def lean_slice(piece: EndpointSlice) -> EndpointSlice:
-    return structs.replace(
-        piece,
-        metadata=_meta(piece.metadata),
-        endpoints=[_endpoint(endpoint) for endpoint in piece.endpoints or ()],
-        ports=_ports(piece.ports),
-        address_type=sys.intern(piece.address_type),
-        api_version="",
-        kind="",
+def lean_slice(piece: EndpointSlice) -> PreparedSlice:
+    return PreparedSlice(
+        metadata=_meta(piece.metadata), address_type=sys.intern(piece.address_type), ports=prepare_ports(piece)
     )
 
 
@@ -80,27 +75,6 @@ def _meta(meta: ObjectMeta) -> ObjectMeta:
         labels=kept or None,
         annotations={LAST_CHANGE_TRIGGER_TIME: trigger} if trigger else None,
     )
-
-
-def _endpoint(given: Endpoint) -> Endpoint:
-    return Endpoint(
-        addresses=given.addresses[:1] if given.addresses else None,
-        conditions=_share(given.conditions),
-        node_name=sys.intern(given.node_name) if given.node_name else None,
-        zone=sys.intern(given.zone) if given.zone else None,
-        hints=_hints(given.hints),
-    )
-
-
-def _hints(given: EndpointHints | None) -> EndpointHints | None:
-    if given is None:
-        return None
-    key = tuple(h.name for h in given.for_zones or ()), tuple(h.name for h in given.for_nodes or ())
-    return _share(given, key)
-
-
-def _ports(given: list[EndpointPort] | None) -> list[EndpointPort] | None:
-    return _share(given, tuple(given)) if given else None
 
 
 def _share(value: T, key: object = None) -> T:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from seamark.compile.endpoints import Slice
 from seamark.compile.ruleset import Family, PortKey, PortRules
 from seamark.machinery.clock import Clock, parse_time
-from seamark.model.endpointslice import EndpointSlice
 from seamark.model.meta import LAST_CHANGE_TRIGGER_TIME, ObjectKey
 from seamark.model.node import Node
 from seamark.proxy.health import ProxyHealth
@@ -59,7 +59,7 @@ class Monitor:
         self._changes.services.setdefault(key, dated)
         self._queue()
 
-    def observe_slice(self, piece: EndpointSlice, dated: Dated, *, gone: bool) -> None:
+    def observe_slice(self, piece: Slice, dated: Dated, *, gone: bool) -> None:
         self.metrics.endpoint_changes.inc()
         self._changes.slices.setdefault(piece.key, dated)
         trigger = (piece.metadata.annotations or {}).get(LAST_CHANGE_TRIGGER_TIME, "")

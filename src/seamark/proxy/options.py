@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from seamark.compile.ruleset import Family, NodeConfig, family_of
+from seamark.compile.addresses import Family, family_of
+from seamark.compile.ruleset import NodeConfig
 from seamark.machinery.gvr import GVR
 from seamark.model.meta import Object, Projection
 from seamark.proxy.backend import Backend, NftablesBackend

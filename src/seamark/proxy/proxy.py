@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from seamark.client.client import Client
 from seamark.client.events import EventRecorder
 from seamark.client.informer import Informer
+from seamark.compile.endpoints import PreparedSlice
 from seamark.compile.nft import CapacityError
 from seamark.compile.ruleset import Family, NodeConfig, PortRules
 from seamark.linux import netns
@@ -25,7 +26,6 @@ from seamark.linux.errors import RefusedError
 from seamark.linux.sysctl import write_sysctls
 from seamark.machinery.clock import Clock
 from seamark.machinery.gvr import SERVICES
-from seamark.model.endpointslice import EndpointSlice
 from seamark.model.meta import ObjectKey
 from seamark.model.node import Node
 from seamark.model.service import Service
@@ -297,7 +297,7 @@ class ServiceProxy:
         self.monitor.observe_service(_either(old, new).key, date_change(self._sources.services, old, new))
         self._wake.set()
 
-    def _on_slice(self, old: EndpointSlice | None, new: EndpointSlice | None, seen: float) -> None:
+    def _on_slice(self, old: PreparedSlice | None, new: PreparedSlice | None, seen: float) -> None:
         self._index.observe_slice(old, new, seen)
         if new is not None:
             self.slice_revision = new.metadata.resource_version

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from seamark.client.client import Client
 from seamark.client.committed import commit_time
 from seamark.client.informer import Informer
+from seamark.compile.endpoints import PreparedSlice
 from seamark.machinery.clock import Clock
 from seamark.machinery.gvr import ENDPOINTSLICES, NODES, SERVICES
 from seamark.model.endpointslice import EndpointSlice
@@ -24,7 +25,7 @@ OURS = f"!{SERVICE_PROXY_NAME_LABEL}"
 
 class Sources(NamedTuple):
     services: Informer[Service]
-    slices: Informer[EndpointSlice]
+    slices: Informer[PreparedSlice]
     nodes: Informer[Node]
     ranges: Informer[ServiceCIDR]
 
@@ -45,11 +46,12 @@ def make_sources(client: Client, node: str, clock: Clock) -> Sources:
     slices = Informer(
         client,
         ENDPOINTSLICES,
-        EndpointSlice,
+        PreparedSlice,
         clock=clock,
         label_selector=f"{OURS},!{HEADLESS_LABEL}",
         page=PAGE,
         commit_times=True,
+        read=EndpointSlice,
         shrink=lean_slice,
     )
     nodes = Informer(client, NODES, Node, clock=clock, field_selector=f"metadata.name={node}")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from seamark.compile.endpoints import Slice, ports_of
 from seamark.compile.ruleset import PortRules
-from seamark.model.endpointslice import EndpointSlice
 from seamark.model.meta import ObjectKey
 from seamark.model.service import Service
 
@@ -40,7 +40,7 @@ class UnservedServices:
         return due
 
 
-def describe_unserved(service: Service, slices: Iterable[EndpointSlice], rules: Iterable[PortRules]) -> str:
+def describe_unserved(service: Service, slices: Iterable[Slice], rules: Iterable[PortRules]) -> str:
     """The Event's message; empty where every port is served after all."""
     rules = list(rules)
     idle = [one for one in rules if one.internal.action == "refuse"]
@@ -48,9 +48,9 @@ def describe_unserved(service: Service, slices: Iterable[EndpointSlice], rules: 
         return ""
     selector = ",".join(f"{name}={value}" for name, value in sorted((service.spec.selector or {}).items()))
     chosen = f"selector {selector}" if selector else "no selector"
-    endpoints = [e for piece in slices for e in piece.endpoints or []]
-    ready = len({(e.addresses or [""])[0] for e in endpoints if e.is_ready})
-    known = len({(e.addresses or [""])[0] for e in endpoints})
+    endpoints = [e for piece in slices for port in ports_of(piece) for e in port.endpoints]
+    ready = len({e.ip for e in endpoints if e.ready})
+    known = len({e.ip for e in endpoints})
     if ready:  # there are pods, but not with this port
         names = ", ".join(sorted({one.key.port_name or str(one.port) for one in idle}))
         return f"no ready endpoints of port {names}: 0 of {known}, {chosen}"

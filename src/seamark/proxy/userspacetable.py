@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from seamark.compile.addresses import Family, family_of
 from seamark.compile.iptables import select_owned
-from seamark.compile.ruleset import Family, Frontend, NodeConfig, PortKey, PortRules, family_of
+from seamark.compile.ruleset import Frontend, NodeConfig, PortKey, PortRules
 from seamark.linux.links import LinkError, list_addresses, list_local_routes, put_local_routes
 from seamark.proxy.backend import RuleTable
 from seamark.proxy.balancer import Balancer, Choice

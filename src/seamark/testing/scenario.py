@@ -14,8 +14,9 @@ from pathlib import Path
 import msgspec
 import yaml
 
+from seamark.compile.addresses import Family, family_of
 from seamark.compile.manifest import parse_manifest
-from seamark.compile.ruleset import Family, NodeConfig, Ruleset, compile_ruleset, family_of
+from seamark.compile.ruleset import NodeConfig, Ruleset, compile_ruleset
 from seamark.compile.tracer import Outcome, Packet
 from seamark.model.meta import ObjectKey
 from seamark.model.node import ZONE_LABEL

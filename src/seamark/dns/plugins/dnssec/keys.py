@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import dns.dnssec
+import dns.name
 import dns.rdatatype
+import dns.rrset
 import dns.zonefile
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from dns.dnssectypes import Algorithm
 from dns.rdtypes.ANY.DNSKEY import DNSKEY
 
+TTL = 3600
+"""Of a DNSKEY record that has none."""
 SEP = 0x0001
 """Flag of a key that signs keys (RFC 4034 §2.1.1)."""
 CURVES = {Algorithm.ECDSAP256SHA256: ec.SECP256R1(), Algorithm.ECDSAP384SHA384: ec.SECP384R1()}
@@ -23,10 +27,12 @@ RSA = frozenset({Algorithm.RSASHA1, Algorithm.RSASHA1NSEC3SHA1, Algorithm.RSASHA
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """``private`` is one of cryptography's."""
+    """``private`` is one of cryptography's; ``owner`` the zone it was made for."""
 
     record: DNSKEY
     private: Any
+    owner: dns.name.Name = dns.name.root
+    ttl: int = TTL
 
     @property
     def signs_keys(self) -> bool:
@@ -36,23 +42,29 @@ class Key:
 def read_key(path: Path) -> Key:
     """``path`` with or without .key or .private. Raises OSError, ValueError, and DNSException for a bad record."""
     base = path.with_name(path.name.removesuffix(".key").removesuffix(".private"))
-    record = _record(base.with_name(base.name + ".key"))
-    private = _private(record.algorithm, _fields(base.with_name(base.name + ".private")))
-    made = dns.dnssec.make_dnskey(private.public_key(), record.algorithm, record.flags)
-    if made.key != record.key:
-        raise ValueError(f"{base.name}.private does not belong to {base.name}.key")
-    return Key(record, private)
+    public, private = (base.with_name(base.name + ending).read_text() for ending in (".key", ".private"))
+    return make_key(base.name, public, private)
 
 
-def _record(path: Path) -> DNSKEY:
-    for rrset in dns.zonefile.read_rrsets(path.read_text(), default_ttl=0, rdclass=None):
+def make_key(name: str, public: str, private: str) -> Key:
+    """Of the texts of the two files. Raises ValueError, and DNSException for a bad record."""
+    rrset = _record(name, public)
+    record: Any = rrset[0]
+    found = _private(record.algorithm, _fields(private))
+    if dns.dnssec.make_dnskey(found.public_key(), record.algorithm, record.flags).key != record.key:
+        raise ValueError(f"{name}.private does not belong to {name}.key")
+    return Key(record, found, rrset.name, rrset.ttl)
+
+
+def _record(name: str, text: str) -> dns.rrset.RRset:
+    for rrset in dns.zonefile.read_rrsets(text, default_ttl=TTL, rdclass=None):
         if rrset.rdtype == dns.rdatatype.DNSKEY and isinstance(rrset[0], DNSKEY):
-            return rrset[0]
-    raise ValueError(f"{path.name} holds no DNSKEY record")
+            return rrset
+    raise ValueError(f"{name}.key holds no DNSKEY record")
 
 
-def _fields(path: Path) -> Mapping[str, str]:
-    pairs = (line.partition(":") for line in path.read_text().splitlines())
+def _fields(text: str) -> Mapping[str, str]:
+    pairs = (line.partition(":") for line in text.splitlines())
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 

@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 PYTEST := .venv/bin/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help setup demo up down test test-fixtures test-net test-vm soak-proxy test-kubectl test-helm conformance-api conformance-suite test-dns-attached test-proxy-attached conformance-dns conformance-network conformance conformance-proxy bench-pods bench-proxy lint type format clean
+.PHONY: help setup demo up down test test-fixtures test-net test-vm test-vm-nft soak-proxy test-kubectl test-helm conformance-api conformance-suite test-dns-attached test-proxy-attached conformance-dns conformance-network conformance conformance-proxy bench-pods bench-proxy lint type format clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,11 +32,17 @@ test-net: setup ## only the tests that make network namespaces
 test-kubectl: setup ## nine versions of kubectl, every command judged by what it prints; writes docs/kubectl.md
 	@$(PY) -m conformance.kubectl
 
-soak-proxy: setup ## a minute of 200 changes a second under a client that connects all the time: no connection may fail
+soak-proxy: setup ## a minute of 200 changes a second under clients that connect all the time, and a minute without API server: no connection may fail
 	@SEAMARK_SOAK_SECONDS=60 $(PY) -m pytest -q tests/proxy/test_faults.py -k soak
+	@SEAMARK_AWAY_SECONDS=60 $(PY) -m pytest -q tests/cli/test_proxy_faults.py -k away
 
-test-vm: setup ## the service proxy in mode ipvs under Debian's kernel, in a virtual machine without acceleration (4 minutes)
-	@tools/kernel-vm tests/scenarios/test_scenarios.py tests/proxy/test_ipvs_kernel.py -k "ipvs and kernel"
+test-vm: setup ## the service proxy in mode ipvs, and SCTP in every mode, under Debian's kernel in a virtual machine without acceleration (8 minutes)
+	@tools/kernel-vm tests/scenarios/test_scenarios.py tests/proxy/test_ipvs_kernel.py tests/proxy/test_crashes.py \
+		tests/cli/test_proxy_faults.py -k "kernel and (ipvs or sctp) or ipvs and (killed or cleanup)"
+
+test-vm-nft: setup ## the same in mode nftables, whole (9 minutes); KERNEL_DIR=... for another kernel
+	@tools/kernel-vm tests/scenarios/test_scenarios.py tests/proxy/test_proxy.py tests/proxy/test_connections.py \
+		tests/proxy/test_ipv6.py -k "not scenarios or kernel and nftables"
 
 test-dns-attached: setup ## docs/replace-coredns.md, followed against a kube-apiserver (needs Go; 4 minutes)
 	@SEAMARK_PEERS=1 $(PY) -m pytest -n 0 tests/client/test_informer_attached.py tests/dns/test_replace_coredns.py
@@ -53,8 +59,8 @@ conformance-api: setup ## kube-controller-manager, kube-proxy and CoreDNS on thi
 conformance-suite: setup ## Kubernetes' own tests of the API that need no node (needs Go); writes docs/conformance-api.md
 	@$(PY) -m conformance.suite
 
-conformance-dns: setup ## ask this DNS server and CoreDNS the same questions and compare (needs Go; 6 minutes); writes docs/conformance-dns.md
-	@$(PY) -m conformance.dns
+conformance-dns: setup ## ask this DNS server and CoreDNS the same questions and compare (needs Go; 6 minutes), API=kube-apiserver over that one; writes docs/conformance-dns.md
+	@$(PY) -m conformance.dns --api $(or $(API),seamark)
 
 conformance-network: setup ## run the network tests of Kubernetes' own suite (needs Go); SET=all runs further groups
 	@$(PY) -m conformance.network --set $(or $(SET),conformance)

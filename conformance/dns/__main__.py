@@ -16,12 +16,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import re
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 from conformance.cluster import running_cluster
@@ -39,7 +41,7 @@ from seamark.client.kubeconfig import load_kubeconfig
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "conformance-dns.md"
-KUBERNETES = "v1.36.3"
+APIS = {"seamark": "Seamark's API server", "kube-apiserver": "kube-apiserver v1.36.3"}
 AGENT = "conformance-dns"
 
 
@@ -64,7 +66,7 @@ def main() -> int:
     parser.add_argument("--services", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--case", choices=CASES, action="append", help="these alone; writes no page")
-    parser.add_argument("--api", choices=("seamark", "kube-apiserver"), default="seamark")
+    parser.add_argument("--api", choices=APIS, default="seamark")
     parser.add_argument("--as-coredns", action="store_true", help="with seamark dns -as-coredns; writes no page")
     parser.add_argument("--coredns", type=Path, help="a binary that is there already")
     parser.add_argument("--show", type=int, default=10, help="differences to print")
@@ -137,20 +139,29 @@ def _report(options: argparse.Namespace, results: list[Result]) -> int:
 
 
 def _page(options: argparse.Namespace, results: list[Result]) -> str:
+    """With this run's part; what was found over the other API server stays as it was."""
+    page = PAGE.read_text() if PAGE.exists() else ""
+    parts = dict(re.findall(r"^## Over (.*)\n((?:(?!^## ).*\n)*)", page, re.MULTILINE))
+    parts[APIS[options.api]] = f"\nMade on {date.today().isoformat()}.\n\n{_table(results)}\n"
+    body = "".join(f"## Over {name}\n{parts[name]}" for name in APIS.values() if name in parts)
+    about = (
+        "Questions that both servers were asked over the same registry, and how many answers were not the same in "
+        "rcode, flags, EDNS and every section. Intended differences are explained in "
+        "[differences-from-coredns.md](differences-from-coredns.md). Written by `make conformance-dns`, and with "
+        "`API=kube-apiserver` over a kube-apiserver that both watch."
+    )
+    versions = {"seamark": __version__, "CoreDNS": VERSION}
+    return render_page("Seamark's DNS beside CoreDNS", about, versions=versions, body=body.rstrip() + "\n")
+
+
+def _table(results: list[Result]) -> str:
     lines = ["| Corefile | questions | intended differences | unexplained |", "|---|---|---|---|"]
     for result in results:
         told = ", ".join(f"{name} {number}" for name, number in sorted(result.intended().items())) or "none"
         lines.append(f"| {result.case} | {result.asked} | {told} | {len(result.left())} |")
     asked, left = sum(result.asked for result in results), sum(len(result.left()) for result in results)
     lines.append(f"| all | {asked} | {sum(sum(r.intended().values()) for r in results)} | {left} |")
-    versions = {"seamark": __version__, "CoreDNS": VERSION}
-    versions["registry"] = f"kube-apiserver {KUBERNETES}" if options.api == "kube-apiserver" else "Seamark's"
-    about = (
-        "Questions that both servers were asked over the same registry, and how many answers were not the same in "
-        "rcode, flags, EDNS and every section. Intended differences are explained in "
-        "[differences-from-coredns.md](differences-from-coredns.md). Written by `make conformance-dns`."
-    )
-    return render_page("Seamark's DNS beside CoreDNS", about, versions=versions, body="\n".join(lines) + "\n")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,8 @@ class KubeApi:
     options: tuple[str, ...]
     binary: Path
     authority: trustme.CA
+    managed: bool = False
+    """Whether controllers make the service accounts that pods want."""
     process: subprocess.Popen[bytes] | None = None
     log: Path = field(init=False)
 
@@ -99,7 +101,7 @@ class KubeApi:
             f"--client-ca-file={self.root}/ca.crt",
             f"--tls-cert-file={self.root}/server.crt",
             f"--tls-private-key-file={self.root}/server.key",
-            "--disable-admission-plugins=ServiceAccount",
+            *([] if self.managed else ["--disable-admission-plugins=ServiceAccount"]),
             *self.options,
         ]
         with self.log.open("ab") as out:
@@ -136,12 +138,12 @@ class KubeApi:
 
 
 @contextmanager
-def running_kube_apiserver(*options: str, oldest: bool = False) -> Iterator[KubeApi]:
+def running_kube_apiserver(*options: str, oldest: bool = False, managed: bool = False) -> Iterator[KubeApi]:
     """Built if it is not there yet (tools/build-peers), with these options, until the block ends."""
     binary = build_peers("kube-apiserver", oldest=oldest) / "kube-apiserver"
     root = Path(tempfile.mkdtemp(prefix="seamark-kubeapi-"))
     authority = trustme.CA(key_type=trustme.KeyType.RSA)
-    api = KubeApi(root, free_port(), free_port(), options, binary, authority)
+    api = KubeApi(root, free_port(), free_port(), options, binary, authority, managed=managed)
     etcd = None
     try:
         _make_credentials(api)
@@ -174,6 +176,7 @@ def _start_etcd(api: KubeApi) -> subprocess.Popen[bytes]:
 
 def _make_credentials(api: KubeApi) -> None:
     api.authority.cert_pem.write_to_path(api.root / "ca.crt")
+    api.authority.private_key_pem.write_to_path(api.root / "ca.key")
     server = api.authority.issue_cert("127.0.0.1", "localhost", key_type=trustme.KeyType.RSA)
     server.cert_chain_pems[0].write_to_path(api.root / "server.crt")
     server.private_key_pem.write_to_path(api.root / "server.key")
@@ -187,3 +190,30 @@ def _make_credentials(api: KubeApi) -> None:
 
 def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
+
+
+@contextmanager
+def running_control_plane(*options: str) -> Iterator[KubeApi]:
+    """A kube-apiserver and a kube-controller-manager, no node."""
+    binary = build_peers("kube-controller-manager") / "kube-controller-manager"
+    with running_kube_apiserver(*options, managed=True) as api:
+        command = [
+            str(binary),
+            f"--kubeconfig={api.kubeconfig_of('system:kube-controller-manager')}",
+            "--authentication-skip-lookup",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={free_port()}",
+            "--leader-elect=false",
+            "--use-service-account-credentials",
+            f"--service-account-private-key-file={api.root}/sa.key",
+            f"--root-ca-file={api.root}/ca.crt",
+            f"--cluster-signing-cert-file={api.root}/ca.crt",
+            f"--cluster-signing-key-file={api.root}/ca.key",
+        ]
+        with (api.root / "kube-controller-manager.log").open("wb") as out:
+            manager = subprocess.Popen(command, stdout=out, stderr=out)
+        try:
+            yield api
+        finally:
+            manager.kill()
+            manager.wait(30)

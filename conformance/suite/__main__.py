@@ -17,15 +17,17 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 
 from conformance.building import build_peers
 from conformance.cluster import Cluster, running_cluster
+from conformance.kubeapi import running_control_plane
 from conformance.kubectl.__main__ import fetch
 from conformance.network.results import Results
-from conformance.network.suite import Suite, Verdict, is_serial
+from conformance.network.suite import Suite, Verdict, is_serial, list_tests
 from conformance.page import escape, render_page
 from conformance.suite.excluded import find_exclusion
 from seamark import __version__
@@ -34,6 +36,8 @@ from seamark.machinery.gvr import DEPLOYMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "conformance-api.md"
+SEAMARK = "seamark"
+CONFORMANCE = "[Conformance]"
 KUBECTL_MINOR = 37
 SLOW = re.compile(
     r"CronJob should (not schedule|replace|schedule multiple)|continue listing from the last key|"
@@ -48,18 +52,23 @@ def main() -> int:
     options = parse_options()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seamark" / "conformance-suite"
     (cache / "logs").mkdir(parents=True, exist_ok=True)
+    peers = build_peers("e2e.test")
     tests = read_tests()
-    results = Results(cache / "results.json")
-    chosen = [test for test in tests if re.search(options.focus, test) and not find_exclusion(test)]
+    if options.others:
+        listed = set(tests)
+        known = list_tests(peers / "e2e.test")
+        tests = [test for test in known if CONFORMANCE in test and test not in listed]
+    results = Results(cache / ("results.json" if options.api == SEAMARK else f"results-{options.api}.json"))
+    chosen = [test for test in tests if re.search(options.focus, test)]
+    if options.api == SEAMARK:
+        chosen = [test for test in chosen if not find_exclusion(test)]
     if options.only_failed:
         chosen = [test for test in chosen if results.is_failed(test)]
-    peers = build_peers("e2e.test")
-    with running_cluster("--nodes", "0", "--advertise-address", machine_address()) as cluster:
-        asyncio.run(remove_dns(cluster))
+    with open_api(options.api) as kubeconfig:
         program, kubectl = peers / "e2e.test", str(fetch(KUBECTL_MINOR))
-        suite = Suite(program, cluster.kubeconfig, kubectl, (), cache / "logs", options.patience, ("--num-nodes=0",))
+        suite = Suite(program, kubeconfig, kubectl, (), cache / "logs", options.patience, ("--num-nodes=0",))
         run_all(suite, chosen, results, jobs=options.jobs)
-    if not options.focus:
+    if not options.focus and options.api == SEAMARK:
         PAGE.write_text(render(tests, results, peers.name.removeprefix("kubernetes-")))
     failed = [test for test in chosen if results.is_failed(test)]
     for test in failed:
@@ -71,6 +80,8 @@ def main() -> int:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--focus", default="", help="a pattern that names must match; the page is not written")
+    parser.add_argument("--api", choices=(SEAMARK, "kube-apiserver"), default=SEAMARK, help="no page for the second")
+    parser.add_argument("--others", action="store_true", help="the conformance tests that are not in the list")
     parser.add_argument("--only-failed", action="store_true", help="what failed last, or never ran")
     parser.add_argument("--jobs", type=int, default=3, help="tests side by side, but for serial and slow ones")
     parser.add_argument("--patience", type=int, default=600, help="seconds a test may take")
@@ -80,6 +91,18 @@ def parse_options() -> argparse.Namespace:
 def read_tests() -> list[str]:
     lines = Path(__file__).with_name("tests.txt").read_text().splitlines()
     return [line for line in lines if line and not line.startswith("#")]
+
+
+@contextmanager
+def open_api(name: str) -> Iterator[Path]:
+    """The administrator's kubeconfig, until the block ends."""
+    if name == SEAMARK:
+        with running_cluster("--nodes", "0", "--advertise-address", machine_address()) as cluster:
+            asyncio.run(remove_dns(cluster))
+            yield cluster.kubeconfig
+    else:
+        with running_control_plane(f"--advertise-address={machine_address()}") as api:
+            yield api.kubeconfig
 
 
 async def remove_dns(cluster: Cluster) -> None:

@@ -16,7 +16,7 @@ from seamark.model.service import Service
 from seamark.model.snapshot import Snapshot
 from seamark.proxy.ipvsoptions import IpvsOptions
 from seamark.proxy.ipvstable import IpvsBackend, IpvsTable
-from seamark.testing.networld import OUTSIDE, World
+from seamark.testing.networld import OUTSIDE, World, has_sctp
 
 pytestmark = [pytest.mark.net, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 
@@ -51,6 +51,13 @@ async def table(world: World) -> AsyncIterator[IpvsTable]:
     await backend.remove(["IPv4"], world.node_pin)
     with Ipvs(world.node_pin) as ipvs:
         assert ipvs.services() == {}
+
+
+@pytest.mark.skipif("SEAMARK_VM" not in os.environ, reason="make test-vm")
+def test_this_kernel_has_what_it_was_booted_for(world: World) -> None:
+    """Else everything that is asked of it would be left out in silence."""
+    assert has_sctp()
+    Ipvs(world.node_pin).close()
 
 
 async def test_a_removed_endpoint_keeps_its_connections(world: World, table: IpvsTable) -> None:

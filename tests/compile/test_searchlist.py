@@ -47,8 +47,9 @@ def test_ndots(options: tuple[str, ...], expected: int) -> None:
         (["servfail", "found"], "glibc", 2, "found"),
         (["servfail", "found"], "musl", 1, "servfail"),
         (["servfail", "nxdomain"], "glibc", 2, "servfail"),
+        (["nxdomain", "servfail"], "glibc", 2, "servfail"),
         (["nodata", "nxdomain"], "glibc", 2, "nodata"),
-        (["nodata", "servfail", "nodata"], "glibc", 3, "servfail"),
+        (["nodata", "servfail", "nodata"], "glibc", 3, "nodata"),
         (["nxdomain", "nxdomain"], "musl", 2, "nxdomain"),
         (["nxdomain", "outside", "found"], "musl", 2, "outside"),
     ],
@@ -59,6 +60,15 @@ def test_where_a_walk_ends(outcomes: list[Outcome], library: Library, walked: in
     assert (len(found), what) == (walked, result)
 
 
+def test_what_came_of_the_name_as_it_is_counts_where_it_was_asked_first() -> None:
+    steps: list[tuple[Step, Outcome]] = [
+        (Step("a.b.", "", as_is=True), "nxdomain"),
+        (Step("a.b.c.", ""), "nodata"),
+    ]
+    assert select_walked(iter(steps), "glibc")[1] == "nxdomain"
+    assert select_walked(iter(reversed(steps)), "glibc")[1] == "nodata"
+
+
 @pytest.mark.parametrize(
     ("outcomes", "glibc", "musl"),
     [
@@ -66,7 +76,11 @@ def test_where_a_walk_ends(outcomes: list[Outcome], library: Library, walked: in
         (["found", "nxdomain"], "found", "nxdomain"),
         (["nodata", "nodata"], "nodata", "nodata"),
         (["nxdomain", "nxdomain"], "nxdomain", "nxdomain"),
-        (["servfail", "nodata"], "servfail", "servfail"),
+        (["servfail", "nodata"], "nodata", "servfail"),
+        (["nodata", "nxdomain"], "nxdomain", "nxdomain"),
+        (["servfail", "nxdomain"], "nxdomain", "servfail"),
+        (["nxdomain", "servfail"], "nxdomain", "nxdomain"),
+        (["found", "servfail"], "found", "servfail"),
         (["outside", "outside"], "outside", "outside"),
     ],
 )

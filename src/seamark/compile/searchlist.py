@@ -1,10 +1,11 @@
 """Which names a C library asks for when a program asks for one: search list and ndots, as glibc and as musl walk them.
 
 glibc (resolv/res_query.c): a name with at least ``ndots`` dots is asked as it is first and along the search list then;
-one with fewer along the list first. It goes on after NXDOMAIN, NODATA and SERVFAIL alike. musl
+one with fewer along the list first. It goes on after NXDOMAIN, NODATA and SERVFAIL alike; where nothing is found, the
+caller is told what came of the name as it is, if that was asked first, else of a NODATA, else of a SERVFAIL. musl
 (src/network/lookup_name.c): a name with enough dots is asked as it is alone; the list ends at the first answer that is
 not NXDOMAIN, so a NODATA or a SERVFAIL ends it, and the NXDOMAIN of one address family denies the name. A final dot
-stops both from searching.
+stops both from searching. A test asks both libraries.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Step:
 
     name: str
     why: str
+    as_is: bool = False
 
 
 def ndots(conf: ResolvConf) -> int:
@@ -43,9 +45,9 @@ def ndots(conf: ResolvConf) -> int:
 def compile_search(name: str, conf: ResolvConf, library: Library) -> tuple[Step, ...]:
     """All names in order, as if none were found."""
     plain = name.rstrip(".")
-    as_is = Step(f"{plain}.", "as it is")
+    absolute = f"{plain}."
     if name.endswith("."):
-        return (Step(as_is.name, "as it is: the final dot stops the search"),)
+        return (Step(absolute, "as it is: the final dot stops the search", as_is=True),)
     dots, enough = plain.count("."), ndots(conf)
     along = tuple(
         step
@@ -53,30 +55,33 @@ def compile_search(name: str, conf: ResolvConf, library: Library) -> tuple[Step,
         if len((step := Step(f"{plain}.{domain}.", f"search {domain}")).name) <= MAX_NAME
     )
     if dots >= enough:
-        first = Step(as_is.name, f"as it is: {dots} dots are enough for ndots:{enough}")
+        first = Step(absolute, f"as it is: {dots} dots are enough for ndots:{enough}", as_is=True)
         return (first, *along) if library == "glibc" else (first,)
-    return (*along, Step(as_is.name, f"as it is, last: {dots} dots are fewer than ndots:{enough}"))
+    return (*along, Step(absolute, f"as it is, last: {dots} dots are fewer than ndots:{enough}", as_is=True))
 
 
 def select_walked(steps: Iterable[tuple[Step, Outcome]], library: Library) -> tuple[list[Step], Outcome]:
     """How far the library goes, and what its caller gets. ``steps`` is read no further than that."""
     walked: list[Step] = []
-    worst: Outcome = "nxdomain"
+    failures: list[Outcome] = []
     for step, outcome in steps:
         walked.append(step)
         if outcome in ("found", "outside"):
             return walked, outcome
         if library == "musl" and outcome != "nxdomain":
             return walked, outcome
-        if outcome == "servfail" or (outcome == "nodata" and worst != "servfail"):
-            worst = outcome
-    return walked, worst
+        failures.append(outcome)
+    if walked and walked[0].as_is:
+        return walked, failures[0]
+    worst: tuple[Outcome, ...] = ("nodata", "servfail")
+    return walked, next((outcome for outcome in worst if outcome in failures), "nxdomain")
 
 
 def joined(outcomes: Iterable[Outcome], library: Library) -> Outcome:
-    """What the questions for both address families come to together."""
-    found = set(outcomes)
-    order: tuple[Outcome, ...] = ("outside", "found", "servfail", "nodata", "nxdomain")
+    """What the questions for both address families come to together, that for A first."""
+    found = list(outcomes)
+    order: tuple[Outcome, ...] = ("outside", "found", "nxdomain", "nodata", "servfail")
     if library == "musl":
-        order = ("outside", "nxdomain", "servfail", "found", "nodata")
+        denied = next((outcome for outcome in found if outcome in ("nxdomain", "servfail")), None)
+        order = ("outside", denied, "found", "nodata") if denied else order
     return next((outcome for outcome in order if outcome in found), "nxdomain")

@@ -41,6 +41,7 @@ class KubeApi:
     options: tuple[str, ...]
     binary: Path
     authority: trustme.CA
+    oldest: bool = False
     managed: bool = False
     """Whether controllers make the service accounts that pods want."""
     process: subprocess.Popen[bytes] | None = None
@@ -62,7 +63,7 @@ class KubeApi:
         """Certificate, key, authority: what ``tls`` of the plugin kubernetes takes."""
         return self.root / "client.crt", self.root / "client.key", self.root / "ca.crt"
 
-    def kubeconfig_of(self, user: str, *groups: str) -> Path:
+    def kubeconfig_of_certificate(self, user: str, *groups: str) -> Path:
         """By a certificate of that user."""
         certificate = self.authority.issue_cert("client.test", common_name=user, organization_name=",".join(groups))
         chain, key = certificate.cert_chain_pems[0].bytes(), certificate.private_key_pem.bytes()
@@ -143,7 +144,7 @@ def running_kube_apiserver(*options: str, oldest: bool = False, managed: bool = 
     binary = build_peers("kube-apiserver", oldest=oldest) / "kube-apiserver"
     root = Path(tempfile.mkdtemp(prefix="seamark-kubeapi-"))
     authority = trustme.CA(key_type=trustme.KeyType.RSA)
-    api = KubeApi(root, free_port(), free_port(), options, binary, authority, managed=managed)
+    api = KubeApi(root, free_port(), free_port(), options, binary, authority, oldest=oldest, managed=managed)
     etcd = None
     try:
         _make_credentials(api)
@@ -199,7 +200,7 @@ def running_control_plane(*options: str) -> Iterator[KubeApi]:
     with running_kube_apiserver(*options, managed=True) as api:
         command = [
             str(binary),
-            f"--kubeconfig={api.kubeconfig_of('system:kube-controller-manager')}",
+            f"--kubeconfig={api.kubeconfig_of_certificate('system:kube-controller-manager')}",
             "--authentication-skip-lookup",
             "--bind-address=127.0.0.1",
             f"--secure-port={free_port()}",

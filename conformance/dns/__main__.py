@@ -143,7 +143,7 @@ def _page(options: argparse.Namespace, results: list[Result]) -> str:
     page = PAGE.read_text() if PAGE.exists() else ""
     parts = dict(re.findall(r"^## Over (.*)\n((?:(?!^## ).*\n)*)", page, re.MULTILINE))
     parts[APIS[options.api]] = f"\nMade on {date.today().isoformat()}.\n\n{_table(results)}\n"
-    body = "".join(f"## Over {name}\n{parts[name]}" for name in APIS.values() if name in parts)
+    body = "\n".join(f"## Over {name}\n{parts[name].rstrip()}\n" for name in APIS.values() if name in parts)
     about = (
         "Questions that both servers were asked over the same registry, and how many answers were not the same in "
         "rcode, flags, EDNS and every section. Intended differences are explained in "
@@ -151,7 +151,7 @@ def _page(options: argparse.Namespace, results: list[Result]) -> str:
         "`API=kube-apiserver` over a kube-apiserver that both watch."
     )
     versions = {"seamark": __version__, "CoreDNS": VERSION}
-    return render_page("Seamark's DNS beside CoreDNS", about, versions=versions, body=body.rstrip() + "\n")
+    return render_page("Seamark's DNS beside CoreDNS", about, versions=versions, body=body)
 
 
 def _table(results: list[Result]) -> str:

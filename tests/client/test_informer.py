@@ -360,3 +360,17 @@ async def test_a_list_whose_second_page_has_expired_begins_again(server: Any, ma
     assert running.told() == ["+a@3", "+b@8", "-a"]
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_server_that_does_not_know_a_narrowing_is_asked_without(server: Any, scripted: Client) -> None:
+    selectors = {"label_selector": "a=b", "field_selector": "metadata.name=x", "narrowing": "spec.some!=None"}
+    informer: Informer[Pod] = Informer(scripted, PODS, Pod, clock=FakeClock(), **selectors)
+    task = asyncio.create_task(informer.run())
+    server.answer(StatusError(400, "BadRequest", '"spec.some" is not a known field selector'))
+    server.list(3)
+    await settle()
+    asked = [request.param("fieldSelector") for request in server.requests]
+    assert asked == ["metadata.name=x,spec.some!=None", "metadata.name=x", "metadata.name=x"]
+    assert informer.synced
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -326,7 +326,7 @@ async def refused(api: KubeApi, token: str) -> None:
 
 
 async def test_a_client_certificate_says_who_asks(api: KubeApi) -> None:
-    access = load_kubeconfig(api.kubeconfig_of("system:kube-scheduler"))
+    access = load_kubeconfig(api.kubeconfig_of_certificate("system:kube-scheduler"))
     client = Client(access.transport())
     try:
         with pytest.raises(StatusError, match='User "system:kube-scheduler" cannot list resource "configmaps"'):

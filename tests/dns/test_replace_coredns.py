@@ -1,7 +1,7 @@
 """docs/replace-coredns.md, followed: ``seamark dns`` as a process of its own against an API server of its own.
 
-Against Seamark's API always; against a kube-apiserver, with and without streaming lists, where SEAMARK_PEERS=1 asks
-for it (``make test-dns-attached``).
+Against Seamark's API always; against a kube-apiserver of today, with and without streaming lists, and against the
+oldest that the page names, where SEAMARK_PEERS=1 asks for it (``make test-dns-attached``).
 """
 
 from __future__ import annotations
@@ -27,19 +27,27 @@ import dns.message
 import dns.rcode
 import pytest
 from conformance.cluster import free_port, running_cluster
-from conformance.kubeapi import TOKEN, running_kube_apiserver
+from conformance.kubeapi import running_kube_apiserver
 
 from seamark.client.client import Client
 from seamark.client.kubeconfig import load_kubeconfig
-from seamark.machinery.gvr import CONFIGMAPS, ENDPOINTSLICES, SERVICES
+from seamark.machinery.gvr import (
+    CLUSTERROLEBINDINGS,
+    CLUSTERROLES,
+    CONFIGMAPS,
+    ENDPOINTSLICES,
+    SERVICEACCOUNTS,
+    SERVICES,
+)
 from seamark.testing.relay import Relay
 
 PAGE = (Path(__file__).parents[2] / "docs" / "replace-coredns.md").read_text()
 (COREFILE,) = re.findall(r"```corefile\n(.*?)```", PAGE, re.DOTALL)
 APIS = {
-    "seamark": None,
-    "kube-apiserver": (),
-    "kube-apiserver-without-streaming-lists": ("--feature-gates=WatchList=false",),
+    "seamark": lambda: running_cluster("--nodes", "0"),
+    "kube-apiserver": running_kube_apiserver,
+    "kube-apiserver-without-streaming-lists": lambda: running_kube_apiserver("--feature-gates=WatchList=false"),
+    "kube-apiserver-oldest": lambda: running_kube_apiserver(oldest=True),
 }
 PEERS = pytest.mark.skipif(not os.environ.get("SEAMARK_PEERS"), reason="make test-dns-attached")
 ZONE = "default.svc.cluster.local."
@@ -144,9 +152,7 @@ class Dns:
 
 @pytest.fixture(scope="module", params=[pytest.param(name, marks=PEERS if name != "seamark" else ()) for name in APIS])
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    options = APIS[request.param]
-    running = running_cluster("--nodes", "0") if options is None else running_kube_apiserver(*options)
-    with running as api:
+    with APIS[request.param]() as api:
         found = World(api, tmp_path_factory.mktemp("attached"))
         spec = {"clusterIP": "None", "ports": [{"name": "sql", "port": 5432}]}
         found.create(SERVICES, "db", spec=spec)
@@ -167,6 +173,21 @@ def serving(world: World, access: str = "", **options: Any) -> Iterator[Dns]:
     finally:
         server.process.kill()
         server.process.wait(30)
+
+
+async def make_reader(client: Client) -> str:
+    """The token of a service account with the rights that the page names, and no others."""
+    meta = {"name": "dns-attached", "namespace": "kube-system"}
+    seen = {"apiGroups": [""], "resources": ["services", "namespaces"], "verbs": ["list", "watch"]}
+    slices = {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": meta["name"]}
+    subjects = [{"kind": "ServiceAccount", **meta}]
+    await client.create(SERVICEACCOUNTS, {"metadata": meta})
+    await client.create(CLUSTERROLES, {"metadata": {"name": meta["name"]}, "rules": [seen, slices]})
+    binding = {"metadata": {"name": meta["name"]}, "roleRef": role, "subjects": subjects}
+    await client.create(CLUSTERROLEBINDINGS, binding)
+    made = await client.create(SERVICEACCOUNTS, {"spec": {}}, **meta, subresource="token")
+    return str(made["status"]["token"])
 
 
 def is_ready(server: Dns) -> bool:
@@ -211,7 +232,7 @@ def test_a_change_is_answered_as_soon_as_visible_says_so(world: World) -> None:
 def test_streaming_lists_where_they_are_offered(world: World) -> None:
     if not hasattr(world.api, "etcd_port"):
         pytest.skip("counted by a kube-apiserver alone")
-    offered = "--feature-gates=WatchList=false" not in world.api.options
+    offered = not world.api.options and not world.api.oldest
     counted = [
         line for line in world.api.get("/metrics").splitlines() if line.startswith("apiserver_watch_list_duration")
     ]
@@ -234,11 +255,10 @@ def test_the_service_account_of_a_pod(world: World) -> None:
     """The files are where a pod has them, in a mount namespace that nobody else sees."""
     files = getattr(world.api, "files", None)
     authority = files[2] if files else world.api.data / "pki" / "ca.crt"
-    token = TOKEN if files else world.api.seamark("kubeconfig", "--token").split("token: ")[1].split("\n")[0].strip()
     account = world.root / "serviceaccount"
     account.mkdir(exist_ok=True)
     (account / "ca.crt").write_bytes(authority.read_bytes())
-    (account / "token").write_text(token)
+    (account / "token").write_text(world.act(make_reader))
     (account / "namespace").write_text("kube-system")
     there = "/var/run/secrets/kubernetes.io/serviceaccount"
     script = f'mount -t tmpfs none /run && mkdir -p {there} && mount --bind {account} {there} && exec "$@"'
@@ -259,8 +279,9 @@ def test_api_away_later_and_at_the_start(world: World) -> None:
         missed = world.create(SERVICES, "missed", spec={"ports": [{"port": 80}]})
         assert server.addresses("db") == before
         assert server.visible(missed, "1s") == 504, "it does not pretend"
-        if hasattr(world.api, "compact"):  # what comes after cannot be watched from where it was: 410
-            world.api.compact(int(missed["metadata"]["resourceVersion"]))
+        if hasattr(world.api, "stop"):  # the new process cannot tell what came since: 410
+            world.api.stop()
+            world.api.start()
         world.relay.restore()
         assert server.visible(missed, "60s") == 200
         assert server.addresses("missed") == {missed["spec"]["clusterIP"]}

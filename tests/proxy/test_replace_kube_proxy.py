@@ -1,7 +1,7 @@
 """docs/replace-kube-proxy.md, followed on one node: its configuration, its commands, what it says one sees.
 
-Against Seamark's API always; from the real kube-proxy and back, on a real kube-apiserver, where SEAMARK_PEERS=1 asks
-for it (``make test-proxy-attached``).
+Against Seamark's API always; from the real kube-proxy and back, with its rights, on a real kube-apiserver of today and
+the oldest that the page names, where SEAMARK_PEERS=1 asks for it (``make test-proxy-attached``).
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ pytestmark = [
 class Node:
     """The page's node: its words are run in the namespace, with its files in ``root``."""
 
-    def __init__(self, world: World, client: Client, root: Path, kube_proxy: Path | None) -> None:
-        self.world, self.client, self.root, self.kube_proxy = world, client, root, kube_proxy
+    def __init__(self, world: World, relay: Relay, client: Client, root: Path, kube_proxy: Path | None) -> None:
+        self.world, self.relay, self.client, self.root, self.kube_proxy = world, relay, client, root, kube_proxy
         self.running: subprocess.Popen[bytes] | None = None
         self.log = root / "log"
 
@@ -93,19 +93,30 @@ class Node:
         return {answer.server for answer in answers} == {f"{pod}:8080" for pod in pods}
 
 
-@pytest.fixture(params=["seamark", pytest.param("kube-apiserver", marks=PEERS)])
+APIS = {
+    "seamark": lambda: running_cluster("--nodes", "0"),
+    "kube-apiserver": running_kube_apiserver,
+    "kube-apiserver-oldest": lambda: running_kube_apiserver(oldest=True),
+}
+
+
+@pytest.fixture(params=[pytest.param(name, marks=PEERS if name != "seamark" else ()) for name in APIS])
 def api(request: pytest.FixtureRequest) -> Iterator[Any]:
-    with running_cluster("--nodes", "0") if request.param == "seamark" else running_kube_apiserver() as found:
+    with APIS[request.param]() as found:
         yield found
 
 
 @pytest.fixture
 async def node(api: Any, tmp_path: Path) -> Any:
     """With one Service, and a client on it; the API server is on the node's loopback."""
-    kube_proxy = build_kube_proxy() if os.environ.get("SEAMARK_PEERS") else None
-    with make_world(tmp_path / "netns", node=NODE, pods=(CLIENT, *PODS)) as world, relayed(api, world, tmp_path):
+    is_peer = os.environ.get("SEAMARK_PEERS") and not getattr(api, "oldest", False)  # too old for that kube-proxy
+    kube_proxy = build_kube_proxy() if is_peer else None
+    with (
+        make_world(tmp_path / "netns", node=NODE, pods=(CLIENT, *PODS)) as world,
+        relayed(api, world, tmp_path) as relay,
+    ):
         client = Client(load_kubeconfig(api.kubeconfig).transport())
-        made = Node(world, client, tmp_path, kube_proxy)
+        made = Node(world, relay, client, tmp_path, kube_proxy)
         servers = [await serve(world, pod) for pod in PODS]
         try:
             await fill(client)
@@ -118,14 +129,17 @@ async def node(api: Any, tmp_path: Path) -> Any:
 
 
 @contextmanager
-def relayed(api: Any, world: World, root: Path) -> Iterator[None]:
+def relayed(api: Any, world: World, root: Path) -> Iterator[Relay]:
+    """With kube-proxy's own rights where the API server has somebody who can prove to be it."""
     relay = Relay(int(api.url.rsplit(":", 1)[1]), API_PORT, pin=world.node_pin)
-    text = api.kubeconfig.read_text().replace(api.url, f"https://127.0.0.1:{API_PORT}")
+    is_peer = hasattr(api, "kubeconfig_of_certificate")
+    kubeconfig = api.kubeconfig_of_certificate("system:kube-proxy") if is_peer else api.kubeconfig
+    text = kubeconfig.read_text().replace(api.url, f"https://127.0.0.1:{API_PORT}")
     (root / "kubeconfig.conf").write_text(text)
     (root / "config.conf").write_text(CONFIG.replace("/var/lib/kube-proxy", str(root)))
     relay.restore()
     try:
-        yield
+        yield relay
     finally:
         relay.cut()
 
@@ -140,6 +154,13 @@ async def fill(client: Client) -> None:
     container = {"name": "main", "image": "none.test/none"}
     body = {"nodeName": "node1", "containers": [container], "automountServiceAccountToken": False}
     await client.create(g.PODS, {"metadata": {"name": "client", "namespace": "default"}, "spec": body})
+    pods = {"metadata": {"name": "pods"}, "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]}
+    await client.create(g.CLUSTERROLES, pods)  # what the page says of explain
+    group = "rbac.authorization.k8s.io"
+    role = {"apiGroup": group, "kind": "ClusterRole", "name": "pods"}
+    subjects = [{"apiGroup": group, "kind": "User", "name": "system:kube-proxy"}]
+    binding = {"metadata": {"name": "pods"}, "roleRef": role, "subjects": subjects}
+    await client.create(g.CLUSTERROLEBINDINGS, binding)
     told = {"phase": "Running", "podIP": CLIENT, "podIPs": [{"ip": CLIENT}]}
     await client.patch(g.PODS, "client", {"status": told}, namespace="default", subresource="status")
 
@@ -153,7 +174,7 @@ def endpoints(*pods: str) -> dict[str, Any]:
     }
 
 
-async def test_the_page_is_followed(node: Node) -> None:
+async def test_the_page_is_followed(node: Node, api: Any) -> None:
     cleanup, start = SWITCH.splitlines()
     if node.kube_proxy is not None:
         await run_kube_proxy(node, PODS[0])
@@ -171,6 +192,8 @@ async def test_the_page_is_followed(node: Node) -> None:
         await node.until(node.is_healthy)
         await look(node)
         await follow(node)
+        if hasattr(api, "stop"):
+            await follow_a_restart(node, api)
         await start_by_flags(node)
         assert await lives()
         node.run(BACK.strip())
@@ -232,6 +255,23 @@ async def follow(node: Node) -> None:
     await node.until(lambda: node.reaches(PODS[1], ip="10.96.7.10"))
     await node.client.delete(g.SERVICES, "late", namespace="default")
     await node.until(lambda: is_gone(node.world, "10.96.7.10"))
+
+
+async def follow_a_restart(node: Node, api: Any) -> None:
+    """The API server is away, and has begun anew when it is back: it cannot tell what came in between."""
+    node.relay.cut()
+    spec = {"clusterIP": "10.96.7.11", "ports": [{"name": "http", "port": 80}]}
+    meta = {"name": "missed", "namespace": "default"}
+    await node.client.create(g.SERVICES, {"metadata": meta, "spec": spec})
+    missed = endpoints(PODS[1])
+    missed["metadata"] = {**meta, "labels": {"kubernetes.io/service-name": "missed"}}
+    await node.client.create(g.ENDPOINTSLICES, missed)
+    await asyncio.to_thread(api.stop)
+    assert await node.reaches(*PODS), "what is in force stays"
+    await asyncio.to_thread(api.start)
+    node.relay.restore()
+    await node.until(lambda: node.reaches(PODS[1], ip="10.96.7.11"))
+    assert await node.reaches(*PODS)
 
 
 async def is_gone(world: World, ip: str) -> bool:

@@ -121,14 +121,17 @@ class Informer(Generic[T]):
         namespace: str = "",
         label_selector: str = "",
         field_selector: str = "",
+        narrowing: str = "",
         page: int = 0,
         streaming: bool = False,
         commit_times: bool = False,
         read: type[Object] | None = None,
         shrink: Callable[[Any], T] | None = None,
     ) -> None:
-        """``page``: how many objects to ask for at once, 0 = all; ``commit_times``: ask for those of events. ``shrink``
-        gives what is to be kept (a ``kind``) of an object, which is decoded as ``read`` where that is another.
+        """``narrowing``: a field selector that only spares what the caller ignores anyway; a server that does not
+        know its fields is asked without. ``page``: how many objects to ask for at once, 0 = all; ``commit_times``:
+        ask for those of events. ``shrink`` gives what is to be kept (a ``kind``) of an object, which is decoded as
+        ``read`` where that is another.
         """
         self.gvr = gvr
         self.kind = kind
@@ -143,7 +146,10 @@ class Informer(Generic[T]):
         self._shrink = shrink
         self._streaming = streaming
         self._commit_times = commit_times or None
-        self._selectors = {"labelSelector": label_selector or None, "fieldSelector": field_selector or None}
+        self._narrows = bool(narrowing)
+        fields = ",".join(filter(None, (field_selector, narrowing)))
+        self._selectors = {"labelSelector": label_selector or None, "fieldSelector": fields or None}
+        self._without = {**self._selectors, "fieldSelector": field_selector or None}
         self._items: dict[ObjectKey, T] = {}
         self._view = MappingProxyType(self._items)
         self._handlers: list[OnChange[T]] = []
@@ -216,8 +222,7 @@ class Informer(Generic[T]):
                 logger.info("relisting resource=%s reason=%s", self.gvr.resource, error)
                 self._known = False
             except (StatusError, TransportError) as error:
-                if not self._known and _is_unknown(error) and self._streaming:
-                    self._streaming = False
+                if not self._known and self._ask_for_less(error):
                     continue
                 self._known = self._known and not _is_gone(error)
                 logger.warning("watch failed resource=%s error=%s", self.gvr.resource, error)
@@ -226,6 +231,18 @@ class Informer(Generic[T]):
                 self._known = False
                 logger.exception("list or watch broke resource=%s", self.gvr.resource)
                 await self._back_off(error)
+
+    def _ask_for_less(self, error: Exception) -> bool:
+        """Whether there is something that this server may not offer, and that is not asked for from now on."""
+        if not isinstance(error, StatusError) or error.code not in NOT_OFFERED:
+            return False
+        if self._narrows and error.code == 400:
+            self._narrows, self._selectors = False, self._without
+        elif self._streaming:
+            self._streaming = False
+        else:
+            return False
+        return True
 
     async def _back_off(self, error: Exception | None) -> None:
         asked = error.retry_after if isinstance(error, StatusError) else 0
@@ -408,10 +425,6 @@ def _is_known(old: ObjectMeta, new: ObjectMeta) -> bool:
     if old.resource_version == new.resource_version:
         return bool(old.resource_version)
     return 0 <= _revision(new.resource_version) < _revision(old.resource_version)
-
-
-def _is_unknown(error: Exception) -> bool:
-    return isinstance(error, StatusError) and error.code in NOT_OFFERED
 
 
 def _is_gone(error: Exception) -> bool:

@@ -38,7 +38,7 @@ def make_sources(client: Client, node: str, clock: Clock) -> Sources:
         Service,
         clock=clock,
         label_selector=OURS,
-        field_selector="spec.clusterIP!=None",
+        narrowing="spec.clusterIP!=None",  # not known to Kubernetes 1.29 and older
         page=PAGE,
         commit_times=True,
         shrink=lean_service,

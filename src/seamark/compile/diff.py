@@ -208,11 +208,7 @@ class Mirror:
         return found
 
     def _diff(self, old: Placement | None, new: Placement | None, batch: Batch, shared: dict[Element, int]) -> None:
-        if old is not None and new is not None:
-            before, after = compile_difference(old, new, self.node)
-        else:
-            before = compile_elements(old, self.node) if old else Elements()
-            after = compile_elements(new, self.node) if new else Elements()
+        before, after = self._compare(old, new, batch)
         if not before and not self._lingering:
             _add_all(after, batch, shared)
             return
@@ -236,6 +232,17 @@ class Mirror:
                 if self._lingering.pop(element, None) is not None:
                     batch.delete(element)
                 batch.add(element, data)
+
+    def _compare(self, old: Placement | None, new: Placement | None, batch: Batch) -> tuple[Elements, Elements]:
+        """What goes and what comes; places of pools that stayed go into the batch as they are."""
+        if old is None or new is None:
+            before = compile_elements(old, self.node) if old else Elements()
+            return before, compile_elements(new, self.node) if new else Elements()
+        before, after, moved = compile_difference(old, new, self.node)
+        if moved:
+            batch.deletes.setdefault("eps", []).extend(key for key, _ in moved)
+            batch.adds.setdefault("eps", []).extend(moved)
+        return before, after
 
     def _diff_shared(self, steps: Mapping[Element, int], batch: Batch) -> None:
         for element, step in steps.items():

@@ -204,32 +204,43 @@ def compile_elements(placement: Placement, node: NodeConfig) -> Elements:
     """Everything one service port puts into the table."""
     found = _leading_elements(placement)
     for pool in placement.pools.values():
-        found.update(_affinity_elements(pool) if pool.seconds else _plain_elements(pool, range(pool.size)))
+        found.update(_pool_elements(pool))
     found.update(_hairpin(placement, node))
     return found
 
 
-def compile_difference(old: Placement, new: Placement, node: NodeConfig) -> tuple[Elements, Elements]:
-    """What of either is not as plainly the same in the other. A pool that stayed is compared place by place, and what
-    leads to pools that stayed not at all: bytes are made for what changed.
+class Difference(NamedTuple):
+    """From one placement to the next. ``moved``: (key, new data) of ``eps`` whose data alone differs; of the other
+    elements, ``before`` and ``after`` have what is not plainly the same in both.
     """
-    before, after = Elements(), Elements()
+
+    before: Elements
+    after: Elements
+    moved: list[tuple[bytes, bytes]]
+
+
+def compile_difference(old: Placement, new: Placement, node: NodeConfig) -> Difference:
+    """A pool that stayed is compared place by place, and what leads to pools that stayed not at all: bytes are made for
+    what changed.
+    """
+    found = Difference(Elements(), Elements(), [])
     if _leads(old) != _leads(new):
-        before, after = _leading_elements(old), _leading_elements(new)
+        found.before.update(_leading_elements(old))
+        found.after.update(_leading_elements(new))
     for scope in {**old.pools, **new.pools}:
         was, now = old.pools.get(scope), new.pools.get(scope)
         if was is not None and now is not None and _is_one_list(was, now):
-            moved = {i for i, (a, b) in enumerate(zip(was.backends, now.backends, strict=True)) if a[:2] != b[:2]}
-            places = [i for i in range(was.size) if i % len(was.backends) in moved]
-            before.update(_plain_elements(was, places))
-            after.update(_plain_elements(now, places))
-        else:
-            for pool, found in ((was, before), (now, after)):
-                if pool is not None:
-                    found.update(_affinity_elements(pool) if pool.seconds else _plain_elements(pool, range(pool.size)))
-    before.update(_hairpin(old, node))
-    after.update(_hairpin(new, node))
-    return before, after
+            count = len(was.backends)
+            changed = [a[:2] != b[:2] for a, b in zip(was.backends, now.backends, strict=True)]
+            found.moved.extend(_places(now, [i for i in range(now.size) if changed[i % count]]))
+            continue
+        if was is not None:
+            found.before.update(_pool_elements(was))
+        if now is not None:
+            found.after.update(_pool_elements(now))
+    found.before.update(_hairpin(old, node))
+    found.after.update(_hairpin(new, node))
+    return found
 
 
 def _is_one_list(old: Pool, new: Pool) -> bool:
@@ -282,15 +293,17 @@ def kind_elements(kinds: Mapping[int, str]) -> Elements:
     return {("kinds", class_bytes(kind, 0)): chain.encode() for kind, chain in kinds.items()}
 
 
-def _plain_elements(pool: Pool, places: Iterable[int]) -> list[tuple[tuple[str, bytes], bytes]]:
-    """Those at the given places."""
+def _pool_elements(pool: Pool) -> Iterable[tuple[tuple[str, bytes], bytes]]:
+    if pool.seconds:
+        return _affinity_elements(pool)
+    return ((("eps", key), data) for key, data in _places(pool, range(pool.size)))
+
+
+def _places(pool: Pool, places: Iterable[int]) -> list[tuple[bytes, bytes]]:
+    """Key and data of a plain pool at the given places."""
     prefix, backends, count = class_bytes(pool.kind, pool.serial), pool.backends, len(pool.backends)
-    found = []
-    for i in places:
-        endpoint = backends[i % count]
-        data = address_bytes(endpoint.ip) + port_bytes(endpoint.port)
-        found.append((("eps", prefix + index_bytes(i)), data))
-    return found
+    data = {i: address_bytes(backends[i].ip) + port_bytes(backends[i].port) for i in {i % count for i in places}}
+    return [(prefix + index_bytes(i), data[i % count]) for i in places]
 
 
 def _affinity_elements(pool: Pool) -> Iterator[tuple[tuple[str, bytes], bytes]]:

@@ -209,6 +209,9 @@ class _Outside(NamedTuple):
     source_ranges: tuple[str, ...]
 
 
+NOWHERE = _Outside((), (), ())
+
+
 class _Lists(NamedTuple):
     cluster: tuple[BackendEndpoint, ...]
     local: tuple[BackendEndpoint, ...]
@@ -285,6 +288,8 @@ def _hinted(ready: list[BackendEndpoint], node: NodeConfig) -> list[BackendEndpo
 
 def _outside(service: Service, node: NodeConfig, family: Family) -> _Outside:
     status = service.status.load_balancer
+    if not service.spec.external_ips and not (status and status.ingress):
+        return NOWHERE
     ingress = [i.ip for i in (status.ingress if status else None) or [] if i.ip and i.ip_mode != "Proxy"]
     vips = select_family(ingress, family)
     ranges = tuple(_ranges(service.spec.load_balancer_source_ranges or [], family))

@@ -50,15 +50,15 @@ class ServiceIndex:
 
     def observe_slice(self, old: Slice | None, new: Slice | None, seen: float) -> None:
         """A slice may move to another Service by its label: both are compiled anew."""
-        if old is not None and old.service_key is not None:
-            kept = self._slices.get(old.service_key, {})
-            kept.pop(old.key, None)
-            if not kept:
-                self._slices.pop(old.service_key, None)
-            self._mark(old.service_key, seen)
-        if new is not None and new.service_key is not None:
-            self._slices.setdefault(new.service_key, {})[new.key] = new
-            self._mark(new.service_key, seen)
+        before = old.service_key if old is not None else None
+        after = new.service_key if new is not None else None
+        if old is not None and before is not None:
+            if before != after:
+                self._drop_slice(before, old.key)
+            self._mark(before, seen)
+        if new is not None and after is not None:
+            self._slices.setdefault(after, {})[new.key] = new
+            self._mark(after, seen)
 
     def observe_node(self, node: NodeConfig, seen: float) -> bool:
         """Another zone or other addresses decide every Service anew. True if anything changed."""
@@ -111,6 +111,12 @@ class ServiceIndex:
         if service is None:
             return ()
         return compile_service(service, self._slices.get(key, {}).values(), self.node, family=family)
+
+    def _drop_slice(self, service: ObjectKey, piece: ObjectKey) -> None:
+        kept = self._slices.get(service, {})
+        kept.pop(piece, None)
+        if not kept:
+            self._slices.pop(service, None)
 
     def _mark(self, key: ObjectKey, seen: float) -> None:
         self._dirty.setdefault(key, seen)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
+import dns.flags
 import dns.message
+import dns.opcode
 import dns.rcode
 import dns.rrset
 import pytest
@@ -113,15 +116,70 @@ async def test_a_zone_file_is_read_anew_when_its_serial_moves(corefile: str, ser
     (tmp_path / "db").write_text("nonsense")
     await server.clock.advance(5)
     assert (await server.ask(question)).answer
-    assert "stays as it was" in server.log[-1]
+    assert '[ERROR] plugin/file: Parsing zone "example.org.": ' in server.log[-1]
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "@ IN A 1.2.3.4\n"])
+@pytest.mark.parametrize("text", ["", "nonsense", "@ IN A 1.2.3.4\n", ZONE + "@ IN NSEC3PARAM 1 0 0 -\n"])
 async def test_a_broken_zone_file_is_told_at_its_word(text: str, serve: Any, tmp_path: Path) -> None:
     (tmp_path / "db").write_text(text)
     with pytest.raises(CorefileError, match="is not a zone file of") as caught:
         await serve(f"example.org {{\nroot {tmp_path}\nfile db\n}}\n")
     assert caught.value.word == "db"
+
+
+async def test_a_newer_file_counts_whatever_its_serial(serve: Any, tmp_path: Path, log: list[str]) -> None:
+    path = tmp_path / "db"
+    path.write_text(ZONE)
+    options = "reload 5s\nreload_by_mtime"
+    server = await serve(f"example.org {{\nroot {tmp_path}\nfile db {{\n{options}\n}}\n}}\n")
+    path.write_text(ZONE + "fresh IN A 192.0.2.8\n")
+    os.utime(path, ns=(1, 1))  # another time, as far as clocks go
+    await server.clock.advance(5)
+    assert (await server.ask(dns.message.make_query(f"fresh.{E}", "A"))).answer
+    assert f'[INFO] plugin/file: Successfully reloaded zone "{E}" in "{path}" with 7 SOA serial' in log
+
+
+async def test_a_file_that_is_not_there_yet_is_taken_when_it_is(serve: Any, tmp_path: Path, log: list[str]) -> None:
+    question = dns.message.make_query(f"web.{E}", "A")
+    server = await serve(f"example.org {{\nroot {tmp_path}\nfile db {{\nreload 5s\n}}\nwhoami\n}}\n")
+    assert (await server.ask(question)).rcode() == dns.rcode.SERVFAIL
+    assert any(line.startswith('[WARNING] plugin/file: Failed to open "') and line.endswith("in 5s") for line in log)
+    await server.clock.advance(5)
+    assert any(line.startswith(f'[ERROR] plugin/file: Failed to open zone "{E}" in "') for line in log)
+    (tmp_path / "db").write_text(ZONE)
+    await server.clock.advance(5)
+    assert (await server.ask(question)).answer
+    with pytest.raises(CorefileError, match="No such file"):
+        await serve(f"example.org {{\nroot {tmp_path}\nfile none {{\nreload 0\n}}\n}}\n")
+
+
+async def test_what_falls_through(serve: Any, tmp_path: Path) -> None:
+    """Names without records, too, where only names below have some (as CoreDNS); not types."""
+    (tmp_path / "db").write_text(ZONE + "a.between IN A 192.0.2.1\nhere IN A 192.0.2.2\n")
+    server = await serve(f"example.org {{\nroot {tmp_path}\nfile db {{\nfallthrough\n}}\nwhoami\n}}\n")
+    for name, falls in (("between", True), ("here", False), ("nobody", True)):
+        found = await server.ask(dns.message.make_query(f"{name}.{E}", "AAAA"))
+        assert bool(found.additional) is falls, name  # as whoami answers
+
+
+async def test_services_bring_addresses_and_wildcards_are_metadata(serve: Any, tmp_path: Path, log: list[str]) -> None:
+    records = "web IN HTTPS 1 here\nhere IN A 192.0.2.2\n*.wild IN A 192.0.2.3\n"
+    (tmp_path / "db").write_text(ZONE + records)
+    words = 'metadata\nlog . "from {/zone/wildcard}"\n'
+    server = await serve(f"example.org {{\nroot {tmp_path}\n{words}file db\n}}\n")
+    found = await server.ask(dns.message.make_query(f"web.{E}", "HTTPS"))
+    assert [rrset.to_text() for rrset in found.additional] == [f"here.{E} 300 IN A 192.0.2.2"]
+    await server.ask(dns.message.make_query(f"x.wild.{E}", "A"))
+    assert [line for line in log if "from" in line] == ["[INFO] from -", f"[INFO] from *.wild.{E}"]
+
+
+async def test_nobody_tells_a_primary(corefile: str, serve: Any) -> None:
+    server = await serve(corefile)
+    message = dns.message.make_query(E, "SOA", flags=dns.flags.AA)
+    message.set_opcode(dns.opcode.NOTIFY)
+    with pytest.raises(AssertionError):
+        await server.ask(message)  # no reply
+    assert f"[INFO] plugin/file: Dropping notify from 192.0.2.7 for {E}" in server.log
 
 
 async def transfer(server: Any, query: dns.message.Message, client: str = "192.0.2.7") -> list[dns.message.Message]:

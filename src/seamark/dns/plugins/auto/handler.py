@@ -97,7 +97,8 @@ class Auto:
         elif known.serial == zone.serial:
             return
         else:
-            self._host.log(f"[INFO] plugin/auto: Successfully reloaded zone {origin} with {zone.serial} SOA serial")
+            told = f'zone "{origin}" in "{path}" with {zone.serial} SOA serial'
+            self._host.log(f"[INFO] plugin/file: Successfully reloaded {told}")
         self._zones.replace(origin, zone)
 
     async def _poll(self, interval: float) -> None:

@@ -82,7 +82,8 @@ class Dnssec:
 def _is_signed(answer: Answer) -> bool:
     """By whoever holds the zone; and a transfer is as it is."""
     message = answer.message
-    return bool(answer.more) or (message is not None and any(rrset.rdtype == RRSIG for rrset in message.answer))
+    sections = (*message.answer, *message.authority) if message is not None else ()
+    return bool(answer.more) or any(rrset.rdtype == RRSIG for rrset in sections)
 
 
 def _read(config: Config, token: Token, root: Path) -> Key:

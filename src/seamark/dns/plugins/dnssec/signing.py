@@ -57,18 +57,9 @@ class Signer:
 
     def sign(self, query: Query, zone: str, message: dns.message.Message) -> None:
         """Adds signatures, and what proves a denial."""
-        soa = message.authority[0] if len(message.authority) == 1 else None
-        if (
-            not message.answer
-            and soa is not None
-            and soa.rdtype == T.SOA
-            and message.rcode()
-            in (
-                dns.rcode.NOERROR,
-                dns.rcode.NXDOMAIN,
-            )
-        ):
-            self._deny(query, zone, message, soa.ttl)
+        denied = _denied(query, message)
+        if denied is not None and match_zone((zone,), text_of(denied)) is not None:
+            self._deny(query, denied, zone, message)
         elif not message.answer and message.authority and not message.flags & dns.flags.AA:
             self._delegate(query, zone, message)
         else:
@@ -76,12 +67,14 @@ class Signer:
             message.authority = self._signed(message.authority)
             message.additional = self._signed(message.additional)
 
-    def _deny(self, query: Query, zone: str, message: dns.message.Message, ttl: int) -> None:
-        types = _types(_APEX if query.text == zone else _CUT if query.rdtype == T.DS else _TYPES, but=query.rdtype)
-        proof = self._proof(query.name, zone, ttl, types, _child(query.name))
+    def _deny(self, query: Query, name: dns.name.Name, zone: str, message: dns.message.Message) -> None:
+        is_apex = text_of(name) == zone
+        types = _types(_APEX if is_apex else _CUT if query.rdtype == T.DS else _TYPES, but=query.rdtype)
+        proof = self._proof(name, zone, message.authority[0].ttl, types, _child(name))
         message.set_rcode(dns.rcode.NOERROR)
+        message.answer = self._signed(message.answer)
         if query.rdtype == T.NSEC:  # then the proof is the answer
-            message.answer, message.authority = proof, []
+            message.answer, message.authority = [*message.answer, *proof], []
         else:
             message.authority = [*self._signed(message.authority), *proof]
 
@@ -145,6 +138,17 @@ class Signer:
             for key in keys
         ]
         return rrset_of(rrset.name, rrset.ttl, rdatas)
+
+
+def _denied(query: Query, message: dns.message.Message) -> dns.name.Name | None:
+    """The name of which the message says that there is no such thing: the one asked, or the end of its aliases."""
+    is_denial = message.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
+    if not is_denial or [rrset.rdtype for rrset in message.authority] != [T.SOA]:
+        return None
+    if not message.answer:
+        return query.name
+    last = message.answer[-1]
+    return last[0].target if last.rdtype == T.CNAME and query.rdtype != T.CNAME else None
 
 
 def _types(text: str, but: dns.rdatatype.RdataType | None = None) -> list[str]:

@@ -17,6 +17,8 @@ from seamark.dns.reply import reply_to
 T = dns.rdatatype
 MAX_LINKS = 8
 TRANSFERS = (T.AXFR, T.IXFR)
+WILDCARD = "zone/wildcard"
+"""Metadata: the wildcard that an answer was made of."""
 
 
 class Zones:
@@ -34,11 +36,11 @@ class Zones:
     def find(self, name: str) -> Zone | None:
         return self._zones.get(name)
 
-    def replace(self, name: str, zone: Zone) -> None:
+    def replace(self, name: str, zone: Zone, *, is_news: bool = False) -> None:
         """Whoever is told of changes (plugin transfer) hears of it, where it is another one than before."""
         known = self._zones.get(name)
         self._zones[name] = zone
-        if known is None or known.serial != zone.serial:
+        if is_news or known is None or known.serial != zone.serial:
             for _, handler in self._site.plugins:
                 if hasattr(handler, "changed"):
                     handler.changed(name)
@@ -57,34 +59,41 @@ class Zones:
             return Answer(dns.rcode.REFUSED, None, self._by)
         found = await self._follow(query, self._zones[apex])
         falls = match_zone(fallthrough or (), query.text) is not None
-        if found.rcode == dns.rcode.NXDOMAIN and not found.answer and falls:
+        if falls and not found.answer and (found.is_between or found.rcode == dns.rcode.NXDOMAIN):
             return await following(query)
-        message = reply_to(query.message, found.rcode, authoritative=not found.is_referral)
+        is_ours = not found.is_referral or bool(found.answer)  # an alias in front of a referral is
+        message = reply_to(query.message, found.rcode, authoritative=is_ours)
         message.answer, message.authority, message.additional = found.answer, found.authority, found.additional
         return Answer(found.rcode, message, self._by)
 
     async def _follow(self, query: Query, zone: Zone) -> Found:
         """Aliases to their end, inside here and outside through the own server."""
-        name, chain = query.name.canonicalize(), list[dns.rrset.RRset]()
+        name, chain, proofs = query.name.canonicalize(), list[dns.rrset.RRset](), list[dns.rrset.RRset]()
+        secured = query.message.edns >= 0 and bool(query.message.ednsflags & dns.flags.DO)
         for _ in range(MAX_LINKS):
-            found = zone.find(name, query.rdtype)
-            chain += found.answer
-            if found.is_referral and query.message.ednsflags & dns.flags.DO:
-                found.authority = [*found.authority, *zone.secured(found.authority[0].name)]
+            found = zone.find(name, query.rdtype, secured=secured)
+            proofs += found.proofs
+            if found.wild is not None:
+                query.metadata[WILDCARD] = found.wild.to_text
             if found.target is None:
                 is_aliased = bool(chain) and not found.answer and not found.is_referral
-                if is_aliased and zone.holds(name) and query.rdtype != T.NS:
+                if is_aliased and zone.holds(name) and query.rdtype != T.NS and not (secured and zone.is_signed):
                     found.authority = zone.servers  # the alias is the answer, so this is no denial (as CoreDNS)
-                found.answer = chain
+                found.answer = [*chain, *found.answer]
+                found.authority = [*found.authority, *proofs]
                 return found
+            chain += found.answer
             name = found.target
             if not name.is_subdomain(zone.origin):
-                return await self._elsewhere(query, zone, name, chain)
+                servers = zone.signed(zone.servers) if secured else zone.servers
+                return await self._elsewhere(query, name, chain, [*servers, *proofs])
         return Found([], [], rcode=dns.rcode.SERVFAIL)
 
-    async def _elsewhere(self, query: Query, zone: Zone, name: dns.name.Name, chain: list[dns.rrset.RRset]) -> Found:
+    async def _elsewhere(
+        self, query: Query, name: dns.name.Name, chain: list[dns.rrset.RRset], authority: list[dns.rrset.RRset]
+    ) -> Found:
         message = await self._site.lookup(query, name, query.rdtype)
         rcode = message.rcode() if message is not None else dns.rcode.SERVFAIL
         outside = message.answer if message is not None else []
         told = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN, dns.rcode.SERVFAIL)
-        return Found([*chain, *outside], zone.servers, rcode=rcode if rcode in told else dns.rcode.NOERROR)
+        return Found([*chain, *outside], authority, rcode=rcode if rcode in told else dns.rcode.NOERROR)

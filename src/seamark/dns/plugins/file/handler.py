@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import dns.exception
+import dns.opcode
+import dns.rcode
 import dns.rrset
 
 from seamark.dns.corefile.keys import match_zone
@@ -13,6 +15,7 @@ from seamark.dns.plugin import Answer, Next, Query
 from seamark.dns.plugins.file.answering import Zones
 from seamark.dns.plugins.file.config import Config
 from seamark.dns.plugins.file.zone import read_zone
+from seamark.dns.reply import failed
 
 BROKEN = (dns.exception.DNSException, OSError, UnicodeDecodeError, ValueError)
 
@@ -30,13 +33,17 @@ class File:
         self.take(config)
 
     def take(self, config: Config) -> None:
-        """Reads the file for each zone. Raises CorefileError."""
+        """Reads the file for each zone. One that is not there yet is read once it is. Raises CorefileError."""
         for zone in config.zones:
             if zone in self._configs:
                 raise config.path.error(f"file: zone {zone} has a file already")
             self._configs[zone] = config
             try:
                 self._read(zone)
+            except FileNotFoundError as error:
+                if not config.reload:
+                    raise config.path.error(f"file: '{config.path.text}': {error}") from error
+                self._host.log(f'[WARNING] plugin/file: Failed to open "{error}": trying again in {config.reload:g}s')
             except BROKEN as error:
                 raise config.path.error(f"file: '{config.path.text}' is not a zone file of {zone}: {error}") from error
 
@@ -49,9 +56,14 @@ class File:
             task.cancel()
 
     async def serve(self, query: Query, following: Next) -> Answer:
-        apex = match_zone(self._zones.names, query.text)
+        apex = match_zone(tuple(self._configs), query.text)
         if apex is None:
             return await following(query)
+        if query.message.opcode() == dns.opcode.NOTIFY:
+            self._host.log(f"[INFO] plugin/file: Dropping notify from {query.client} for {apex}")
+            return Answer(dns.rcode.NOERROR, None, self.name, dropped=True)
+        if self._zones.find(apex) is None:
+            return failed(self.name, f"zone {apex} has not been read yet")
         return await self._zones.answer(query, following, apex, self._configs[apex].fallthrough)
 
     def transfer(self, name: str) -> list[dns.rrset.RRset] | None:
@@ -63,26 +75,34 @@ class File:
         return self._zones.names
 
     def _read(self, zone: str) -> None:
-        path = self._site.root / self._configs[zone].path.text
+        """Raises one of BROKEN."""
+        config = self._configs[zone]
+        path = self._site.root / config.path.text
         stat = path.stat()
-        stamp = (stat.st_mtime_ns, stat.st_size)
+        stamp = (stat.st_mtime_ns, 0 if config.by_mtime else stat.st_size)
         if self._stamps.get(zone) == stamp:
             return
         found = read_zone(path, zone)
         self._stamps[zone] = stamp
         known = self._zones.find(zone)
-        if known is None or known.serial != found.serial:
-            if known is not None:
-                self._host.log(f"[INFO] plugin/file: Successfully reloaded zone {zone} with {found.serial} SOA serial")
-            self._zones.replace(zone, found)
+        if known is not None and known.serial == found.serial and not config.by_mtime:
+            return
+        if known is not None:
+            self._host.log(
+                f'[INFO] plugin/file: Successfully reloaded zone "{zone}" in "{path}" with {found.serial} SOA serial'
+            )
+        self._zones.replace(zone, found, is_news=config.by_mtime)
 
     async def _poll(self, zone: str, interval: float) -> None:
+        path = self._site.root / self._configs[zone].path.text
         while True:
             await self._host.clock.sleep(interval)
             try:
                 self._read(zone)
+            except OSError as error:
+                self._host.log(f'[ERROR] plugin/file: Failed to open zone "{zone}" in "{path}": {error}')
             except BROKEN as error:
-                self._host.log(f"[ERROR] plugin/file: zone {zone} stays as it was: {error}")
+                self._host.log(f'[ERROR] plugin/file: Parsing zone "{zone}": {error}')
 
 
 def make(config: Config, site: Site) -> File | Joined:

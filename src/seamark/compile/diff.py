@@ -29,9 +29,11 @@ from seamark.compile.nft import (
     Seed,
     compile_difference,
     compile_elements,
+    compile_own,
     frontend_key,
     kind_elements,
     plan_pools,
+    pool_pairs,
 )
 from seamark.compile.nftlayout import SETS, Layout, class_numbers, render_value
 from seamark.compile.ruleset import Frontend, NodeConfig, PortKey, PortRules, Ruleset, Target
@@ -118,7 +120,8 @@ class Mirror:
         """The batch for the ports that changed; None = the port is gone."""
         touched = dict.fromkeys(changes)
         for key, rules in changes.items():
-            touched.update(dict.fromkeys(self._claim(key, rules)))
+            for other in self._claim(key, rules):
+                touched[other] = None
         batch, chains, kinds = Batch(), len(self.affinities), len(self._allocator.kinds)
         shared: dict[Element, int] = {}
         for key in touched:
@@ -177,10 +180,13 @@ class Mirror:
     def _claim(self, key: PortKey, rules: PortRules | None) -> Iterable[PortKey]:
         """Settles the frontends of a port anew; gives the other ports that won or lost one by it."""
         old = self._ports.get(key)
-        before = frozenset(old.rules.frontends) if old else frozenset()
-        after = frozenset(rules.frontends) if rules else frozenset()
-        for frontend in before ^ after:
-            claims = self._claims.get(frontend, ())
+        after = rules.frontends if rules else ()
+        changed: Iterable[Frontend] = after if old is None else set(old.rules.frontends) ^ set(after)
+        for frontend in changed:
+            claims = self._claims.get(frontend)
+            if claims is None:
+                self._claims[frontend] = (key,)
+                continue
             others = tuple(k for k in claims if k != key)
             now = tuple(sorted((*others, key))) if frontend in after else others
             if now:
@@ -191,7 +197,8 @@ class Mirror:
                 yield others[0]
 
     def _place(self, key: PortKey, rules: PortRules, old: Placement | None) -> Placement:
-        owned = tuple(f for f in rules.frontends if self._claims[f][0] == key)
+        claims = self._claims
+        owned = tuple([f for f in rules.frontends if len(claims[f]) == 1 or claims[f][0] == key])
         seeds = self._take_seeds(rules) if self._seeds and old is None else {}
         return Placement(rules, plan_pools(old.pools if old else {}, rules, self._allocator, seeds), owned)
 
@@ -208,10 +215,10 @@ class Mirror:
         return found
 
     def _diff(self, old: Placement | None, new: Placement | None, batch: Batch, shared: dict[Element, int]) -> None:
-        before, after = self._compare(old, new, batch)
-        if not before and not self._lingering:
-            _add_all(after, batch, shared)
+        if old is None and new is not None and not self._lingering:
+            self._add_new(new, batch, shared)
             return
+        before, after = self._compare(old, new, batch)
         for element, data in before.items():
             if after.get(element) == data:
                 continue
@@ -244,6 +251,17 @@ class Mirror:
             batch.adds.setdefault("eps", []).extend(moved)
         return before, after
 
+    def _add_new(self, new: Placement, batch: Batch, shared: dict[Element, int]) -> None:
+        """What a load is made of."""
+        for element, data in compile_own(new, self.node).items():
+            if element[0] in SHARED:
+                shared[element] = shared.get(element, 0) + 1
+            else:
+                batch.add(element, data)
+        for pool in new.pools.values():
+            for name, pairs in pool_pairs(pool).items():
+                batch.adds.setdefault(name, []).extend(pairs)
+
     def _diff_shared(self, steps: Mapping[Element, int], batch: Batch) -> None:
         for element, step in steps.items():
             before = self._shared[element]
@@ -254,19 +272,6 @@ class Mirror:
                 batch.delete(element)
             elif not before and step:
                 batch.add(element, b"")
-
-
-def _add_all(elements: Elements, batch: Batch, shared: dict[Element, int]) -> None:
-    """What a load is made of."""
-    adds = batch.adds
-    for element, data in elements.items():
-        name, key = element
-        if name in SHARED:
-            shared[element] = shared.get(element, 0) + 1
-        elif name in adds:
-            adds[name].append((key, data))
-        else:
-            adds[name] = [(key, data)]
 
 
 FRONTENDS = ("cip", "ext", "extl", "np", "npl")
@@ -289,8 +294,10 @@ def _roles(rules: PortRules) -> Iterator[tuple[str, Frontend, Target]]:
 
 
 def _dropped(old: Placement | None, new: Placement | None) -> list[Pool]:
+    if old is None:
+        return []
     kept = {_pool_key(pool) for pool in new.pools.values()} if new else set()
-    return [pool for pool in old.pools.values() if _pool_key(pool) not in kept] if old else []
+    return [pool for pool in old.pools.values() if _pool_key(pool) not in kept]
 
 
 def _pool_key(pool: Pool) -> tuple[bool, int, int]:

@@ -10,7 +10,7 @@ by ``compile/diff.py``, which also settles which of two Services has a frontend.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import collapse_addresses, ip_network
 from typing import NamedTuple
@@ -22,6 +22,9 @@ from seamark.compile.ruleset import Frontend, NodeConfig, PortRules, Target
 
 Elements = dict[tuple[str, bytes], bytes]
 """(set, key) -> data; data of a plain set is empty."""
+
+Pairs = list[tuple[bytes, bytes]]
+"""(key, data) of elements of one set."""
 
 MAX_SERIAL = 0xFFFF
 SLOTS_OF_AN_EARLIER_RUN = 1024
@@ -96,7 +99,9 @@ class Allocator:
     def take(self, size: int) -> tuple[int, int]:
         """A (kind, serial) for a pool of that chain size without affinity."""
         for kind in self._plain[size]:
-            serial = self._serials.setdefault(kind, Serials()).take()
+            if kind not in self._serials:
+                self._serials[kind] = Serials()
+            serial = self._serials[kind].take()
             if serial is not None:
                 return kind, serial
         kind = self._new_kind(f"n{size}")
@@ -202,9 +207,15 @@ def _plan_affinity(
 
 def compile_elements(placement: Placement, node: NodeConfig) -> Elements:
     """Everything one service port puts into the table."""
-    found = _leading_elements(placement)
+    found = compile_own(placement, node)
     for pool in placement.pools.values():
-        found.update(_pool_elements(pool))
+        found.update(pool_elements(pool))
+    return found
+
+
+def compile_own(placement: Placement, node: NodeConfig) -> Elements:
+    """Everything but what is in its pools."""
+    found = _leading_elements(placement)
     found.update(_hairpin(placement, node))
     return found
 
@@ -216,7 +227,7 @@ class Difference(NamedTuple):
 
     before: Elements
     after: Elements
-    moved: list[tuple[bytes, bytes]]
+    moved: Pairs
 
 
 def compile_difference(old: Placement, new: Placement, node: NodeConfig) -> Difference:
@@ -232,12 +243,12 @@ def compile_difference(old: Placement, new: Placement, node: NodeConfig) -> Diff
         if was is not None and now is not None and _is_one_list(was, now):
             count = len(was.backends)
             changed = [a[:2] != b[:2] for a, b in zip(was.backends, now.backends, strict=True)]
-            found.moved.extend(_places(now, [i for i in range(now.size) if changed[i % count]]))
+            found.moved.extend(_plain_pairs(now, [i for i in range(now.size) if changed[i % count]]))
             continue
         if was is not None:
-            found.before.update(_pool_elements(was))
+            found.before.update(pool_elements(was))
         if now is not None:
-            found.after.update(_pool_elements(now))
+            found.after.update(pool_elements(now))
     found.before.update(_hairpin(old, node))
     found.after.update(_hairpin(new, node))
     return found
@@ -293,26 +304,35 @@ def kind_elements(kinds: Mapping[int, str]) -> Elements:
     return {("kinds", class_bytes(kind, 0)): chain.encode() for kind, chain in kinds.items()}
 
 
-def _pool_elements(pool: Pool) -> Iterable[tuple[tuple[str, bytes], bytes]]:
-    if pool.seconds:
-        return _affinity_elements(pool)
-    return ((("eps", key), data) for key, data in _places(pool, range(pool.size)))
-
-
-def _places(pool: Pool, places: Iterable[int]) -> list[tuple[bytes, bytes]]:
-    """Key and data of a plain pool at the given places."""
-    prefix, backends, count = class_bytes(pool.kind, pool.serial), pool.backends, len(pool.backends)
-    data = {i: address_bytes(backends[i].ip) + port_bytes(backends[i].port) for i in {i % count for i in places}}
-    return [(prefix + index_bytes(i), data[i % count]) for i in places]
-
-
-def _affinity_elements(pool: Pool) -> Iterator[tuple[tuple[str, bytes], bytes]]:
+def pool_pairs(pool: Pool) -> dict[str, Pairs]:
+    """Everything of one pool, by set; nothing twice."""
+    if not pool.seconds:
+        return {"eps": _plain_pairs(pool, range(pool.size))}
     prefix, count = class_bytes(0, pool.serial), len(pool.backends)
     names = [class_bytes(slot, pool.serial) for slot in pool.slots]
-    for i in range(pool.size):
-        yield ("pick", prefix + index_bytes(i)), names[i % count]
-    for name, endpoint in zip(names, pool.backends, strict=True):
-        yield ("slots", name), address_bytes(endpoint.ip) + port_bytes(endpoint.port)
+    picks = [(prefix + index_bytes(i), names[i % count]) for i in range(pool.size)]
+    return {"pick": picks, "slots": list(zip(names, map(_place_bytes, pool.backends), strict=True))}
+
+
+def pool_elements(pool: Pool) -> Elements:
+    return {element: data for name, pairs in pool_pairs(pool).items() for element, data in _in_set(name, pairs)}
+
+
+def _in_set(name: str, pairs: Pairs) -> Iterator[tuple[tuple[str, bytes], bytes]]:
+    return (((name, key), data) for key, data in pairs)
+
+
+def _plain_pairs(pool: Pool, places: Sequence[int]) -> Pairs:
+    """Those at the given places."""
+    prefix, backends, count = class_bytes(pool.kind, pool.serial), pool.backends, len(pool.backends)
+    if pool.size == count:
+        return [(prefix + index_bytes(i), _place_bytes(backends[i])) for i in places]
+    known = {i: _place_bytes(backends[i]) for i in {i % count for i in places}}
+    return [(prefix + index_bytes(i), known[i % count]) for i in places]
+
+
+def _place_bytes(endpoint: BackendEndpoint) -> bytes:
+    return address_bytes(endpoint[0]) + port_bytes(endpoint[1])
 
 
 def _hairpin(placement: Placement, node: NodeConfig) -> Iterator[tuple[tuple[str, bytes], bytes]]:

@@ -155,7 +155,19 @@ def proto_bytes(protocol: str) -> bytes:
 
 
 def address_bytes(ip: str) -> bytes:
-    return _ipv6_bytes(ip) if ":" in ip else bytes(map(int, ip.split(".")))  # cheaper than to remember it
+    if ":" in ip:
+        return _ipv6_bytes(ip)
+    network, _, last = ip.rpartition(".")
+    return _network_bytes(network) + _OCTETS[last]
+
+
+_OCTETS = {str(number): bytes([number]) for number in range(256)}
+
+
+@lru_cache(maxsize=MANY_ADDRESSES)
+def _network_bytes(network: str) -> bytes:
+    """The first three bytes: pods of a node have them in common."""
+    return bytes(map(int, network.split(".")))
 
 
 @lru_cache(maxsize=MANY_ADDRESSES)

@@ -234,10 +234,59 @@ template IN A t.test {
         ("a.t.test.", "192.0.2.7", "10.0.0.1"),
         ("never.t.test.", "192.0.2.7", "10.0.0.2"),
         ("a.t.test.", "198.51.100.7", "10.0.0.2"),
-        ("a.t.test.", "nowhere", "10.0.0.2"),
+        ("a.t.test.", "nowhere", "SERVFAIL"),
     ],
 )
 async def test_conditions_of_templates(name: str, client: str, expected: str, serve: Any) -> None:
     server = await serve(". {\n" + CONDITIONS + "}\n")
     found = await server.ask(dns.message.make_query(name, "A"), client=client)
-    assert found.answer[0][0].to_text() == expected
+    assert (found.answer[0][0].to_text() if found.answer else dns.rcode.to_text(found.rcode())) == expected
+
+
+MADE = {
+    "ip": """match "^(?P<ip>[0-9]{1,3}(-[0-9]{1,3}){3})[.]"
+var ip replace(group('ip'), '-', '.')
+expr "any(['10.0.0.0/8', '192.168.0.0/16'], incidr(ip, #))"
+answer "{{ .Name }} 60 IN A {{ .Var.ip }}"
+fallthrough""",
+    "many": """var n len(name())
+var m n * 2
+answer "{{ .Name }} 60 IN TXT {{ .Var.n }}-{{ .Var.m }}" "{{ .Name }} 60 IN TXT {{ printf `%03d` .Var.n }}"
+""",
+    "go": """answer "{{ $n := .Name }}{{ $n }} 60 IN TXT {{ if eq .Type `TXT` }}txt{{ else }}other{{ end }}"
+""",
+    "first": """match ^a
+match .
+expr group(0) == 'x'
+answer "{{ .Name }} 60 IN TXT {{ .Regex }}"
+""",
+    "relative": """rcode NXDOMAIN
+authority "{{ .Zone }} 60 IN SOA ns.example.com hostmaster.example.com (1 60 60 60 60)"
+""",
+    "group": """match (?P<one>b)?(?P<two>a)
+answer "{{ .Name }} 60 IN TXT <{{ .Group.one }}{{ .Group.two }}{{ .Group.none }}>"
+""",
+}
+
+
+@pytest.mark.parametrize(
+    ("zone", "name", "kind", "found"),
+    [
+        ("ip", "10-1-2-3", "A", ["10-1-2-3.ip. 60 IN A 10.1.2.3"]),
+        ("ip", "11-1-2-3", "A", ["REFUSED"]),
+        ("ip", "999-1-2-3", "A", ["SERVFAIL"]),
+        ("many", "a", "TXT", ['a.many. 60 IN TXT "7-14"', 'a.many. 60 IN TXT "007"']),
+        ("go", "a", "TXT", ['a.go. 60 IN TXT "txt"']),
+        ("first", "ax", "TXT", ["SERVFAIL"]),
+        ("first", "x", "TXT", ['x.first. 60 IN TXT "."']),
+        ("relative", "a", "A", ["relative. 60 IN SOA ns.example.com. hostmaster.example.com. 1 60 60 60 60"]),
+        ("group", "a", "TXT", ['a.group. 60 IN TXT "<a<no" "value>>"']),
+    ],
+)
+async def test_what_templates_make(zone: str, name: str, kind: str, found: list[str], serve: Any) -> None:
+    """As CoreDNS was seen to answer."""
+    refusing = "template ANY ANY {\nrcode REFUSED\n}\n"
+    server = await serve(f"{zone} {{\ntemplate IN {kind} {{\n{MADE[zone]}\n}}\n{refusing}}}\n")
+    reply = await server.ask(dns.message.make_query(f"{name}.{zone}.", kind))
+    records = [line for rrset in (*reply.answer, *reply.authority) for line in rrset.to_text().split("\n")]
+    assert (records or [dns.rcode.to_text(reply.rcode())]) == found

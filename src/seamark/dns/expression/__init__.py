@@ -6,7 +6,7 @@ strings, ``$env`` and methods: ``parse_expression`` refuses them by name.
 """
 
 from seamark.dns.expression.kinds import Expression, Function
-from seamark.dns.expression.parser import parse_condition, parse_expression
+from seamark.dns.expression.parser import is_reserved, parse_condition, parse_expression
 from seamark.dns.expression.printing import go_text
 
-__all__ = ["Expression", "Function", "go_text", "parse_condition", "parse_expression"]
+__all__ = ["Expression", "Function", "go_text", "is_reserved", "parse_condition", "parse_expression"]

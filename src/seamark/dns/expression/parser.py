@@ -26,7 +26,7 @@ from seamark.dns.expression.operators import (
     joined,
     unary,
 )
-from seamark.dns.expression.tokens import Words, number_of
+from seamark.dns.expression.tokens import OPERATORS, Words, number_of
 
 MAX_ROW = 256
 """How many signs may stand in one row, but for ``or`` and ``and``."""
@@ -55,6 +55,12 @@ def parse_condition(
     if found.kind not in ("bool", "any"):
         raise ValueError(f"the expression has to be a bool, not a {found.kind}")
     return found
+
+
+def is_reserved(name: str) -> bool:
+    """Whether the language has another meaning for the word."""
+    known = (BUILTINS, predicates.PREDICATES, NOT_HERE, CONSTANTS, OPERATORS)
+    return any(name in words for words in known)
 
 
 @dataclass(frozen=True, slots=True)

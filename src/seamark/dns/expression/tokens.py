@@ -49,7 +49,7 @@ def tokens_of(text: str) -> list[Token]:
         if kind == "bytes":
             raise ValueError("byte strings (b'…') are not supported")
         if kind == "text":
-            word = word[1:-1] if word[0] == "`" else _unescape(word[1:-1])
+            word = word[1:-1] if word[0] == "`" else unescape(word[1:-1])
         elif kind == "word" and word in OPERATORS:
             kind = "sign"
         found.append(Token(kind, word))
@@ -123,7 +123,7 @@ def number_of(text: str) -> int | float:
     return found
 
 
-def _unescape(text: str) -> str:
+def unescape(text: str) -> str:
     return _ESCAPE.sub(_meant, text)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from seamark.client.client import Client
 from seamark.compile.ruleset import NodeConfig
 from seamark.linux import nft
+from seamark.linux.conntrack import Conntrack
 from seamark.linux.process import Result
 from seamark.machinery.gvr import ENDPOINTSLICES
 from seamark.proxy import proxy as proxy_module
@@ -175,7 +177,8 @@ async def test_soak_no_connection_fails_while_endpoints_churn(world: World, clus
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 @pytest.mark.parametrize("count", [0, 1, 5000])
 async def test_any_number_of_endpoints(world: World, cluster: Any, count: int) -> None:
-    await cluster.service()
+    protocol = "UDP" if count > 1 else "TCP"
+    await cluster.service(protocol=protocol)
     if count:
         await world.serve(A, 8080)
     known = [A, *(f"10.244.{50 + n // 250}.{1 + n % 250}" for n in range(1, count))][:count]
@@ -188,7 +191,7 @@ async def test_any_number_of_endpoints(world: World, cluster: Any, count: int) -
                 "labels": {"kubernetes.io/service-name": "web"},
             },
             "addressType": "IPv4",
-            "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+            "ports": [{"name": "http", "port": 8080, "protocol": protocol}],
             "endpoints": [{"addresses": [ip], "nodeName": "node1"} for ip in addresses],
         }
         await cluster.put(ENDPOINTSLICES, body)
@@ -197,5 +200,36 @@ async def test_any_number_of_endpoints(world: World, cluster: Any, count: int) -
         return
     (rules,) = cluster.proxy._index.rules("IPv4").values()
     assert len(rules.internal.endpoints) == count
-    listed = world.run_on_node("nft", "list", "map", "ip", "seamark", "eps")
-    assert listed.count(" : ") >= count
+    for _ in range(100):
+        with world.open_client(B, "UDP") as client:
+            client.connect((VIP, 80))
+            client.send(b"?")
+    with Conntrack(world.node_pin) as tracker:
+        chosen = {flow.server for flow in tracker.udp_flows(socket.AF_INET, destination=VIP)}
+    assert chosen <= set(known)
+    assert len(chosen) > 80, "a hundred of five thousand at random are hardly ever the same"
+
+
+@pytest.mark.net
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+async def test_the_first_services_work_while_the_rest_load(
+    world: World, start_proxy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.serve(A, 8080)
+    monkeypatch.setattr(proxy_module, "PIECE", 10)
+    addresses = [f"10.96.8.{number}" for number in range(1, 36)]
+    async with start_proxy() as first:
+        for number, ip in enumerate(addresses):
+            await first.service(f"s{number:02}", ip)
+            await first.endpoints(A, service=f"s{number:02}")
+    send, seen = ServiceProxy._load_piece, []
+
+    async def watched(proxy: ServiceProxy, piece: Any) -> None:
+        seen.append({ip for ip in addresses if (await world.ask(B, ip, 80, patience=0.1)).result == "answer"})
+        assert not proxy.ready.is_set()
+        await send(proxy, piece)
+
+    monkeypatch.setattr(ServiceProxy, "_load_piece", watched)
+    async with start_proxy():
+        assert [len(found) for found in seen] == [10, 20, 30]
+        assert {(await world.ask(B, ip, 80)).server for ip in addresses} == {f"{A}:8080"}

@@ -43,7 +43,7 @@ class FlowCleaner:
                 except OSError as error:
                     logger.warning("stale UDP flows not deleted node=%s error=%s", node.name, error)
                     continue
-                self._metrics.flows.labels(family).observe(self._clock.monotonic() - begun)
+                self._metrics.flows.observe(self._clock.monotonic() - begun, family)
                 self._metrics.flows_deleted.labels(family).inc(deleted)
 
     def _delete_stale(self, family: int, frontends: Frontends, node: NodeConfig) -> int:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
+from seamark.proxy.timings import Timings
 
 SYNC = tuple(0.001 * 2**n for n in range(15))
 PROGRAMMING = (0.25, 0.5, *range(1, 60), *range(60, 120, 5), *range(120, 330, 30))
@@ -62,12 +64,12 @@ class ProxyMetrics:
             "userspace": "sync_proxy_rules_userspace_failures",
         }
         self.failures = self._counter(failures[mode], "Rounds the kernel refused.", family)
-        self.propagation = Histogram(
+        self.propagation = Timings(
             "seamark_proxy_propagation_seconds",
             "From the commit of a change to the kernel.",
             ["resource", "change", "commit_time"],
+            PROPAGATION,
             registry=self.registry,
-            buckets=PROPAGATION,
         )
 
         self._slis = CollectorRegistry(auto_describe=False)
@@ -91,8 +93,8 @@ class ProxyMetrics:
     def _gauge(self, name: str, help: str, labels: Sequence[str] = ()) -> Gauge:
         return Gauge(f"kubeproxy_{name}", help, labels, registry=self.registry)
 
-    def _histogram(self, name: str, help: str, labels: Sequence[str], buckets: Sequence[float]) -> Histogram:
-        return Histogram(f"kubeproxy_{name}", help, labels, registry=self.registry, buckets=buckets)
+    def _histogram(self, name: str, help: str, labels: Sequence[str], bounds: Sequence[float]) -> Timings:
+        return Timings(f"kubeproxy_{name}", help, labels, bounds, registry=self.registry)
 
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4

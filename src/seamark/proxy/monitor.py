@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from seamark.compile.endpoints import Slice
@@ -46,6 +47,7 @@ class Monitor:
         self._changes = Round()
         self._started = False
         self._queued = 0.0
+        self._synced: dict[Family, float] = {}
         for family in self._families:
             self.metrics.last_queued.labels(family).set_function(lambda: self._queued)
         self.metrics.services_pending.set_function(lambda: len(self._changes.services))
@@ -53,6 +55,8 @@ class Monitor:
         self._no_local: dict[tuple[Family, str], set[PortKey]] = {
             (family, policy): set() for family in families for policy in ("internal", "external")
         }
+        for labels, keys in self._no_local.items():
+            self.metrics.no_local.labels(*labels).set_function(partial(len, keys))
 
     def observe_service(self, key: ObjectKey, dated: Dated) -> None:
         self.metrics.service_changes.inc()
@@ -77,9 +81,11 @@ class Monitor:
 
     def synced(self, family: Family, seconds: float, *, whole: bool) -> None:
         """One family's rules are in force."""
-        self.metrics.sync.labels(family).observe(seconds)
-        (self.metrics.sync_full if whole else self.metrics.sync_partial).labels(family).observe(seconds)
-        self.metrics.last_sync.labels(family).set(self.clock.time())
+        self.metrics.sync.observe(seconds, family)
+        (self.metrics.sync_full if whole else self.metrics.sync_partial).observe(seconds, family)
+        if family not in self._synced:
+            self.metrics.last_sync.labels(family).set_function(partial(self._synced.__getitem__, family))
+        self._synced[family] = self.clock.time()
 
     def applied(self, changes: Round, ports: Mapping[Family, Mapping[PortKey, PortRules | None]]) -> None:
         """A round is in force. The first load dates nothing: it is no change."""
@@ -88,10 +94,10 @@ class Monitor:
             for resource, found in (("services", changes.services), ("endpointslices", changes.slices)):
                 for dated in found.values():
                     if dated.committed:
-                        labels = (resource, dated.change, dated.known)
-                        metrics.propagation.labels(*labels).observe(max(0.0, now - dated.committed))
+                        took = max(0.0, now - dated.committed)
+                        metrics.propagation.observe(took, resource, dated.change, dated.known)
             for family, at in changes.triggers.values():
-                metrics.programming.labels(family).observe(max(0.0, now - at))
+                metrics.programming.observe(max(0.0, now - at), family)
         self._started = True
         self._count_local(ports)
         self.health.updated()
@@ -118,15 +124,17 @@ class Monitor:
 
     def _count_local(self, ports: Mapping[Family, Mapping[PortKey, PortRules | None]]) -> None:
         for family, changes in ports.items():
+            inside, outside = self._no_local[family, "internal"], self._no_local[family, "external"]
             for key, rules in changes.items():
-                for policy in ("internal", "external"):
-                    found = self._no_local[family, policy]
-                    if rules is not None and (rules.internal, rules.external)[policy == "external"].action == "drop":
-                        found.add(key)
-                    else:
-                        found.discard(key)
-        for (family, policy), keys in self._no_local.items():
-            self.metrics.no_local.labels(family, policy).set(len(keys))
+                _note(inside, key, dropped=rules is not None and rules.internal.action == "drop")
+                _note(outside, key, dropped=rules is not None and rules.external.action == "drop")
+
+
+def _note(keys: set[PortKey], key: PortKey, *, dropped: bool) -> None:
+    if dropped:
+        keys.add(key)
+    elif keys:
+        keys.discard(key)
 
 
 def _time(text: str) -> float:

@@ -210,7 +210,8 @@ class ServiceProxy:
         self._settled = False
         pending, changes = self._index.take(0 if self.ready.is_set() else PIECE), self.monitor.take()
         self._wait_for(pending)
-        whole = self._stale or any(t.node != self._index.node for t in self._tables.values())
+        node = self._index.node
+        whole = self._stale or any(t.node is not node and t.node != node for t in self._tables.values())
         try:
             await (self._load() if whole else self._apply(pending))
         except (OSError, RefusedError, CapacityError) as error:
@@ -246,9 +247,9 @@ class ServiceProxy:
 
     async def _apply(self, pending: Pending) -> None:
         for family, table in self._tables.items():
-            begun = self._clock.monotonic()
-            await table.apply(pending.ports[family])
-            if pending.ports[family]:
+            if changes := pending.ports[family]:
+                begun = self._clock.monotonic()
+                await table.apply(changes)
                 self.monitor.synced(family, self._clock.monotonic() - begun, whole=False)
             if self._due:
                 await table.check()
@@ -261,7 +262,8 @@ class ServiceProxy:
         self._checks.node = self._index.node
         for service in services:
             for family in self.families:
-                check = select_health_check(self._index.rules_of(family, service), self._index.node)
+                rules = self._index.rules_of(family, service)
+                check = select_health_check(rules, self._index.node) if rules else None
                 if check is not None or self._checks.has(family, service):
                     await self._checks.put(family, service, check)
 

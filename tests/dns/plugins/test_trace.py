@@ -238,7 +238,8 @@ async def test_a_span_of_a_client_over_https_is_gone_on_with(
     authority.configure_trust(client_tls)
     certificate = authority.issue_cert("127.0.0.1")
     certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "pem")
-    words = f"root {tmp_path}\ntls pem pem\nbind 127.0.0.1\ntrace 127.0.0.1:{port} {{\n{options}\nzipkin_max_batch_size 1\n}}\n{HOSTS}"
+    tracing = f"trace 127.0.0.1:{port} {{\n{options}\nzipkin_max_batch_size 1\n}}\n"
+    words = f"root {tmp_path}\ntls pem pem\nbind 127.0.0.1\n{tracing}{HOSTS}"
     file.write_text(f"https://.:{own} {{\n{words}}}\n")
     process = Process(host, partial(load_corefile, file, port=53, environment={}))
     await process.start()

@@ -58,5 +58,6 @@ async def test_who_refuses_or_is_silent_is_told_three_times(serve: Any, upstream
     told = [line for line in server.log if "was not accepted by" in line]
     assert len(told) == 2
     assert any(
-        f'notify for zone "z.test." was not accepted by 127.0.0.1:{refusing.port}: rcode was REFUSED' in t for t in told
+        f'notify for zone "z.test." was not accepted by "127.0.0.1:{refusing.port}": rcode was "REFUSED"' in t
+        for t in told
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import struct
 import time
 from functools import partial
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import dns.message
+import dns.name
 import dns.query
 import dns.rcode
+import dns.rrset
 import dns.tsig
 import dns.tsigkeyring
 import dns.zone
@@ -19,6 +22,7 @@ import pytest
 
 from seamark.dns.corefile.lexer import CorefileError
 from seamark.dns.listener import Listener, Source
+from seamark.dns.plugins.tsig.signing import verify
 from seamark.dns.server.loading import load_corefile
 from seamark.dns.server.process import Process
 from seamark.testing.ports import free_port
@@ -60,6 +64,20 @@ async def asked(
 async def test_a_signed_query_gets_a_signed_answer(algorithm: str, serve: Any) -> None:
     _, found = await asked(serve, KEY, algorithm=algorithm)
     assert found.answer and found.had_tsig and found.tsig_error == dns.rcode.NOERROR
+
+
+def test_a_signed_query_may_have_records_and_pointers() -> None:
+    """As IXFR and NOTIFY have; the owner of the signature may be a pointer as well."""
+    query = dns.message.make_query("a.test.", "IXFR")
+    query.authority = [dns.rrset.from_text("a.test.", 60, "IN", "SOA", "ns.a.test. root.a.test. 1 2 3 4 5")]
+    query.use_tsig(dns.tsigkeyring.from_text({"a.test.": SECRET}))
+    wire = query.to_wire()
+    assert b"\xc0\x0c" in wire
+    signed = dns.message.from_wire(wire, keyring=False).tsig
+    keys = {dns.name.from_text("a.test."): base64.b64decode(SECRET)}
+    assert verify(wire, signed, keys, int(time.time())).error == dns.rcode.NOERROR
+    other = wire.replace(b"\x04test", b"\x04tess", 1)
+    assert verify(other, signed, keys, int(time.time())).error == dns.rcode.BADSIG
 
 
 async def test_an_unsigned_query_is_answered_where_no_signature_is_required(serve: Any) -> None:
@@ -108,6 +126,19 @@ async def test_every_message_of_a_transfer_is_signed(host: Any, tmp_path: Path) 
         assert len((await asyncio.to_thread(transfer)).nodes) == 1202
     finally:
         await process.kill()
+
+
+async def test_keys_are_the_servers(serve: Any, host: Any) -> None:
+    """One block's key is good in another, as with CoreDNS."""
+    blocks = "".join(f"{zone}.test {{\ntsig {{\nsecret {zone}.key {SECRET}\n}}\n{HOSTS}}}\n" for zone in "ab")
+    server = await serve(blocks)
+    query = dns.message.make_query("a.test.", "A")
+    query.use_tsig(dns.tsigkeyring.from_text({"b.key.": SECRET}))
+    wire = query.to_wire()
+    signed = dns.message.from_wire(wire, keyring=False).tsig[0]
+    host.clock.time = lambda: float(signed.time_signed)
+    found = await server.core.answer(Listener(53), wire, Source("192.0.2.7", 4021), "tcp")
+    assert dns.message.from_wire(found, keyring=query.keyring, request_mac=query.mac).answer
 
 
 @pytest.mark.parametrize(

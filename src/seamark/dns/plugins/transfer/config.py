@@ -41,6 +41,8 @@ class _Reader:
             self.notified[host, port] = None
 
     def read_source(self, line: Line) -> None:
+        if self.source:
+            raise line.name.error("source already specified")
         self.source = _address(line.one("an address"))[0]
 
 

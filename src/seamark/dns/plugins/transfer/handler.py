@@ -72,13 +72,14 @@ class Transfer:
                     rcode = (await to.ask(message, "udp")).rcode()
                     if rcode == dns.rcode.NOERROR:
                         return
-                    why = f"rcode was {dns.rcode.to_text(rcode)}"
+                    why = f'rcode was "{dns.rcode.to_text(rcode)}"'
                 except UpstreamError as error:
-                    why = str(error)
+                    why = f'"{error}"'
         finally:
             await to.close()
         where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self._site.host.log(f'[WARNING] plugin/transfer: notify for zone "{zone}" was not accepted by {where}: {why}')
+        told = f'notify for zone "{zone}" was not accepted by "{where}": {why}'
+        self._site.host.log(f"[WARNING] plugin/file: Failed sending notifies: {told}")  # whose line it is in CoreDNS
 
     async def serve(self, query: Query, following: Next) -> Answer:
         if query.rdtype not in (T.AXFR, T.IXFR):
@@ -110,11 +111,14 @@ class Transfer:
             message = reply_to(query.message, authoritative=True)
             message.answer = batch
             messages.append(message)
-        serial = records[0][0].serial
-        self._site.host.log(
-            f"[INFO] plugin/transfer: Outgoing transfer of {len(records)} records of zone {query.text} to "
-            f"{query.client} for {serial} SOA serial"
+        count = sum(map(len, records))
+        what = (
+            f"Outgoing transfer of {count} records of"
+            if count > 1
+            else "Outgoing noop, incremental transfer for up to date"
         )
+        whom = f'zone "{query.name}" to {query.client} for {records[0][0].serial} SOA serial'
+        self._site.host.log(f"[INFO] plugin/transfer: {what} {whom}")
         return Answer(dns.rcode.NOERROR, messages[0], self.name, more=tuple(messages[1:]))
 
 

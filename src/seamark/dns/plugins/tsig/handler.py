@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dns.exception
 import dns.name
@@ -26,6 +26,7 @@ class Tsig:
 
     def __init__(self, config: Config, site: Site) -> None:
         self._config = config
+        self._site = site
         self._clock = site.host.clock
         self._keys = dict(config.secrets)
         for token in config.files:
@@ -33,6 +34,16 @@ class Tsig:
                 if name in self._keys:
                     raise token.error(f"tsig: '{token.text}': key '{name}' redefined")
                 self._keys[name] = secret
+
+    @property
+    def keys(self) -> Mapping[dns.name.Name, bytes]:
+        return self._keys
+
+    async def start(self) -> None:
+        """Keys are the whole server's; of two with one name the own block's counts."""
+        for _, handler in self._site.everyone():
+            if isinstance(handler, Tsig):
+                self._keys = {**handler.keys, **self._keys}
 
     async def serve(self, query: Query, following: Next) -> Answer:
         signed = query.message.tsig

@@ -19,9 +19,9 @@ import dns.rdatatype
 import dns.rdtypes.ANY.TSIG
 import dns.tsig
 
-import dns.wire
-
 HEADER = 12
+POINTER = 0xC0
+"""A label's length from here on is the first octet of a pointer (RFC 1035 §4.1.4)."""
 FUDGE = 300
 _make_tsig: Any = dns.rdtypes.ANY.TSIG.TSIG
 _sign: Any = dns.tsig.sign
@@ -90,22 +90,29 @@ def verify(packet: bytes, signed: Any, keys: Mapping[dns.name.Name, bytes], now:
         _validate(packet, key, owner, rdata, now, b"", last_record(packet))
     except dns.tsig.BadTime:
         error = dns.rcode.BADTIME
-    except dns.exception.DNSException:
+    except (dns.exception.DNSException, struct.error, IndexError):
         error = dns.rcode.BADSIG
     return Signer(owner, key, rdata, error, now)
 
 
 def last_record(packet: bytes) -> int:
-    """Where it begins. Raises DNSException for a message that cannot be read."""
+    """Where it begins. Raises struct.error or IndexError for a message that cannot be read."""
     questions, *counts = struct.unpack_from("!HHHH", packet, 4)
-    parser = dns.wire.Parser(packet, HEADER)
+    at = HEADER
     for _ in range(questions):
-        parser.get_name()
-        parser.get_struct("!HH")
-    start = parser.current
+        at = _after_name(packet, at) + 4
+    start = at
     for _ in range(sum(counts)):
-        start = parser.current
-        parser.get_name()
-        *_, length = parser.get_struct("!HHIH")
-        parser.get_bytes(length)
+        start, at = at, _after_name(packet, at)
+        (length,) = struct.unpack_from("!H", packet, at + 8)
+        at += 10 + length
     return start
+
+
+def _after_name(packet: bytes, at: int) -> int:
+    """What a name refers to (by compression) need not be read to know where it ends."""
+    while (size := packet[at]) < POINTER:
+        at += 1 + size
+        if not size:
+            return at
+    return at + 2

@@ -9,9 +9,10 @@ import pytest
 
 from seamark.client.base import TransportError
 from seamark.machinery.wire import Request, Response
+from seamark.proxy.config import Address
 from seamark.proxy.monitor import Monitor
 from seamark.proxy.restmetrics import CountedTransport
-from seamark.proxy.serving import health_handler, metrics_handler
+from seamark.proxy.serving import AGAIN_SECONDS, health_handler, metrics_handler, open_ports
 from seamark.proxy.webserver import Handler, WebServer
 from seamark.testing.clock import FakeClock
 
@@ -87,3 +88,29 @@ async def test_requests_to_the_api_server_are_counted_by_client_gos_names() -> N
     assert 'rest_client_requests_total{code="201",host="127.0.0.1:6443",method="POST"} 1.0' in told
     assert 'rest_client_requests_total{code="<error>",host="127.0.0.1:6443",method="GET"} 1.0' in told
     assert 'rest_client_request_duration_seconds_count{host="127.0.0.1:6443",verb="POST"} 1.0' in told
+
+
+async def get_from(host: str, port: int) -> bytes:
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(b"GET /proxyMode HTTP/1.0\r\n\r\n")
+    found = await reader.read()
+    writer.close()
+    return found.partition(b"\r\n\r\n")[2]
+
+
+async def test_a_port_that_is_taken_is_tried_again(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    """An old proxy may still have it; and ``::`` is every address of both families, as Go has it."""
+    handler = metrics_handler(Monitor(clock, ["IPv4"], mode="nftables"), "nftables")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port: int = other.getsockname()[1]
+        with pytest.raises(OSError, match="Address already in use"):
+            async with open_ports([(Address("127.0.0.1", port), handler)], clock=clock, hard_fail=True):
+                pass
+        async with open_ports([(Address("127.0.0.1", port), handler), (None, handler)], clock=clock):
+            await clock.advance(AGAIN_SECONDS + 1)
+            other.close()
+            await clock.advance(AGAIN_SECONDS)
+            assert await get_from("127.0.0.1", port) == b"nftables"
+    assert caplog.messages == [f"cannot listen on 127.0.0.1:{port}: Address already in use; trying again"]
+    async with open_ports([(Address("::", port), handler)], clock=clock):
+        assert await get_from("127.0.0.1", port) == await get_from("::1", port) == b"nftables"

@@ -12,11 +12,14 @@ BACKLOG = 128
 IPV6_FREEBIND = 78
 
 
-def open_listener(namespace: Path | None, host: str, port: int, *, routed: bool = False) -> socket.socket:
+def open_listener(
+    namespace: Path | None, host: str, port: int, *, routed: bool = False, both: bool = False
+) -> socket.socket:
     """Bound and listening; ``host`` is an address, ``namespace`` None = this process's own. ``routed``: the address is
-    made local by a route alone, which IPv6 takes for no address to bind to. Raises OSError that names the address.
+    made local by a route alone, which IPv6 takes for no address to bind to. ``both``: ``::`` is any of IPv4 as well.
+    Raises OSError that names the address.
     """
-    return _bound(namespace, host, port, socket.SOCK_STREAM, routed=routed)
+    return _bound(namespace, host, port, socket.SOCK_STREAM, routed=routed, both=both)
 
 
 def open_datagrams(namespace: Path | None, host: str, port: int, *, routed: bool = False) -> socket.socket:
@@ -36,13 +39,15 @@ def open_outgoing(namespace: Path | None, host: str, kind: int) -> socket.socket
     return opened
 
 
-def _bound(namespace: Path | None, host: str, port: int, kind: int, *, routed: bool) -> socket.socket:
+def _bound(
+    namespace: Path | None, host: str, port: int, kind: int, *, routed: bool, both: bool = False
+) -> socket.socket:
     opened = open_outgoing(namespace, host, kind)
     try:
         if kind == socket.SOCK_STREAM:  # of two datagram sockets with one address the later would take all
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if opened.family == socket.AF_INET6:
-            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not both))
             opened.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, int(routed))
         opened.bind((host, port))
         if kind == socket.SOCK_STREAM:

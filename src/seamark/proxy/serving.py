@@ -18,6 +18,8 @@ from seamark.proxy.webserver import NOT_FOUND, Answer, Handler, WebServer, json_
 
 logger = logging.getLogger(__name__)
 
+AGAIN_SECONDS = 5.0
+
 
 def health_handler(monitor: Monitor) -> Handler:
     """``/healthz`` (is this node good for traffic) and ``/livez`` (does the proxy do its work)."""
@@ -60,21 +62,43 @@ Ports = Iterable[tuple[Address | None, Handler]]
 async def open_ports(
     ports: Ports, *, clock: Clock, namespace: Path | None = None, hard_fail: bool = False
 ) -> AsyncIterator[None]:
-    """Serves inside the block. What cannot be opened is logged, or with ``hard_fail`` raises OSError."""
+    """Serves inside the block. What cannot be opened (another proxy may still have it) is told once and tried again, or
+    with ``hard_fail`` raises OSError.
+    """
     servers: list[WebServer] = []
+    waiting: list[asyncio.Task[None]] = []
+
+    async def serve(address: Address, handler: Handler) -> None:
+        listener = open_listener(namespace, address.host, address.port, both=True)
+        servers.append(WebServer(listener, handler, clock))
+        await servers[-1].start()
+
+    async def serve_later(address: Address, handler: Handler) -> None:
+        while True:
+            await clock.sleep(AGAIN_SECONDS)
+            try:
+                await serve(address, handler)
+            except OSError:
+                continue
+            logger.info("listening on %s after all", address)
+            return
+
     try:
         for address, handler in ports:
             if address is None:
                 continue
             try:
-                servers.append(WebServer(open_listener(namespace, address.host, address.port), handler, clock))
-                await servers[-1].start()
+                await serve(address, handler)
             except OSError as error:
                 if hard_fail:
                     raise
-                logger.error("%s; going on without", error.strerror)
+                logger.error("%s; trying again", error.strerror)
+                waiting.append(asyncio.create_task(serve_later(address, handler)))
         yield
     finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
         for server in servers:
             server.close()
 

@@ -30,7 +30,9 @@ class Config:
 
 
 def parse(block: Block) -> Config:
-    block.none()
+    word = block.optional("where errors go")
+    if word is not None and word.text != "stdout":
+        raise word.error(f"invalid log file: '{word.text}' (known: stdout)")
     found: list[Consolidate] = []
     stacktrace: list[bool] = []
 

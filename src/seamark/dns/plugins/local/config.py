@@ -1,4 +1,4 @@
-"""``local { disable_localhost_prefix }``."""
+"""``local { localhost_prefix on|off }``."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ class Config:
 
 def parse(block: Block) -> Config:
     block.none()
-    found: list[bool] = []
+    found = [True]
 
     def read(line: Line) -> None:
-        line.none()
-        found.append(True)
+        word = line.one("on or off")
+        if word.text not in ("on", "off"):
+            raise word.error(f"localhost_prefix expects 'on' or 'off', not '{word.text}'")
+        found.append(word.text == "on")
 
-    block.read({"disable_localhost_prefix": read})
-    return Config(not found)
+    block.read({"localhost_prefix": read})
+    return Config(found[-1])

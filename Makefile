@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 PYTEST := .venv/bin/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help setup demo up down test test-fixtures test-net test-vm test-vm-nft soak-proxy test-kubectl test-helm conformance-api conformance-suite test-dns-attached test-proxy-attached conformance-dns conformance-network conformance conformance-proxy bench-pods bench-proxy lint type format clean
+.PHONY: help setup demo up down test test-fixtures test-net test-vm test-vm-nft soak-proxy test-kubectl test-helm conformance-api conformance-suite test-dns-attached test-proxy-attached test-controllers-attached conformance-dns conformance-network conformance conformance-proxy bench-pods bench-proxy lint type format clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ test-dns-attached: setup ## docs/replace-coredns.md, followed against a kube-api
 
 test-proxy-attached: setup ## docs/replace-kube-proxy.md, followed from kube-proxy and back on a kube-apiserver (needs Go, root)
 	@SEAMARK_PEERS=1 $(PY) -m pytest -n 0 tests/proxy/test_replace_kube_proxy.py
+
+test-controllers-attached: setup ## docs/replace-controllers.md: controllers and scheduler on a kube-apiserver (needs Go)
+	@SEAMARK_PEERS=1 $(PY) -m pytest -n 0 tests/controllers/test_attached.py
 
 test-helm: setup ## Helm 3 and 4 install, upgrade, roll back, test and remove a chart; writes docs/helm.md
 	@$(PY) -m conformance.helm

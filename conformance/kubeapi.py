@@ -11,12 +11,13 @@ import json
 import shutil
 import ssl
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -194,11 +195,32 @@ def _base64(data: bytes) -> str:
 
 
 @contextmanager
-def running_control_plane(*options: str) -> Iterator[KubeApi]:
-    """A kube-apiserver and a kube-controller-manager, no node."""
+def running_control_plane(*options: str, ours: bool = False) -> Iterator[KubeApi]:
+    """A kube-apiserver and a kube-controller-manager, or ``ours``: our controllers and our scheduler. No node."""
+    with running_kube_apiserver(*options, managed=True) as api, ExitStack() as stack:
+        for name, command in (_our_commands(api) if ours else _their_commands(api)).items():
+            out = stack.enter_context((api.root / f"{name}.log").open("wb"))
+            process = subprocess.Popen(command, stdout=out, stderr=out)
+            stack.callback(process.wait, 30)
+            stack.callback(process.terminate)
+        yield api
+
+
+def _our_commands(api: KubeApi) -> dict[str, list[str]]:
+    ca, key, manager = api.root / "ca.crt", api.root / "ca.key", api.kubeconfig
+    files = [f"--root-ca-file={ca}", f"--cluster-signing-cert-file={ca}", f"--cluster-signing-key-file={key}"]
+    scheduler = api.kubeconfig_of_certificate("system:kube-scheduler")
+    seamark = [sys.executable, "-m", "seamark"]
+    return {
+        "controllers": [*seamark, "controllers", f"--kubeconfig={manager}", *files],
+        "scheduler": [*seamark, "scheduler", f"--kubeconfig={scheduler}"],
+    }
+
+
+def _their_commands(api: KubeApi) -> dict[str, list[str]]:
     binary = build_peers("kube-controller-manager") / "kube-controller-manager"
-    with running_kube_apiserver(*options, managed=True) as api:
-        command = [
+    return {
+        "kube-controller-manager": [
             str(binary),
             f"--kubeconfig={api.kubeconfig_of_certificate('system:kube-controller-manager')}",
             "--authentication-skip-lookup",
@@ -211,10 +233,4 @@ def running_control_plane(*options: str) -> Iterator[KubeApi]:
             f"--cluster-signing-cert-file={api.root}/ca.crt",
             f"--cluster-signing-key-file={api.root}/ca.key",
         ]
-        with (api.root / "kube-controller-manager.log").open("wb") as out:
-            manager = subprocess.Popen(command, stdout=out, stderr=out)
-        try:
-            yield api
-        finally:
-            manager.kill()
-            manager.wait(30)
+    }

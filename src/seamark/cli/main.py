@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import seamark
-from seamark.cli import apiserver
+from seamark.cli import apiserver, guest
 from seamark.cli.affinity import app as affinity_app
 from seamark.cli.compile import app as compile_app
 from seamark.cli.corefile import app as corefile_app
@@ -29,6 +29,8 @@ app.add_typer(compile_app, name="compile")
 app.add_typer(corefile_app, name="corefile")
 app.add_typer(affinity_app, name="affinity")
 app.add_typer(explain_app, name="explain")
+app.command()(guest.controllers)
+app.command()(guest.scheduler)
 
 DataDirOption = Annotated[
     Path | None,

@@ -61,6 +61,10 @@ class Client:
         response = await self._send("GET", gvr.path(namespace=namespace, name=name))
         return codec.decode(response.body, kind)
 
+    async def get_path(self, path: str) -> Obj:
+        """What is no object of a collection: discovery, for one."""
+        return _object(await self._send("GET", path))
+
     async def list_raw(self, gvr: GVR, *, namespace: str = "", query: Query | None = None) -> bytes:
         """The List as the server wrote it; follow ``metadata.continue`` yourself when you set a limit."""
         return (await self._send("GET", gvr.path(namespace=namespace), query=query)).body

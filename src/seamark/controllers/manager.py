@@ -24,6 +24,7 @@ from seamark.controllers.cronjob.controller import CronJobController
 from seamark.controllers.customresourcedefinition.controller import CustomResourceDefinitionController
 from seamark.controllers.daemonset.controller import DaemonSetController
 from seamark.controllers.deployment.controller import DeploymentController
+from seamark.controllers.discovery import find_further_kinds
 from seamark.controllers.disruption.controller import DisruptionController
 from seamark.controllers.endpoints.controller import EndpointsController
 from seamark.controllers.endpointslice.controller import EndpointSliceController
@@ -65,10 +66,13 @@ async def run_controllers(client: Client, *, clock: Clock, settings: ControllerS
     caches = Caches(client, clock=clock)
     events = EventRecorder(client, clock=clock, random_bits=rng.getrandbits)
     parts = _build(caches, events, settings)
+    further = await find_further_kinds(client, caches.all) if settings.is_guest else ()
     async with asyncio.TaskGroup() as group:
         group.create_task(caches.run())
         group.create_task(events.run())
         await caches.wait_synced()
+        for gvr in further:
+            caches.watch_custom(gvr)
         for part in parts:
             group.create_task(part.controller.run(), name=part.controller.name)
 
@@ -76,12 +80,9 @@ async def run_controllers(client: Client, *, clock: Clock, settings: ControllerS
 def _build(caches: Caches, events: EventRecorder, settings: ControllerSettings) -> list[_Part]:
     service_pods = ServicePods(caches)
     signer = Signer(settings.ca_pem.encode(), settings.ca_key_pem) if settings.ca_key_pem else None
-    always: list[_Part] = [
-        BootstrapController(caches, settings),
-        CustomResourceDefinitionController(caches),
-        IPAddressController(caches, events),
-        EventExpiry(caches),
-    ]
+    always: list[_Part] = [CustomResourceDefinitionController(caches, is_guest=settings.is_guest)]
+    if not settings.is_guest:
+        always += [BootstrapController(caches, settings), IPAddressController(caches, events), EventExpiry(caches)]
     named: dict[str, Callable[[], _Part]] = {
         "namespace-controller": lambda: NamespaceController(caches),
         "serviceaccount-controller": lambda: ServiceAccountController(caches),

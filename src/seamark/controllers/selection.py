@@ -1,7 +1,8 @@
 """Which controllers run, in the spelling of kube-controller-manager's ``--controllers``: ``*,-job-controller``.
 
 ``foo`` turns one on, ``-foo`` off, ``*`` all that are not named. What stands for the API server's own loops (its
-Service, its namespaces, custom resource definitions, the repair of addresses, the end of Events) always runs.
+Service, its namespaces, custom resource definitions, the repair of addresses, the end of Events) always runs
+where that API server is Seamark's.
 """
 
 from __future__ import annotations

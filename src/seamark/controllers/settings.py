@@ -25,3 +25,5 @@ class ControllerSettings:
     dns_replicas: int = 2
     node_local_dns: bool = False
     enabled: frozenset[str] = frozenset(KNOWN)
+    is_guest: bool = False
+    """The API server is another's, with loops of its own: its Service, definitions, addresses, the end of Events."""

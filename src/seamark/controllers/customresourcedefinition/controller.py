@@ -30,8 +30,10 @@ Obj = dict[str, Any]
 
 
 class CustomResourceDefinitionController:
-    def __init__(self, caches: Caches) -> None:
+    def __init__(self, caches: Caches, *, is_guest: bool = False) -> None:
+        """``is_guest``: the API server settles and removes definitions itself; here they are only watched."""
         self._caches = caches
+        self._is_guest = is_guest
         self._kinds: dict[ObjectKey, GVR] = {}
         self.controller = Controller("customresourcedefinition", self.reconcile, clock=caches.clock)
         caches.definitions.on_change(self._on_definition)
@@ -52,6 +54,9 @@ class CustomResourceDefinitionController:
             self._watch(key, None)
             return None
         crd = cached.as_dict()
+        if self._is_guest:
+            self._watch(key, custom_gvr(crd))
+            return None
         try:
             if is_leaving(crd):
                 return await self._remove_objects(key, crd)

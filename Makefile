@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 PYTEST := .venv/bin/python -m pytest -n 2 --dist loadfile
 
-.PHONY: help setup demo up down test test-fixtures test-net test-vm test-vm-nft soak-proxy test-kubectl test-helm conformance-api conformance-suite test-dns-attached test-proxy-attached test-controllers-attached conformance-dns conformance-network conformance conformance-proxy bench-pods bench-proxy lint type format clean
+.PHONY: help setup demo up down test test-fixtures test-net test-vm test-vm-nft soak-proxy test-kubectl test-helm conformance-api conformance-suite test-dns-attached test-proxy-attached test-controllers-attached conformance-dns conformance-network conformance conformance-proxy bench-pods bench-proxy bench-dns lint type format clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -78,6 +78,9 @@ bench-pods: setup ## how long pods take, what they cost at rest and what 200 of 
 
 bench-proxy: setup ## the service proxy beside kube-proxy in modes nftables and iptables (needs Go, root; 8 minutes); LONG=1: 10 000 Services
 	@$(PY) -m bench.proxy_beside $(if $(LONG),--long)
+
+bench-dns: setup ## CPU a query of the DNS beside CoreDNS: names of the cluster, denied, cached, forwarded (needs Go, dnsperf; 3 minutes)
+	@$(PY) -m bench.dns_beside
 
 lint: setup ## ruff and the import contracts
 	@.venv/bin/ruff check .

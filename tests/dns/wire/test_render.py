@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
+import dns.edns
 import dns.flags
 import dns.message
 import dns.name
@@ -13,8 +15,9 @@ import pytest
 
 from seamark.dns.reply import reply_to
 from seamark.dns.wire.accept import Verdict, judge
-from seamark.dns.wire.render import Opt, render, render_bare
+from seamark.dns.wire.render import Opt, render, render_bare, render_query
 
+NSID = dns.edns.GenericOption(dns.edns.OptionType.NSID, b"")
 NAME = "many-endpoints.default.svc.test."  # 33 octets on the wire
 
 
@@ -104,3 +107,10 @@ def test_a_bare_reply_is_a_header() -> None:
     assert render_bare(header(0x0100 | 5 << 11, 1, 0, 0, 0) + b"rest", 4) == header(
         0x8000 | 0x0100 | 5 << 11 | 4, 0, 0, 0, 0
     )
+
+
+@pytest.mark.parametrize("options", [{}, {"use_edns": 0, "payload": 1400}, {"want_dnssec": True}, {"options": [NSID]}])
+def test_a_query_is_rendered_as_dnspython_does(options: dict[str, Any]) -> None:
+    query = dns.message.make_query("Web.default.svc.Cluster.local.", "AAAA", **options)
+    query.flags |= dns.flags.CD
+    assert render_query(query) == query.to_wire()

@@ -85,6 +85,13 @@ def render(message: dns.message.Message, limit: int, opt: Opt | None) -> bytes:
     return HEADER.pack(message.id, flags, len(message.question), *counts) + body[HEADER.size :]
 
 
+def render_query(message: dns.message.Message) -> bytes:
+    """As dnspython renders it, several times faster."""
+    if message.edns < 0:
+        return render(message, MAX_TCP, None)
+    return render(message, MAX_TCP, Opt(message.payload, flags=message.ednsflags, options=tuple(message.options)))
+
+
 def raw_size(message: dns.message.Message) -> int:
     """Octets the message would take without compression, which is how CoreDNS tells sizes."""
     found = HEADER.size + sum(_raw_size(rrset.name) + 4 for rrset in message.question)

@@ -26,6 +26,10 @@ from seamark.dns.reply import reply_to
 from seamark.dns.waiting import within
 
 TRANSFERS = (dns.rdatatype.AXFR, dns.rdatatype.IXFR)
+QR, AD, DO = int(dns.flags.QR), int(dns.flags.AD), int(dns.flags.DO)
+KEPT = int(dns.flags.AA | dns.flags.RA | dns.flags.AD) | 0xF
+"""Of a kept answer: flags, and the rcode."""
+ASKED = int(dns.flags.RD | dns.flags.CD)
 FRESH = frozenset({"kubernetes", "k8s_external"})
 
 
@@ -201,11 +205,10 @@ class Cache:
         if not self._site.host.as_coredns:
             message = respelled(message, query.name)
         message.id = query.message.id
-        flags = item.message.flags & (dns.flags.AA | dns.flags.RA | dns.flags.AD)
-        if not (query.message.flags & dns.flags.AD or query.message.ednsflags & dns.flags.DO):
-            flags &= ~dns.flags.AD
-        message.flags = dns.flags.QR | flags | (query.message.flags & (dns.flags.RD | dns.flags.CD))
-        message.set_rcode(item.message.rcode())
+        kept, asked = int(item.message.flags) & KEPT, int(query.message.flags)
+        if not (asked & AD or query.message.ednsflags & DO):
+            kept &= ~AD
+        message.flags = dns.flags.Flag(QR | kept | asked & ASKED)
         message.question = list(query.message.question)
         return Answer(item.message.rcode(), message, self.name)
 

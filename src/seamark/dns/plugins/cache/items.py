@@ -98,8 +98,7 @@ def with_ttl(message: dns.message.Message, ttl: int) -> dns.message.Message:
     found.answer, found.authority, found.additional = (
         [_retimed(rrset, ttl) for rrset in section] for section in _sections(message)
     )
-    found.set_rcode(message.rcode())
-    return found
+    return found  # its rcode is among the flags: nothing is kept that has a longer one
 
 
 def bounded(message: dns.message.Message, config: Config) -> dns.message.Message:

@@ -26,6 +26,7 @@ from seamark.dns.plugins.forward.resolving import read_targets, resolve_target, 
 from seamark.dns.plugins.forward.targets import Upstream as Target
 from seamark.dns.plugins.forward.upstream import Exchanger, TlsClient, Upstream, UpstreamError
 from seamark.dns.reply import reply_to
+from seamark.dns.wire.render import render_query
 
 UPSTREAM = "forward/upstream"
 
@@ -140,7 +141,7 @@ class Forward:
     async def _ask(self, query: Query, following: Next) -> Answer:
         try:
             if self._config.single_flight and not self._host.as_coredns:
-                key = query.network.encode() + query.message.to_wire()[2:]
+                key = query.network.encode() + render_query(query.message)[2:]
                 (upstream, reply), is_first = await self._flights.join(key, partial(self._first_reply, query))
                 reply = reply if is_first else dns.message.from_wire(reply.to_wire(max_size=65535))
             else:

@@ -31,6 +31,7 @@ from seamark.dns.host import Host
 from seamark.dns.plugins.forward.checking import is_for
 from seamark.dns.plugins.forward.config import Health, Transport
 from seamark.dns.waiting import within
+from seamark.dns.wire.render import render_query
 
 PROXY = "forward"
 TLS = "tcp-tls"
@@ -153,7 +154,7 @@ class Upstream:
 
     async def _ask_once(self, message: dns.message.Message, protocol: str) -> dns.message.Message:
         identity = self._own.random.getrandbits(16)
-        wire = struct.pack("!H", identity) + message.to_wire()[2:]
+        wire = struct.pack("!H", identity) + render_query(message)[2:]
         while True:
             connection = await self._connection(protocol)
             try:

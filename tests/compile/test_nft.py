@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seamark.compile import nftlayout
-from seamark.compile.diff import SEEDED, Batch, Mirror, compile_nft
+from seamark.compile import diff, nftlayout
+from seamark.compile.diff import SEEDED, Batch, Mirror, compile_nft, seeded_elements
 from seamark.compile.endpoints import BackendEndpoint
 from seamark.compile.nft import Allocator, CapacityError, Serials
 from seamark.compile.nftlayout import Layout, pool_size
@@ -186,7 +186,7 @@ def test_an_endpoint_that_comes_back_is_another_to_its_clients(mirror: Mirror, k
     applied(mirror, kernel, rules("web", 4, affinity_seconds=5))
     staying = dict(kernel.sets["slots"])
     later = Mirror(NODE)
-    later.seed({name: kernel.sets[name] for name in SEEDED})
+    later.seed(left(kernel, web))
     applied(mirror, kernel, web)
     assert staying.items() < kernel.sets["slots"].items()
     assert len(before.items() & kernel.sets["slots"].items()) == 1
@@ -196,13 +196,36 @@ def test_an_endpoint_that_comes_back_is_another_to_its_clients(mirror: Mirror, k
     assert not (before.keys() - staying.keys()) & kernel.sets["slots"].keys()
 
 
-def test_load_is_the_whole_product_at_once() -> None:
-    given = {r.key: r for r in (rules("a", 1, 2), rules("b", 1, cluster_ips=("10.96.0.10",), affinity_seconds=5))}
+def left(kernel: FakeNft, *now: PortRules) -> dict[str, dict[bytes, bytes]]:
+    """What a new run reads of the table before it loads these ports."""
+    found = {name: kernel.sets[name] for name in SEEDED}
+    for name, key in (element for rules in now for element in seeded_elements(rules)):
+        if key in kernel.sets[name]:
+            found.setdefault(name, {})[key] = kernel.sets[name][key]
+    return found
+
+
+@pytest.mark.parametrize("piece", [1, 500])
+def test_load_is_the_whole_product(monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
+    """Also where a later piece wins a frontend, and where an earlier run left pools for one of its ports."""
+    monkeypatch.setattr(diff, "PIECE", piece)
+    other = {"cluster_ips": ("10.96.0.10",), "affinity_seconds": 5}
+    given = [rules("c", 1, 2, external_ips=("192.0.2.7",)), rules("a", 3, **{**other, "external_ips": ("192.0.2.7",)})]
     mirror, kernel, anew = Mirror(NODE), FakeNft(NODE), FakeNft(NODE)
-    kernel.apply(mirror.load(given))
+    earlier = FakeNft(NODE)
+    earlier.apply(Mirror(NODE).update({r.key: r for r in (rules("gone", 5, affinity_seconds=5), given[1])}))
+    mirror.seed(left(earlier, *given))
+    for batch in mirror.load({r.key: r for r in given}):
+        kernel.apply(batch)
     anew.apply(mirror.full())
+    kernel.apply(mirror.sweep())
     assert kernel.sets == anew.sets
     assert kernel.chains == anew.chains
+    assert kernel.sets["slots"].items() <= earlier.sets["slots"].items(), "the client of a is not where it was"
+    serials, before = {nftlayout.class_numbers(key)[1] for key in earlier.sets["slots"]}, set(kernel.sets["slots"])
+    applied(mirror, kernel, rules("new", 8, cluster_ips=("10.96.0.11",), affinity_seconds=5))
+    (fresh,) = kernel.sets["slots"].keys() - before
+    assert nftlayout.class_numbers(fresh)[1] not in serials, "the serial of a Service that went was handed out"
 
 
 def test_nothing_new_is_an_empty_batch(mirror: Mirror, kernel: FakeNft) -> None:
@@ -268,8 +291,9 @@ def test_restart_keeps_serials_and_slots(mirror: Mirror, kernel: FakeNft) -> Non
     applied(mirror, kernel, rules("web", 4, 6, affinity_seconds=5))
     before = dict(kernel.sets["slots"])
     second = Mirror(NODE)
-    second.seed({name: kernel.sets[name] for name in SEEDED})
-    second.update({r.key: r for r in (rules("web", 4, 6, affinity_seconds=5), given[1])})
+    now = (rules("web", 4, 6, affinity_seconds=5), given[1])
+    second.seed(left(kernel, *now))
+    second.update({r.key: r for r in now})
     kernel.apply(second.full())
     assert kernel.sets["slots"] == before
     fresh = rules("new", 8, cluster_ips=("10.96.0.11",), affinity_seconds=5)

@@ -44,6 +44,9 @@ SHARED = frozenset({"vips", "hairpin"})
 LINGERING = frozenset({"eps", "pick"})
 """Sets whose keys a packet may hold from an earlier lookup."""
 
+PIECE = 500
+"""Ports that are made into elements at once."""
+
 Element = tuple[str, bytes]
 
 
@@ -108,6 +111,7 @@ class Mirror:
             slot, serial = class_numbers(key)
             ip, port = render_value(self.layout, SETS["slots"].data, place).split(" . ")
             slots.setdefault(serial, {})[ip, int(port)] = slot
+        self._unclaimed |= slots.keys()
         for name in FRONTENDS:
             for key, pool in tables.get(name, {}).items():
                 kind, serial = class_numbers(pool)
@@ -118,6 +122,11 @@ class Mirror:
 
     def update(self, changes: Mapping[PortKey, PortRules | None]) -> Batch:
         """The batch for the ports that changed; None = the port is gone."""
+        batch = self._update(changes)
+        self._seeds = {}
+        return batch
+
+    def _update(self, changes: Mapping[PortKey, PortRules | None]) -> Batch:
         touched = dict.fromkeys(changes)
         for key, rules in changes.items():
             for other in self._claim(key, rules):
@@ -133,21 +142,24 @@ class Mirror:
             self._diff(old, new, batch, shared)
             self._left += _dropped(old, new)
         self._diff_shared(shared, batch)
-        self._seeds = {}
         batch.chains = self.affinities[chains:]
         fresh = dict(islice(self._allocator.kinds.items(), kinds, None))
         for element, data in kind_elements(fresh).items():
             batch.add(element, data)
         return batch
 
-    def load(self, ports: Mapping[PortKey, PortRules]) -> Batch:
-        """The first batch of all: these ports, replacing whatever is in the sets. What ``full`` gives, in one pass."""
-        fixed = kind_elements(self._allocator.kinds)
-        batch = self.update(ports)
-        batch.flush = True
-        for element, data in fixed.items():
-            batch.add(element, data)
-        return batch
+    def load(self, ports: Mapping[PortKey, PortRules]) -> Iterator[Batch]:
+        """The first batches of all, for one transaction: these ports, replacing whatever is in the sets. What ``full``
+        gives, in one pass, and never more of it at once than a piece.
+        """
+        first = Batch(flush=True)
+        for element, data in kind_elements(self._allocator.kinds).items():
+            first.add(element, data)
+        yield first
+        rest = iter(ports.items())
+        while piece := dict(islice(rest, PIECE)):
+            yield self._update(piece)
+        self._seeds = {}
 
     def sweep(self) -> Batch:
         """Deletes what lingers; ask for it some milliseconds after the last update was applied."""
@@ -275,8 +287,14 @@ class Mirror:
 
 
 FRONTENDS = ("cip", "ext", "extl", "np", "npl")
-SEEDED = ("kinds", "slots", *FRONTENDS)
-"""What ``Mirror.seed`` needs of a table."""
+SEEDED = ("kinds", "slots")
+"""What ``Mirror.seed`` needs of a table whole; of ``FRONTENDS``, those that ``seeded_elements`` names."""
+
+
+def seeded_elements(rules: PortRules) -> Iterator[Element]:
+    """By which an earlier run's pool of this port is found, if it may have one."""
+    if rules.affinity_seconds:
+        yield from ((name, frontend_key(frontend)) for name, frontend, _ in _roles(rules))
 
 
 def _roles(rules: PortRules) -> Iterator[tuple[str, Frontend, Target]]:

@@ -44,6 +44,10 @@ CHUNK = 60_000
 """Bytes of elements in one message: the length of a nested attribute has 16 bits."""
 
 
+Message = tuple[str, int, int, int, bytes]
+"""What it is about, for errors; number, family, flags and attributes."""
+
+
 class NfnetlinkError(OSError):
     """The kernel refused a message: errno, and what was asked."""
 
@@ -104,8 +108,11 @@ class Nfnetlink:
 
     def apply(self, table: Table, batch: ElementBatch, *, generation: int) -> None:
         """Raises GenerationError or NfnetlinkError; then nothing of the batch was applied."""
-        requests = [*_flushes(table, batch.flushes), *_deletes(table, batch.deletes), *_adds(table, batch.adds)]
-        self._transact(requests, generation)
+        self.send(encode_batch(table, batch), generation=generation)
+
+    def send(self, messages: Sequence[Message], *, generation: int) -> None:
+        """Applies batches that were encoded before, as one: raises as ``apply``."""
+        self._transact(messages, generation)
 
     def add_rules(self, family: str, rules: Sequence[bytes], *, generation: int) -> None:
         """Appends rules (the attributes of each) to their chains, in one transaction."""
@@ -167,7 +174,7 @@ class Nfnetlink:
                 digests[chain_name].update(parts.get(4, b""))  # expressions, without handle and position
         return {chain: digest.hexdigest() for chain, digest in digests.items()}
 
-    def _transact(self, requests: Iterable[tuple[str, int, int, int, bytes]], generation: int) -> None:
+    def _transact(self, requests: Iterable[Message], generation: int) -> None:
         first = self._sequence + 1
         begin = attribute(1, struct.pack(">I", generation))
         parts = [self._message(BATCH_BEGIN, NLM_F_REQUEST, socket.AF_UNSPEC, begin, resource=SUBSYSTEM)]
@@ -225,15 +232,17 @@ class Nfnetlink:
 
 # ---- elements -------------------------------------------------------------------------------------------------
 
-_Message = tuple[str, int, int, int, bytes]
+
+def encode_batch(table: Table, batch: ElementBatch) -> list[Message]:
+    return [*_flushes(table, batch.flushes), *_deletes(table, batch.deletes), *_adds(table, batch.adds)]
 
 
-def _flushes(table: Table, names: Iterable[str]) -> Iterator[_Message]:
+def _flushes(table: Table, names: Iterable[str]) -> Iterator[Message]:
     for name in names:
         yield f"flush {name}", DELSETELEM, FAMILIES[table.family], 0, _address(table.name, name)
 
 
-def _deletes(table: Table, deletes: Mapping[str, Sequence[bytes]]) -> Iterator[_Message]:
+def _deletes(table: Table, deletes: Mapping[str, Sequence[bytes]]) -> Iterator[Message]:
     for name, keys in deletes.items():
         if name in table.ranges:
             elements = [_element(_range(key, table.ranges[name])) for key in keys]
@@ -243,7 +252,7 @@ def _deletes(table: Table, deletes: Mapping[str, Sequence[bytes]]) -> Iterator[_
         yield from _chunks(table, name, DELSETELEM, f"delete element of {name}", elements)
 
 
-def _adds(table: Table, adds: Mapping[str, Sequence[tuple[bytes, bytes]]]) -> Iterator[_Message]:
+def _adds(table: Table, adds: Mapping[str, Sequence[tuple[bytes, bytes]]]) -> Iterator[Message]:
     for name, items in adds.items():
         if name in table.verdicts:
             elements = [_element(_plain_key(key) + _verdict(data)) for key, data in items]
@@ -289,7 +298,7 @@ def _address(table: str, name: str) -> bytes:
     return text(1, table) + text(2, name)
 
 
-def _chunks(table: Table, name: str, kind: int, label: str, elements: Sequence[bytes]) -> Iterator[_Message]:
+def _chunks(table: Table, name: str, kind: int, label: str, elements: Sequence[bytes]) -> Iterator[Message]:
     head = _address(table.name, name)
     flags = NLM_F_CREATE if kind == NEWSETELEM else 0
     step = max(1, CHUNK // max(map(len, elements), default=1))

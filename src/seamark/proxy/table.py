@@ -16,15 +16,23 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from seamark.compile.diff import SEEDED, Batch, Mirror
+from seamark.compile.diff import FRONTENDS, SEEDED, Batch, Mirror, seeded_elements
 from seamark.compile.nftlayout import SETS, Layout, affinity_chain, remember_chain
 from seamark.compile.nftstructure import has_structure, render_affinity_chain, render_structure
 from seamark.compile.nfttext import render_table
 from seamark.compile.ruleset import NodeConfig, PortKey, PortRules
-from seamark.linux.nfnetlink import ElementBatch, GenerationError, Nfnetlink, NfnetlinkError, Table
+from seamark.linux.nfnetlink import (
+    ElementBatch,
+    GenerationError,
+    Message,
+    Nfnetlink,
+    NfnetlinkError,
+    Table,
+    encode_batch,
+)
 from seamark.linux.nfrules import client_rule
 from seamark.linux.nft import apply_nft
 
@@ -32,8 +40,10 @@ logger = logging.getLogger(__name__)
 
 TRIES = 5
 AFFINITY_CHAIN = re.compile(r"[ar]\d+_\d+")
-BIG = 2000
-"""Batches of more elements are sent from a thread, so that the event loop goes on."""
+BIG = 1 << 17
+"""Batches of more bytes are sent from a thread, so that the event loop goes on."""
+FEW_SEEDS = 1000
+"""Up to here each is asked for by itself; beyond, whole maps are listed."""
 
 
 class Generation:
@@ -48,6 +58,25 @@ class Generation:
     def suspect(self) -> None:
         for table in self.tables:
             table.suspect = True
+
+
+class Encoded:
+    """Batches as the kernel takes them, for one transaction."""
+
+    def __init__(self) -> None:
+        self.chains: list[tuple[int, int]] = []
+        self.messages: list[Message] = []
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return sum(len(message[-1]) for message in self.messages)
+
+    def add(self, table: Table, batch: Batch) -> Encoded:
+        self.chains += batch.chains
+        flushes = tuple(SETS) if batch.flush else ()
+        self.messages += encode_batch(table, ElementBatch(flushes, batch.deletes, batch.adds))
+        return self
 
 
 class KernelTable:
@@ -99,10 +128,24 @@ class KernelTable:
             await self._nft(render_structure(self._layout, self.mirror.node))
             await self._sign(())
         else:
-            self.mirror.seed({name: self._netlink.dump(self._table, name) for name in SEEDED})
+            self.mirror.seed(self._read_seeds(ports.values()))
             self._note()
-        first = self.mirror.load(ports)
-        await self._put(lambda: first)
+        first = Encoded()
+        for batch in self.mirror.load(ports):
+            first.add(self._table, batch)
+            await asyncio.sleep(0)
+        await self._put(first)
+
+    def _read_seeds(self, ports: Iterable[PortRules]) -> dict[str, dict[bytes, bytes]]:
+        found = {name: self._netlink.dump(self._table, name) for name in SEEDED}
+        wanted = [element for rules in ports for element in seeded_elements(rules)]
+        if len(wanted) > FEW_SEEDS:
+            return found | {name: self._netlink.dump(self._table, name) for name in FRONTENDS}
+        for name, key in wanted:
+            there = self._netlink.get(self._table, name, key)
+            if there is not None:
+                found.setdefault(name, {})[key] = there[0]
+        return found
 
     async def apply(self, changes: Mapping[PortKey, PortRules | None]) -> int:
         """Brings the kernel up to date; gives how many elements moved. Raises NftError or OSError."""
@@ -113,8 +156,8 @@ class KernelTable:
 
     async def _apply(self, batch: Batch) -> None:
         try:
-            await self._load_chains(batch)
-            await self._send(batch)
+            await self._load_chains(batch.chains)
+            await self._send(Encoded().add(self._table, batch))
         except GenerationError:
             self._shared.suspect()
             await self.mend()
@@ -140,9 +183,10 @@ class KernelTable:
 
     async def mend(self) -> None:
         """Everything anew: elements over intact chains, else the whole table."""
-        await self._put(self.mirror.full)
+        await self._put(None)
 
-    async def _put(self, product: Callable[[], Batch]) -> None:
+    async def _put(self, first: Encoded | None) -> None:
+        """The whole product; ``first``: as it was made a moment ago."""
         for _ in range(TRIES):
             self._generation = self._netlink.generation()
             found = self._read_fingerprint()
@@ -151,10 +195,10 @@ class KernelTable:
                 logger.warning("replacing table=%s reason=%s", self._table.name, "gone" if found is None else "changed")
                 await self._replace()
                 return
-            batch = product()
+            product, first = first or Encoded().add(self._table, self.mirror.full()), None
             try:
-                await self._load_chains(batch)
-                await self._send(batch)
+                await self._load_chains(product.chains)
+                await self._send(product)
             except GenerationError:
                 continue
             self.suspect = False
@@ -166,9 +210,9 @@ class KernelTable:
         await self._sign(self.mirror.affinities)
         self.suspect = False
 
-    async def _load_chains(self, batch: Batch) -> None:
+    async def _load_chains(self, chains: Iterable[tuple[int, int]]) -> None:
         have = self._fingerprint or {}
-        wanted = [kind for kind in batch.chains if affinity_chain(*kind) not in have]
+        wanted = [kind for kind in chains if affinity_chain(*kind) not in have]
         if wanted:
             before = self._netlink.generation()
             if before != self._generation:
@@ -177,12 +221,11 @@ class KernelTable:
             self._add_client_rules(wanted)
             self._note()
 
-    async def _send(self, batch: Batch) -> None:
-        elements = ElementBatch(tuple(SETS) if batch.flush else (), batch.deletes, batch.adds)
+    async def _send(self, batch: Encoded) -> None:
         if batch.size > BIG:
-            await asyncio.to_thread(self._netlink.apply, self._table, elements, generation=self._generation)
+            await asyncio.to_thread(self._netlink.send, batch.messages, generation=self._generation)
         else:
-            self._netlink.apply(self._table, elements, generation=self._generation)
+            self._netlink.send(batch.messages, generation=self._generation)
         self._generation = (self._generation + 1) & 0xFFFFFFFF or 1
 
     async def _nft(self, text: str) -> None:

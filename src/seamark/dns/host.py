@@ -71,10 +71,11 @@ DEFAULT_LIMITS: Mapping[str, Limits] = {
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Files."""
+    """Files. ``keylog`` is where the secrets of connections go, None = nowhere."""
 
     chain: Path
     key: Path
+    keylog: Path | None = None
 
 
 class Joined:

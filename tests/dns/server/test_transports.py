@@ -229,3 +229,27 @@ def test_a_reply_without_records_may_be_kept_an_hour() -> None:
     assert age_of(dns.message.make_response(QUESTION).to_wire()) == 3600
     assert age_of(b"no message") == 0
     assert ssl.HAS_ALPN
+
+
+@pytest.mark.parametrize(("transport", "label"), [("https", "CLIENT_HANDSHAKE_TRAFFIC_SECRET"), ("quic", "CLIENT_")])
+async def test_the_secrets_of_connections_can_be_logged(
+    transport: str, label: str, start: Any, log: list[str], authority: trustme.CA, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys"
+    words = "tls cert.pem key.pem {\nkeylog keys\n}\n"
+    port = await start(transport, words, tls=False)
+    assert f'[WARNING] plugin/tls: Writing TLS Key Log to "{file}"' in log
+    assert file.stat().st_mode & 0o777 == 0o600
+    trusted = {"timeout": 5, "port": port, "verify": str(tmp_path / "ca.pem")}
+    if transport == "quic":
+        await dns.asyncquery.quic(QUESTION, "127.0.0.1", server_hostname="dns.test", **trusted)
+    else:
+        await curl(port, "/dns-query", tmp=tmp_path)
+    assert any(line.startswith(label) for line in file.read_text().splitlines())
+
+
+async def test_what_tls_cannot_do_is_refused(start: Any, authority: trustme.CA) -> None:
+    with pytest.raises(CorefileError, match="unable to write TLS Key Log"):
+        await start("https", "tls cert.pem key.pem {\nkeylog none/keys\n}\n", tls=False)
+    with pytest.raises(CorefileError, match="certificates of clients are not checked at quic://"):
+        await start("quic", "tls cert.pem key.pem ca.pem {\nclient_auth require_and_verify\n}\n", tls=False)

@@ -9,7 +9,8 @@ import asyncio
 import socket
 import struct
 from collections.abc import Coroutine
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
 
 import dns.edns
 import dns.exception
@@ -42,6 +43,7 @@ class QuicListener:
         self._serving = serving
         self._over_http = over_http
         self._server: _Unwrapping | None = None
+        self._keylogs: dict[Path, TextIO] = {}
         self._conversations: set[_Conversation] = set()
         self._workers = asyncio.Semaphore(serving.limits().workers)
 
@@ -61,6 +63,8 @@ class QuicListener:
         """Ends every connection without error."""
         if self._server is not None:
             self._server.close()
+        for log in self._keylogs.values():
+            log.close()
 
     def _configure(self, certificate: Certificate) -> QuicConfiguration:
         found = QuicConfiguration(
@@ -70,6 +74,8 @@ class QuicListener:
             max_datagram_size=PAYLOAD,
         )
         found.load_cert_chain(certificate.chain, certificate.key)
+        if (keylog := certificate.keylog) is not None:
+            found.secrets_log_file = self._keylogs[keylog] = self._keylogs.get(keylog) or keylog.open("a")
         return found
 
     def _converse(self, *args: Any, **options: Any) -> _Conversation:

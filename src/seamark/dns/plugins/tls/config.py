@@ -1,4 +1,4 @@
-"""``tls CERT KEY [CA] { client_auth MODE }``."""
+"""``tls CERT KEY [CA] { client_auth MODE; keylog FILE }``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ MODES = {
 }
 UNCHECKED = ("request", "require")
 REFUSED = {
-    "keylog": "it would write the secrets of every connection to a file",
     "acme": "certificates are not fetched; let cert-manager or certbot do it",
 }
 
@@ -26,10 +25,13 @@ class Config:
     key: Token
     authority: Token | None = None
     client_auth: ssl.VerifyMode = ssl.CERT_NONE
+    client_auth_at: Token | None = None
+    keylog: Token | None = None
 
 
 def parse(block: Block) -> Config:
-    modes = [ssl.CERT_NONE]
+    modes: list[tuple[ssl.VerifyMode, Token | None]] = [(ssl.CERT_NONE, None)]
+    logs: list[Token] = []
 
     def read_client_auth(line: Line) -> None:
         word = line.one("a mode")
@@ -37,8 +39,10 @@ def parse(block: Block) -> Config:
             raise word.error(f"'{word.text}' asks for certificates and does not check them: it is not supported")
         if word.text not in MODES:
             raise word.error(f"'{word.text}' is not a mode of client_auth (known: {', '.join(MODES)})")
-        modes.append(MODES[word.text])
+        modes.append((MODES[word.text], word))
 
-    block.read({"client_auth": read_client_auth}, REFUSED)
+    readers = {"client_auth": read_client_auth, "keylog": lambda line: logs.append(line.one("a file"))}
+    block.read(readers, REFUSED)
     words = block.between(2, 3, "a certificate, a key and an authority file")
-    return Config(words[0], words[1], words[2] if len(words) > 2 else None, modes[-1])
+    authority = words[2] if len(words) > 2 else None
+    return Config(words[0], words[1], authority, *modes[-1], keylog=logs[-1] if logs else None)

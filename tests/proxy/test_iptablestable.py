@@ -83,6 +83,21 @@ async def test_a_foreign_flush_is_mended(world: World, start_proxy: Any) -> None
         assert cluster.proxy.mended == 1
 
 
+@pytest.mark.parametrize(("variant", "looks"), [("-nft", 1), ("-legacy", CHECK_EVERY)])
+async def test_a_foreign_flush_is_seen_at_the_next_look(world: World, variant: Any, looks: int) -> None:
+    """At once where iptables stand on nftables, whose generation tells; other programs' tables are no damage."""
+    backend = IptablesBackend(variant)
+    table = backend.open(NodeConfig("node1", (NODE,), ("10.244.0.0/16",), ("10.96.0.0/12",)), "IPv4", world.node_pin)
+    await table.start({})
+    assert not any([await table.check() for _ in range(CHECK_EVERY)])
+    world.run_on_node("nft", "add table ip theirs")
+    assert not any([await table.check() for _ in range(CHECK_EVERY)])
+    world.run_on_node(f"iptables{variant}", "-t", "nat", "-F")
+    assert any([await table.check() for _ in range(looks)])
+    assert not any([await table.check() for _ in range(CHECK_EVERY)])
+    assert await backend.remove(["IPv4"], world.node_pin)
+
+
 async def test_rules_survive_the_proxy_and_a_new_one_takes_them_over(world: World, start_proxy: Any) -> None:
     await world.serve(A, 8080)
     world.run_on_node("iptables", "-t", "nat", "-N", "KUBE-SVC-STALE")

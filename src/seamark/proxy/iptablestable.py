@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from seamark.compile.iptables import MARKER, PortChains, assemble, compile_port, is_ours, select_owned
@@ -23,12 +23,15 @@ from seamark.compile.iptablestext import (
 )
 from seamark.compile.ruleset import Family, Frontend, NodeConfig, PortKey, PortRules
 from seamark.linux.iptables import Iptables, IptablesError, Variant
+from seamark.linux.nfnetlink import Nfnetlink
 from seamark.proxy.backend import RuleTable
 
 logger = logging.getLogger(__name__)
 
 CHECK_EVERY = 5
-"""Looks for damage at each so many calls of ``check``: every look costs two processes."""
+"""Looks for damage at each so many calls of ``check``, as every look costs two processes; at once where the generation
+of nftables moved, which it does with every change of iptables on top of them.
+"""
 UNKNOWN = ("?",)
 """The content of a chain that an earlier run left: to be written anew."""
 
@@ -36,8 +39,9 @@ UNKNOWN = ("?",)
 class IptablesTable:
     """``start`` first, then ``apply`` and ``check`` one after another, never two at once."""
 
-    def __init__(self, node: NodeConfig, family: Family, iptables: Iptables) -> None:
+    def __init__(self, node: NodeConfig, family: Family, iptables: Iptables, watched: WatchedGeneration) -> None:
         self.node = node
+        self._watched = watched
         self.mended = 0
         self._family = family
         self._iptables = iptables
@@ -73,7 +77,7 @@ class IptablesTable:
     async def check(self) -> bool:
         """Somebody's flush takes the jumps to our chains away with the rest: that is what is looked for."""
         self._calls += 1
-        if self._calls % CHECK_EVERY:
+        if self._calls % CHECK_EVERY and not self._watched.has_moved():
             return False
         for chain in (Chain("nat", "PREROUTING"), Chain("filter", "FORWARD")):
             there = await self._iptables.list_chain(chain.table, chain.name)
@@ -82,6 +86,7 @@ class IptablesTable:
                 self.mended += 1
                 await self.start(self._ports)
                 return True
+        self._watched.note()
         return False
 
     async def _bring(self, old: Mapping[Chain, tuple[str, ...]], hooks: Iterable[tuple[Chain, str]]) -> int:
@@ -90,6 +95,7 @@ class IptablesTable:
         text = render_restore(old, new, hooks)
         if text:
             await self._iptables.restore(text)
+            self._watched.note()
         self._applied = new
         return text.count("\n")
 
@@ -106,6 +112,27 @@ class IptablesTable:
         return assemble({key: part for key, (_, _, part) in parts.items()}, self.node, self._family)
 
 
+class WatchedGeneration:
+    """The generation as our own changes have left it, for both families; never moves where there are no nftables."""
+
+    def __init__(self, namespace: Path | None) -> None:
+        self._namespace = namespace
+        self._noted = self._read()
+
+    def note(self) -> None:
+        self._noted = self._read()
+
+    def has_moved(self) -> bool:
+        return self._read() != self._noted
+
+    def _read(self) -> int:
+        try:
+            with Nfnetlink(self._namespace) as netlink:
+                return netlink.generation()
+        except OSError:
+            return 0
+
+
 @dataclass(frozen=True, slots=True)
 class IptablesBackend:
     """``variant``: the machine's own choice of iptables, unless one is named."""
@@ -113,9 +140,11 @@ class IptablesBackend:
     variant: Variant = ""
     mode: str = "iptables"
     tracked: bool = True
+    _watched: dict[Path | None, WatchedGeneration] = field(default_factory=dict, compare=False, repr=False)
 
     def open(self, node: NodeConfig, family: Family, namespace: Path | None) -> RuleTable:
-        return IptablesTable(node, family, self._iptables(family, namespace))
+        watched = self._watched.setdefault(namespace, WatchedGeneration(namespace))
+        return IptablesTable(node, family, self._iptables(family, namespace), watched)
 
     async def remove(self, families: Iterable[Family], namespace: Path | None) -> bool:
         """Only rules that carry our mark: a kube-proxy's are its own to clean up."""

@@ -49,6 +49,15 @@ def test_named_context_with_files_beside_the_config(config: Path) -> None:
     assert access.insecure
 
 
+def test_a_token_file_goes_before_a_token_and_is_read_each_time(config: Path) -> None:
+    config.write_text(WHOLE.replace("tokenFile: token", "tokenFile: token, token: written"))
+    credentials = load_kubeconfig(config, "two").credentials
+    assert credentials.authorization() == "Bearer written", "the file is not there yet"
+    for token in ("first", "second"):
+        (config.parent / "token").write_text(f"{token}\n")
+        assert credentials.authorization() == f"Bearer {token}"
+
+
 def test_context_without_user_is_anonymous(config: Path) -> None:
     assert load_kubeconfig(config, "nobody").credentials.authorization() == ""
 

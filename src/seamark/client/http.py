@@ -29,7 +29,9 @@ _WARNING = re.compile(r'^\d{3} \S+ "((?:[^"\\]|\\.)*)"')
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """How the client says who it is; all empty = anonymous. Certificate and key are PEM."""
+    """How the client says who it is; all empty = anonymous. Certificate and key are PEM. What ``token_file`` holds goes
+    before ``token``, as in client-go.
+    """
 
     certificate: bytes = b""
     key: bytes = b""
@@ -37,13 +39,14 @@ class Credentials:
     token_file: Path | None = None
 
     def authorization(self) -> str:
-        """Raises TransportError for an unreadable token file."""
-        if self.token_file is None:
-            return f"Bearer {self.token}" if self.token else ""
-        try:
-            return f"Bearer {self.token_file.read_text().strip()}"
-        except OSError as error:
-            raise TransportError(f"token file {self.token_file}: {error.strerror}") from error
+        """Raises TransportError for an unreadable token file where there is no token either."""
+        if self.token_file is not None:
+            try:
+                return f"Bearer {self.token_file.read_text().strip()}"
+            except OSError as error:
+                if not self.token:
+                    raise TransportError(f"token file {self.token_file}: {error.strerror}") from error
+        return f"Bearer {self.token}" if self.token else ""
 
 
 ANONYMOUS = Credentials()

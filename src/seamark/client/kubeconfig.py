@@ -116,7 +116,7 @@ class _Reader:
             certificate=self._bytes(user, "client-certificate"),
             key=self._bytes(user, "client-key"),
             token=str(user.get("token") or ""),
-            token_file=self._path.parent / token_file if token_file and not user.get("token") else None,
+            token_file=self._path.parent / token_file if token_file else None,
         )
 
     def _entry(self, kind: str, name: str) -> dict[str, Any]:

@@ -138,6 +138,8 @@ class Site:
     lookup: Lookup = _nowhere
     plugins: list[tuple[str, Any]] = field(default_factory=list)
     http: dict[tuple[str, str], HttpHandler] = field(default_factory=dict)
+    http_tls: dict[str, ssl.SSLContext | None] = field(default_factory=dict)
+    """How addresses of ``http`` are served by HTTPS, where they are."""
     everyone: Callable[[], Sequence[tuple[str, Any]]] = tuple
     """All plugins of the whole Corefile, by name (what ``ready`` asks)."""
 

@@ -7,8 +7,10 @@ to ask; how long an answer takes is its handler's (``Asked``) to bound.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from urllib.parse import parse_qsl
 
 from seamark.dns.corefile.address import split_address
@@ -20,18 +22,21 @@ PATIENCE = 10.0
 TEXT = "text/plain; charset=utf-8"
 
 Handlers = Mapping[tuple[str, str], HttpHandler]
+Secured = Mapping[str, ssl.SSLContext]
+"""Addresses that are served by HTTPS; a reload changes certificates for new connections."""
 
 
 class HttpPorts:
     def __init__(self) -> None:
         self._servers: dict[str, asyncio.Server] = {}
         self._handlers: Handlers = {}
+        self._secured: Secured = {}
 
     @property
     def addresses(self) -> tuple[str, ...]:
         return tuple(self._servers)
 
-    async def serve(self, handlers: Handlers) -> None:
+    async def serve(self, handlers: Handlers, secured: Secured = MappingProxyType({})) -> None:
         """Opens what is new, then swaps, then closes what is gone. Raises OSError and changes nothing on failure."""
         wanted = {address for address, _ in handlers}
         opened: dict[str, asyncio.Server] = {}
@@ -43,7 +48,7 @@ class HttpPorts:
                 server.close()
             raise
         self._servers |= opened
-        self._handlers = handlers
+        self._handlers, self._secured = handlers, secured
         for address in set(self._servers) - wanted:
             self._servers.pop(address).close()
 
@@ -62,6 +67,9 @@ class HttpPorts:
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
+                if (tls := self._secured.get(address)) is not None:
+                    async with asyncio.timeout(PATIENCE):
+                        await writer.start_tls(tls)
                 await self._respond(address, reader, writer)
             except (OSError, EOFError, TimeoutError, ValueError, asyncio.LimitOverrunError):
                 pass  # a client that does not speak HTTP or is gone

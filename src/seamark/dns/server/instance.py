@@ -6,6 +6,7 @@ line, column and word. ``Instance`` then makes handlers and chains; starting and
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -214,6 +215,10 @@ class Instance:
 
     def http(self) -> Mapping[tuple[str, str], HttpHandler]:
         return {where: handler for site in self.sites for where, handler in site.http.items()}
+
+    def http_tls(self) -> Mapping[str, ssl.SSLContext]:
+        """By address."""
+        return {at: tls for site in self.sites for at, tls in site.http_tls.items() if tls is not None}
 
     def find(self, at: Listener, query: Query) -> Running | None:
         """The block with the longest zone around the name; for DS, which belongs to the parent of its zone, the

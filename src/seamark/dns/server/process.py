@@ -139,12 +139,12 @@ class Process:
         previous = self._instance
         try:
             if previous is None:
-                await self._http.serve(_not_yet_ready(instance.http()))
+                await self._http.serve(_not_yet_ready(instance.http()), instance.http_tls())
             await instance.start()
             self._instance = instance
             for where, sockets in bound.items():
                 self._ports[where] = await self._open(where[1], sockets, instance)
-            await self._http.serve(instance.http())
+            await self._http.serve(instance.http(), instance.http_tls())
         except BaseException:
             self._instance = previous
             for where, sockets in bound.items():

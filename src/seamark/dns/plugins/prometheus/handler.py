@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ssl
+from importlib import import_module
+from pathlib import Path
+
 import dns.flags
 import dns.name
 import dns.rcode
 import dns.rdatatype
 from prometheus_client import Counter
 
+from seamark.dns.corefile.lexer import Token
 from seamark.dns.host import HttpAnswer, Site
 from seamark.dns.metrics import CONTENT_TYPE, OTHER, Metrics, type_label
 from seamark.dns.plugin import Answer, Next, Query
@@ -66,6 +71,8 @@ class Prometheus:
         self._as_coredns = site.host.as_coredns
         self._of_zone: dict[tuple[str, dns.name.Name, str], _OfZone] = {}
         site.http[config.address, "/metrics"] = self._answer
+        if config.tls is not None:
+            site.http_tls[config.address] = _secured(config.tls)
 
     async def start(self) -> None:
         for name, _ in (plugin for plugin in self._site.plugins if hasattr(plugin[1], "serve")):
@@ -98,6 +105,16 @@ class Prometheus:
 
     def _answer(self) -> HttpAnswer:
         return 200, CONTENT_TYPE, self._metrics.text()
+
+
+def _secured(file: Token) -> ssl.SSLContext | None:
+    """Raises CorefileError."""
+    read_web = import_module("seamark.dns.plugins.prometheus.web").read_web  # YAML is for few
+    try:
+        found: ssl.SSLContext | None = read_web(Path(file.text))
+    except (OSError, ValueError) as error:
+        raise file.error(f"prometheus: '{file.text}' cannot be used: {error}") from error
+    return found
 
 
 def make(config: Config, site: Site) -> Prometheus:

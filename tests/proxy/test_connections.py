@@ -6,14 +6,18 @@ The cases are those in which kube-proxy or its users have been bitten (stale ent
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import pytest
 
 from seamark.linux.conntrack import Conntrack
 from seamark.machinery.gvr import ENDPOINTSLICES, SERVICES
+from seamark.proxy.backend import NftablesBackend
+from seamark.proxy.iptablestable import IptablesBackend
 from seamark.testing.networld import OUTSIDE, World
 
 pytestmark = [pytest.mark.net, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
@@ -21,7 +25,16 @@ pytestmark = [pytest.mark.net, pytest.mark.skipif(os.geteuid() != 0, reason="nee
 NODE, VIP = "172.30.0.11", "10.96.7.9"
 A, B, C = ("10.244.1.2", "10.244.1.3", "10.244.1.4")
 EXTERNAL = "192.0.2.10"
+PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 PLACES = [(VIP, 53), (NODE, 30053), (EXTERNAL, 53)]
+
+
+@pytest.fixture(params=[NftablesBackend(), IptablesBackend()], ids=lambda backend: backend.mode)
+def start_proxy(request: pytest.FixtureRequest, start_proxy: Any) -> Any:
+    """In both modes whose flows connection tracking keeps."""
+    if request.param.mode == "iptables" and shutil.which("iptables-restore", path=PATH) is None:
+        pytest.skip("iptables-restore is not installed")
+    return partial(start_proxy, options={"backend": request.param})
 
 
 async def serve_udp(world: World) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from seamark.dns.reply import reply_to
 from seamark.dns.wire.accept import Verdict, judge
-from seamark.dns.wire.render import MAX_UDP, Opt, render
+from seamark.dns.wire.render import MAX_TCP, MAX_UDP, Opt, render
 
 LABEL = st.text(alphabet="abcXYZ019-", min_size=1, max_size=20)
 NAME = st.lists(LABEL, min_size=1, max_size=5).map(lambda labels: ".".join(labels) + ".")
@@ -48,6 +48,23 @@ def test_it_fits_and_can_be_read(
     left = sum(len(section) for section in (found.answer, found.authority, found.additional))
     assert left == whole or found.flags & dns.flags.TC
     assert [r.to_text() for r in found.answer] == [r.to_text() for r in answer[: len(found.answer)]]
+
+
+def test_no_pointer_reaches_beyond_16_kilobytes() -> None:
+    """A transfer may be larger: names that are first written there are written whole each time."""
+    message = reply_to(dns.message.make_query("a.test.", "AXFR"))
+    message.answer = []
+    for number in range(200):
+        target = f"target-{number}.zone-{number}.test."
+        message.answer += [
+            dns.rrset.from_text(f"n{number}.test.", 5, "IN", "TXT", f'"{"x" * 100}"'),
+            dns.rrset.from_text(f"n{number}.test.", 5, "IN", "SRV", f"0 1 80 {target}"),
+            dns.rrset.from_text(target, 5, "IN", "A", "192.0.2.1"),
+        ]
+    wire = render(message, MAX_TCP, None)
+    assert len(wire) > 0x8000
+    found = dns.message.from_wire(wire, one_rr_per_rrset=True)
+    assert [rrset.to_text() for rrset in found.answer] == [rrset.to_text() for rrset in message.answer]
 
 
 @given(st.integers(0, 0xFFFF), st.integers(0, 0x7FFF), st.lists(st.integers(0, 4), min_size=4, max_size=4), st.binary())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+
 import dns.edns
 import dns.exception
 import dns.message
 import dns.name
 import dns.opcode
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seamark.dns.wire.question import parse_query
@@ -56,6 +58,26 @@ def test_on_a_damaged_packet_it_agrees_or_leaves_it(query: dns.message.Message, 
         assert found == dns.message.from_wire(packet, ignore_trailing=True)
     except dns.exception.DNSException:
         pytest.fail("it read what dnspython refuses")
+
+
+LENGTH = st.one_of(st.integers(0, 255), st.integers(0, 63), st.sampled_from([0, 60, 63, 64, 0xC0, 0xFF]))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(LENGTH, max_size=8), st.integers(0, 1), st.binary(max_size=24), st.sampled_from([b"", b"\0\1\0\1"]))
+@example([64], 0, b"", b"\0\1\0\1")
+@example([0xC0], 0, b"", b"\0\1\0\1")
+@example([63, 63, 63, 62], 0, b"", b"\0\1\0\1")
+@example([63, 63, 63, 61], 0, b"", b"\0\1\0\1")
+@example([63, 63, 63, 60], 0, b"", b"\0\1\0\1")
+def test_a_name_of_any_lengths_agrees_or_is_left(lengths: list[int], more: int, rest: bytes, tail: bytes) -> None:
+    """Labels that are too long, pointers, names over 255 octets, and what breaks off."""
+    name = b"".join(bytes((length,)) + b"x" * length for length in lengths)
+    packet = b"\0\1\1\0\0\1\0\0\0\0" + struct.pack("!H", more) + name + b"\0" + tail + rest * more
+    found = parse_query(packet)
+    if found is None:
+        return
+    assert found == dns.message.from_wire(packet, ignore_trailing=True)
 
 
 def test_options_and_other_sections_are_left_to_dnspython() -> None:

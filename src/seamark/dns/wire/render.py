@@ -42,9 +42,6 @@ class ExactCompression:
     def __setitem__(self, name: dns.name.Name, offset: int) -> None:
         self.offsets[name.labels] = offset
 
-    def forget_from(self, offset: int) -> None:
-        self.offsets = {labels: at for labels, at in self.offsets.items() if at < offset}
-
 
 class Opt:
     """The OPT record of a reply: the client's size and DO bit come back (facts: CoreDNS echoes both)."""
@@ -142,10 +139,9 @@ class _Writer:
         data = self.file.tell()
         self._rdata(rdata)
         end = self.file.tell()
-        if end > self.limit:
+        if end > self.limit:  # nothing is written any more that could point into it
             self.file.seek(start)
             self.file.truncate()
-            self.names.forget_from(start)
             return False
         self.file.seek(data - 2)
         self.file.write(struct.pack("!H", end - data))

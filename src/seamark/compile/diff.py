@@ -192,6 +192,8 @@ class Mirror:
     def _claim(self, key: PortKey, rules: PortRules | None) -> Iterable[PortKey]:
         """Settles the frontends of a port anew; gives the other ports that won or lost one by it."""
         old = self._ports.get(key)
+        if old is not None and rules is not None and old.rules.claims == rules.claims:
+            return
         after = rules.frontends if rules else ()
         changed: Iterable[Frontend] = after if old is None else set(old.rules.frontends) ^ set(after)
         for frontend in changed:

@@ -97,6 +97,11 @@ class PortRules(NamedTuple):
     origin: Provenance = UNKNOWN
 
     @property
+    def claims(self) -> tuple[object, ...]:
+        """All that ``frontends`` depends on, beside the key."""
+        return self.port, self.node_port, self.cluster_ips, self.external_ips, self.load_balancer_ips
+
+    @property
     def frontends(self) -> tuple[Frontend, ...]:
         """Where packets for this port arrive. Two Services may claim one external frontend: the lesser PortKey
         has it, so that the outcome does not depend on who came first.

@@ -93,6 +93,7 @@ async def test_killed_again_and_again_a_connection_lives_and_new_ones_work(attac
             assert failures == []
 
 
+@pytest.mark.timeout(60 + AWAY_SECONDS)
 async def test_traffic_goes_on_while_the_api_server_is_away(attach: Attach, client: Client) -> None:
     """It is reached over the node's loopback, which is taken down; what changed meanwhile is in force afterwards. A
     proxy that starts without it waits, and leaves the rules alone.

@@ -138,6 +138,7 @@ async def test_nft_that_is_missing_or_old(
 
 @pytest.mark.net
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.timeout(60 + SOAK_SECONDS)
 async def test_soak_no_connection_fails_while_endpoints_churn(world: World, cluster: Any) -> None:
     """200 changes a second; one endpoint is there throughout, the others come and go, and so do other Services."""
     for pod in (A, B):

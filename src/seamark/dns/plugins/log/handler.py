@@ -89,8 +89,8 @@ def fields_of(query: Query) -> dict[str, Callable[[], str]]:
         "name": lambda: query.text,
         "class": lambda: dns.rdataclass.to_text(asked.question[0].rdclass),
         "proto": lambda: query.network,
-        "remote": lambda: f"[{query.client}]" if ":" in query.client else query.client,
-        "local": lambda: query.server.partition("://")[2].rpartition(":")[0] or "[::]",
+        "remote": lambda: _bracketed(query.client),
+        "local": lambda: _bracketed(query.server_ip),
         "port": lambda: str(query.client_port),
         "size": lambda: str(query.size),
         ">bufsize": lambda: str(_room(query)),
@@ -124,6 +124,10 @@ def _parts(query: Query, answer: Answer, seconds: float) -> dict[str, object]:
         "response_size": int(known["rsize"]()),
         "duration_seconds": seconds,
     }
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 def _room(query: Query) -> int:

@@ -42,11 +42,14 @@ HttpHandler = Callable[[], HttpAnswer] | Asked
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds a connection may take: for a whole query, for writing an answer, between two queries."""
+    """Seconds a connection may take: for a whole query, for writing an answer, between two queries. ``queries`` is how
+    many a TCP or TLS connection may ask, -1 = any number.
+    """
 
     read: float = 5.0
     write: float = 5.0
     idle: float = 10.0
+    queries: int = -1
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,3 +159,15 @@ async def test_connections_end_after_their_timeouts(start: Any, clock: Any) -> N
     await asyncio.wait_for(idle.read(), 5)
     idle_writer.close()
     slow_writer.close()
+
+
+async def test_a_connection_may_ask_so_many_questions(start: Any) -> None:
+    port = free_port()
+    await start(f"test:{port} {{\nbind 127.0.0.1\ntimeouts {{\nmaxtcpqueries 2\n}}\n{HOSTS}}}\n")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    wire = dns.message.make_query("a.test.", "A").to_wire()
+    writer.write(3 * (struct.pack("!H", len(wire)) + wire))
+    answers = await asyncio.wait_for(reader.read(), 5)
+    (length,) = struct.unpack_from("!H", answers)
+    assert len(answers) == 2 * (2 + length)
+    writer.close()

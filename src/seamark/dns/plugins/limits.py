@@ -11,6 +11,7 @@ from seamark.dns.corefile.lexer import Token
 from seamark.dns.host import DEFAULT_LIMITS, Limits, Site
 
 FIELDS = {"max_connections": "connections", "max_streams": "streams", "worker_pool_size": "workers"}
+MOST = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,10 @@ def parse_limits(block: Block, transport: str, least: Mapping[str, int]) -> Conf
     given: dict[str, Any] = {}
 
     def read(line: Line) -> None:
-        given[FIELDS[line.name.text]] = integer(line.one("a number"), least=least[line.name.text])
+        field = FIELDS[line.name.text]
+        if field in given:
+            raise line.name.error(f"{line.name.text} already defined")
+        given[field] = integer(line.one("a number"), least=least[line.name.text], most=MOST)
 
     block.read(dict.fromkeys(least, read))
     return Config(block.name, transport, replace(DEFAULT_LIMITS[transport], **given))

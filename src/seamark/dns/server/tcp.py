@@ -23,8 +23,9 @@ class TcpTransport:
 
     async def converse(self, reader: Reading, writer: asyncio.StreamWriter, client: Source) -> None:
         serving = self._serving
-        while True:
-            limits = serving.timeouts()
+        asked = 0
+        while (limits := serving.timeouts()).queries < 0 or asked < limits.queries:
+            asked += 1
             (length,) = struct.unpack("!H", await within(serving.clock, limits.idle, reader.readexactly(2)))
             packet = await within(serving.clock, limits.read, reader.readexactly(length))
             found = await serving.answer(serving.at, packet, client, "tcp")

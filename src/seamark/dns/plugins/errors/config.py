@@ -46,11 +46,11 @@ def parse(block: Block) -> Config:
 
 def _consolidate(line: Line) -> Consolidate:
     period, pattern, *rest = line.between(2, 4, "a duration, a regular expression, a level and show_first")
-    level, show_first = "error", False
+    level, show_first = "", False
     for word in rest:
         if word.text == "show_first":
             show_first = True
-        elif word.text in LEVELS and not show_first:
+        elif word.text in LEVELS and not show_first and not level:
             level = word.text
         else:
             raise word.error(f"'{word.text}' is neither a log level ({', '.join(LEVELS)}) nor show_first")
@@ -58,4 +58,4 @@ def _consolidate(line: Line) -> Consolidate:
         compiled = compile_go(pattern.text)
     except ValueError as error:
         raise pattern.error(str(error)) from None
-    return Consolidate(duration(period, least=1e-9), pattern.text, compiled, level, show_first)
+    return Consolidate(duration(period, least=1e-9), pattern.text, compiled, level or "error", show_first)

@@ -47,11 +47,13 @@ class _Reader:
         self.prefix = line.one("a path").text.strip("/")
 
     def read_endpoint(self, line: Line) -> None:
+        found: list[str] = []
         for word in line.some("addresses of etcd"):
-            url = urlsplit(word.text)
+            found.append(word.text if "://" in word.text else f"http://{word.text}")
+            url = urlsplit(found[-1])
             if url.scheme not in ("http", "https") or not url.hostname:
                 raise word.error(f"'{word.text}' is not an address of etcd such as {ENDPOINT}")
-        self.endpoints = tuple(word.text for word in line.args)
+        self.endpoints = tuple(found)
 
     def read_credentials(self, line: Line) -> None:
         user, password = line.between(2, 2, "a user name and a password")

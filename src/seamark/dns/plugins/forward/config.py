@@ -91,6 +91,9 @@ def parse(block: Block) -> Config:
         raise block.args[MAX_UPSTREAMS + 1].error(f"forward takes at most {MAX_UPSTREAMS} upstreams")
     reader = _Reader()
     block.read(reader.properties())
+    both = next((upstream for upstream in upstreams if upstream.named and "server_name" in reader.tls), None)
+    if both is not None:
+        raise both.token.error(f"'{both.token.text}' names its server, and so does tls_servername")
     transport = Transport(**reader.transport)
     if 0 < transport.max_age < transport.expire:
         raise block.name.error(f"forward: max_age {transport.max_age:g}s is less than expire {transport.expire:g}s")

@@ -32,6 +32,8 @@ class Upstream:
     server_name: str = ""
     is_file: bool = False
     is_name: bool = False
+    named: bool = False
+    """Whether ``%NAME`` was given."""
 
 
 def parse_upstream(token: Token) -> Upstream:
@@ -53,10 +55,12 @@ def parse_upstream(token: Token) -> Upstream:
         raise token.error(f"'{token.text}' is not an address with a port: {error}") from None
     number = number or PORTS[scheme]
     if _is_address(host):
-        return Upstream(host, number, token, scheme, name)
+        return Upstream(host, number, token, scheme, name, named=bool(name))
     if not _is_host_name(host):
         raise token.error(f"not an IP address, file, or valid domain: '{token.text}'")
-    return Upstream(host, number, token, scheme, name or (host if scheme != "dns" else ""), is_name=True)
+    return Upstream(
+        host, number, token, scheme, name or (host if scheme != "dns" else ""), is_name=True, named=bool(name)
+    )
 
 
 def _split(token: Token, text: str) -> tuple[str, str, str]:

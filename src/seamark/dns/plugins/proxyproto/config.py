@@ -31,7 +31,7 @@ class _Reader:
         self.tlvs = False
 
     def read_allow(self, line: Line) -> None:
-        for word in line.some("address blocks"):
+        for word in line.args:
             try:
                 self.allowed.append(ip_network(word.text, strict=False))
             except ValueError:

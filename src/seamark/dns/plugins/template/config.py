@@ -78,15 +78,13 @@ class _Reader:
         name, *words = line.args
         if not _NAME.fullmatch(name.text):
             raise name.error(f"'{name.text}' is not a variable's name")
-        if name.text in CONDITIONS or is_reserved(name.text):
+        if name.text in CONDITIONS or name.text in self.kinds or is_reserved(name.text):
             raise name.error(f"variable name '{name.text}' is reserved")
         try:
             found = parse_expression(" ".join(word.text for word in words), CONDITIONS, self.kinds)
         except ValueError as error:
             raise words[0].error(f"'var' of template: {error}") from None
-        self.variables = [(known, value) for known, value in self.variables if known != name.text] + [
-            (name.text, found)
-        ]
+        self.variables.append((name.text, found))
 
     def read_expr(self, line: Line) -> None:
         words = line.some("an expression")

@@ -53,16 +53,7 @@ class Metrics:
         self.cache_stale = self._counter("cache_served_stale", "Answers served after they ran out.", kept)
         self.cache_evictions = self._counter("cache_evictions", "Answers pushed out.", ["server", "type", *kept[1:]])
 
-        to = ["proxy_name", "to"]
-        self.proxy_duration = self._histogram(
-            "proxy_request_duration_seconds", "Time of upstreams.", [*to, "rcode"], SECONDS
-        )
-        self.proxy_failures = self._counter("proxy_healthcheck_failures", "Failed health probes.", to)
-        self.proxy_conn_hits = self._counter("proxy_conn_cache_hits", "Connections used again.", [*to, "proto"])
-        self.proxy_conn_misses = self._counter("proxy_conn_cache_misses", "Connections opened.", [*to, "proto"])
-        self.forward_broken = self._counter("forward_healthcheck_broken", "Queries while every upstream was down.")
-        self.forward_rejects = self._counter("forward_max_concurrent_rejects", "Queries over max_concurrent.")
-
+        self._add_upstreams()
         self._add_transports()
         self.acl = {
             action: self._counter(f"acl_{word}_requests", f"Queries {word} by acl.", block)
@@ -101,6 +92,17 @@ class Metrics:
         self.health_failures = self._counter("health_request_failures", "Failed requests to the own health port.")
         self._add_rest_client()
         self._add_own()
+
+    def _add_upstreams(self) -> None:
+        to = ["proxy_name", "to"]
+        self.proxy_duration = self._histogram(
+            "proxy_request_duration_seconds", "Time of upstreams.", [*to, "rcode"], SECONDS
+        )
+        self.proxy_failures = self._counter("proxy_healthcheck_failures", "Failed health probes.", to)
+        self.proxy_conn_hits = self._counter("proxy_conn_cache_hits", "Connections used again.", [*to, "proto"])
+        self.proxy_conn_misses = self._counter("proxy_conn_cache_misses", "Connections opened.", [*to, "proto"])
+        self.forward_broken = self._counter("forward_healthcheck_broken", "Queries while every upstream was down.")
+        self.forward_rejects = self._counter("forward_max_concurrent_rejects", "Queries over max_concurrent.")
 
     def _add_rest_client(self) -> None:
         """Of the connection to the API server."""

@@ -188,7 +188,7 @@ class Bench:
             await asyncio.sleep(max(0.0, began + done / 100 - time.monotonic()))
         self.figures.burst_rate = done / (time.monotonic() - began)
         await probing
-        self.figures.burst_cpu = (proxy.cpu() - before) / done
+        self.figures.burst_cpu = (proxy.cpu() - before) / (done + len(self.figures.lags))
 
     async def _probe(self, end: float) -> None:
         while time.monotonic() < end:

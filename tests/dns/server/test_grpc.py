@@ -16,7 +16,9 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seamark.dns.corefile.lexer import CorefileError
 from seamark.dns.plugins.grpc.channel import Channel, ChannelError
+from seamark.dns.plugins.grpc.config import Upstream
 from seamark.dns.server.loading import load_corefile
 from seamark.dns.server.process import Process
 from seamark.dns.wire.packet import parse_packet, render_packet
@@ -84,7 +86,7 @@ async def test_a_lost_connection_is_made_anew(start: Any, host: Any) -> None:
     far = free_port()
     text = f"grpc://.:{far} {{\n{HOSTS}}}\n"
     process = await start(text)
-    channel = Channel("127.0.0.1", far, host.clock, None, "")
+    channel = Channel(Upstream("127.0.0.1", far), host.clock, None, "")
     wire = QUESTION.to_wire()
     assert dns.message.from_wire(await channel.ask(wire, 5)).answer
     await process.kill()
@@ -98,7 +100,7 @@ async def test_a_lost_connection_is_made_anew(start: Any, host: Any) -> None:
 async def test_what_is_no_query_is_a_status_of_its_own(start: Any, host: Any) -> None:
     far = free_port()
     await start(f"grpc://.:{far} {{\n{HOSTS}}}\n")
-    channel = Channel("127.0.0.1", far, host.clock, None, "")
+    channel = Channel(Upstream("127.0.0.1", far), host.clock, None, "")
     with pytest.raises(ChannelError, match="grpc status 2: no response"):
         await channel.ask(b"short", 5)
     assert dns.message.from_wire(await channel.ask(QUESTION.to_wire(), 5)).answer
@@ -120,3 +122,33 @@ def test_any_octets_are_a_packet_or_refused(data: bytes) -> None:
         parse_packet(data)
     except ValueError as error:
         assert "DnsPacket" in str(error) or "cut off" in str(error)
+
+
+async def test_upstreams_of_a_file_and_at_a_socket(start: Any, host: Any, tmp_path: Path) -> None:
+    far, near = free_port(), free_port()
+    await start(f"grpc://.:{far} {{\n{HOSTS}}}\n")
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", far)
+        await asyncio.gather(pump(reader, back), pump(there, writer))
+
+    path, file = tmp_path / "g.sock", tmp_path / "resolv.conf"
+    file.write_text("nameserver 127.0.0.9\n")
+    async with await asyncio.start_unix_server(relay, path):
+        await start(f".:{near} {{\ngrpc . {file} unix://{path} {{\npolicy sequential\n}}\n}}\n")
+        assert (await ask(near, "a.test.")).answer
+    text = host.metrics.text().decode()
+    assert 'coredns_grpc_requests_total{to="127.0.0.9:53"} 1.0' in text
+    assert f'coredns_grpc_responses_total{{rcode="NOERROR",to="unix://{path}"}} 1.0' in text
+
+
+async def test_files_that_name_nobody_are_refused(start: Any, tmp_path: Path) -> None:
+    (tmp_path / "resolv.conf").write_text("search test\n")
+    for file, reason in (("none", "cannot read"), ("resolv.conf", "no nameservers found")):
+        with pytest.raises(CorefileError, match=reason):
+            await start(f".:{free_port()} {{\ngrpc . {tmp_path / file}\n}}\n")

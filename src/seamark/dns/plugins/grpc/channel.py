@@ -13,6 +13,8 @@ import h2.connection
 import h2.events
 import h2.exceptions
 
+from seamark.dns.corefile.address import join_address
+from seamark.dns.plugins.grpc.config import UNIX, Upstream
 from seamark.dns.server.grpc import METHOD
 from seamark.dns.waiting import within
 from seamark.dns.wire.packet import parse_packet, render_packet
@@ -33,12 +35,14 @@ class _Call:
 
 
 class Channel:
-    def __init__(self, host: str, port: int, clock: Clock, tls: ssl.SSLContext | None, server_name: str) -> None:
-        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self._where = (host, port)
+    def __init__(self, where: Upstream, clock: Clock, tls: ssl.SSLContext | None, server_name: str) -> None:
+        self.address = f"{UNIX}{where.host}" if where.is_socket else join_address(where.host, where.port)
+        self._where = where
         self._clock = clock
         self._tls = tls
-        self._server_name = (server_name or host) if tls is not None else None
+        self._server_name = (
+            (server_name or ("localhost" if where.is_socket else where.host)) if tls is not None else None
+        )
         self._connecting = asyncio.Lock()
         self._connection: _Connection | None = None
 
@@ -60,9 +64,13 @@ class Channel:
         return await self._connection.call(packet)
 
     async def _connect(self) -> _Connection:
-        host, port = self._where
-        reader, writer = await asyncio.open_connection(host, port, ssl=self._tls, server_hostname=self._server_name)
-        return _Connection(reader, writer, self._server_name or self.address, secured=self._tls is not None)
+        where, tls, name = self._where, self._tls, self._server_name
+        if where.is_socket:
+            reader, writer = await asyncio.open_unix_connection(where.host, ssl=tls, server_hostname=name)
+        else:
+            reader, writer = await asyncio.open_connection(where.host, where.port, ssl=tls, server_hostname=name)
+        authority = "localhost" if where.is_socket else self.address
+        return _Connection(reader, writer, name or authority, secured=tls is not None)
 
 
 class _Connection:

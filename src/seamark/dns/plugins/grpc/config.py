@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from seamark.dns.corefile.address import split_address
 from seamark.dns.corefile.block import Block, Line
 from seamark.dns.corefile.keys import parse_zones
 from seamark.dns.corefile.lexer import Token
 
-PORT = 443
+PORTS = {True: 443, False: 53}
+"""By whether ``grpc://`` stands in front, as with CoreDNS."""
+UNIX = "unix://"
 MAX_UPSTREAMS = 15
 POLICIES = ("random", "round_robin", "sequential")
+
+
+class Upstream(NamedTuple):
+    """``host`` is an address, a file in the form of resolv.conf, or a socket in the file system."""
+
+    host: str
+    port: int = 53
+    is_file: bool = False
+    is_socket: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +32,7 @@ class Config:
     """``tls`` is (), (CA), (CERT, KEY) or (CERT, KEY, CA); None = plain HTTP/2."""
 
     zone: str
-    upstreams: tuple[tuple[str, int], ...]
+    upstreams: tuple[tuple[Upstream, Token], ...]
     excepted: tuple[str, ...] = ()
     tls: tuple[Token, ...] | None = None
     server_name: str = ""
@@ -76,7 +88,7 @@ def parse(block: Block) -> Config:
     secured = reader.tls if reader.tls is not None or not reader.server_name else ()
     return Config(
         zones[0],
-        tuple(_upstream(token) for token in block.args[1:]),
+        tuple((_upstream(token), token) for token in block.args[1:]),
         excepted=reader.excepted,
         tls=secured,
         server_name=reader.server_name,
@@ -85,9 +97,14 @@ def parse(block: Block) -> Config:
     )
 
 
-def _upstream(token: Token) -> tuple[str, int]:
+def _upstream(token: Token) -> Upstream:
+    text = token.text.removeprefix("grpc://")
+    if text.startswith(UNIX):
+        return Upstream(text.removeprefix(UNIX), is_socket=True)
+    if text.startswith(("/", "./")):
+        return Upstream(text, is_file=True)
     try:
-        host, port = split_address(token.text.removeprefix("grpc://"))
-        return str(ip_address(host)), port or PORT
+        host, port = split_address(text)
+        return Upstream(str(ip_address(host)), port or PORTS[text != token.text])
     except ValueError:
-        raise token.error(f"'{token.text}' is not an address with a port, such as 10.0.0.10:443") from None
+        raise token.error(f"'{token.text}' is not an address with a port, such as 10.0.0.10:443, or a file") from None

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 
 import dns.exception
 import dns.message
 import dns.rcode
 
+from seamark.compile.resolvconf import parse_resolv_conf
+from seamark.dns.corefile.address import split_address
 from seamark.dns.corefile.keys import match_zone
+from seamark.dns.corefile.lexer import Token
 from seamark.dns.host import Site
 from seamark.dns.plugin import Answer, Next, Query
 from seamark.dns.plugins.grpc.channel import Channel, ChannelError
-from seamark.dns.plugins.grpc.config import Config
+from seamark.dns.plugins.grpc.config import Config, Upstream
 from seamark.dns.reply import failed, reply_to
 
 TIMEOUT = 5.0
@@ -27,7 +31,9 @@ class Grpc:
         self._turn = 0
         tls = _context(config, site)
         self._channels = [
-            Channel(host, port, site.host.clock, tls, config.server_name) for host, port in config.upstreams
+            Channel(where, site.host.clock, tls, config.server_name)
+            for upstream, token in config.upstreams
+            for where in _addresses(upstream, token)
         ]
 
     async def stop(self) -> None:
@@ -71,6 +77,19 @@ class Grpc:
             self._turn = (self._turn + 1) % count
             return self._channels[self._turn :] + self._channels[: self._turn]
         return self._channels
+
+
+def _addresses(upstream: Upstream, token: Token) -> list[Upstream]:
+    """The file's name servers, where it is one. Raises CorefileError."""
+    if not upstream.is_file:
+        return [upstream]
+    try:
+        servers = parse_resolv_conf(Path(upstream.host).read_text(errors="replace")).nameservers
+    except OSError as error:
+        raise token.error(f"grpc: cannot read '{upstream.host}': {error.strerror}") from error
+    if not servers:
+        raise token.error(f"grpc: no nameservers found in '{upstream.host}'")
+    return [Upstream(host, port or upstream.port) for host, port in map(split_address, servers)]
 
 
 def _context(config: Config, site: Site) -> ssl.SSLContext | None:

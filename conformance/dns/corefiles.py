@@ -5,8 +5,13 @@ Each case is one set of options of ``kubernetes``; the blocks below it are the s
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from pathlib import Path
+
+import dns.dnssec
+import dns.dnssectypes
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 OTHERS = """
 rw.test:PORT {
@@ -97,6 +102,7 @@ CASES = {
     "cache": Case("pods insecure\nttl 30\nfallthrough", "cache 30", sloppy_ttl=True),
     "autopath": Case("pods verified\nttl 30", "autopath @kubernetes"),
     "transfer": Case("pods insecure\nttl 30", "transfer {\n        to *\n    }"),
+    "dnssec": Case("pods insecure\nttl 30", "dnssec cluster.local {\n        key file DIRECTORY/Kcluster\n    }"),
 }
 ZONE_FILE = """$TTL 300
 @ IN SOA ns.file.test. root.file.test. 7 3600 600 86400 60
@@ -123,6 +129,17 @@ def write_files(directory: Path) -> None:
     many = "".join(f"10.9.0.{n} many.sub.test\n" for n in range(1, 120))
     inline = "192.0.2.44 outside.example\n192.0.2.45 mixed.example\n10.9.1.1 a.sub.test\n"
     (directory / "hosts").write_text(inline + many)
+    _write_key(directory)
+
+
+def _write_key(directory: Path) -> None:
+    """As dnssec-keygen does."""
+    private = ed25519.Ed25519PrivateKey.generate()
+    record = dns.dnssec.make_dnskey(private.public_key(), dns.dnssectypes.Algorithm.ED25519, 257)
+    number = base64.b64encode(private.private_bytes_raw()).decode()
+    (directory / "Kcluster.key").write_text(f"cluster.local. 3600 IN DNSKEY {record}\n")
+    text = f"Private-key-format: v1.3\nAlgorithm: 15 (ED25519)\nPrivateKey: {number}\n"
+    (directory / "Kcluster.private").write_text(text)
 
 
 def write_corefile(case: Case, *, directory: Path, kubeconfig: Path, port: int, ours: bool) -> Path:

@@ -97,13 +97,13 @@ class Signer:
         return [self._signature(rrset, zone), rrset]
 
     def _signed(self, section: Section) -> Section:
+        """Signatures behind the records, so that these are the last to go where there is little room."""
         found = []
         for rrset in section:
-            found.append(rrset)
             zone = match_zone(self._zones, text_of(rrset.name))
             if zone is not None and rrset.rdtype not in (T.RRSIG, T.OPT):
                 found.append(self._signature(rrset, zone))
-        return found
+        return [*section, *found]
 
     def _signature(self, rrset: dns.rrset.RRset, zone: str) -> dns.rrset.RRset:
         """Made once for the same records, until little of it is left."""

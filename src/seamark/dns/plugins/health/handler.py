@@ -19,7 +19,8 @@ from seamark.dns.waiting import within
 TEXT = "text/plain; charset=utf-8"
 WAIT, MAX_WAIT = 10.0, 60.0
 POLL, PATIENCE = 1.0, 3.0
-LOCAL = "localhost"
+LOCAL = "127.0.0.1"
+"""Where a port on all addresses, or at localhost, is asked: no name has to be looked up each time."""
 
 
 class Health:
@@ -29,7 +30,8 @@ class Health:
 
     def __init__(self, config: Config, site: Site) -> None:
         self.lameduck = config.lameduck
-        self._where = split_address(config.address)
+        host, port = split_address(config.address)
+        self._where = (LOCAL if host in ("", "localhost") else host, port or 0)
         self._polling: asyncio.Task[None] | None = None
         self._site = site
         site.http[config.address, "/health"] = self._answer
@@ -62,11 +64,10 @@ class Health:
 
     @property
     def _address(self) -> str:
-        return f"http://{join_address(self._where[0] or LOCAL, self._where[1] or 0)}/health"
+        return f"http://{join_address(*self._where)}/health"
 
     async def _ask(self) -> None:
-        host, port = self._where
-        reader, writer = await asyncio.open_connection(host or LOCAL, port)
+        reader, writer = await asyncio.open_connection(*self._where)
         try:
             writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
             await reader.readuntil(b"\r\n\r\n")

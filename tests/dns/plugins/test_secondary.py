@@ -15,6 +15,7 @@ import dns.opcode
 import dns.rcode
 import pytest
 
+from seamark.dns.corefile.lexer import CorefileError
 from seamark.dns.plugins.secondary.inbound import is_newer
 from seamark.dns.server.loading import load_corefile
 from seamark.dns.server.process import Process
@@ -142,3 +143,8 @@ async def test_zones_come_and_go_with_files(serve: Any, host: Any, tmp_path: Pat
     await settle()
     assert [await asked("web.a.test."), await asked("web.b.test.")] == ["192.0.2.22", "SERVFAIL"]
     assert "[INFO] plugin/auto: Deleting zone `b.test.'" in log
+
+
+async def test_a_pattern_of_files_has_a_group(serve: Any) -> None:
+    with pytest.raises(CorefileError, match="need at least one sub expression"):
+        await serve(". {\nauto {\ndirectory /nonexistent db fixed.test\n}\n}")

@@ -57,6 +57,8 @@ class _Reader:
             raise words.error(str(error)) from None
         if len(words.text) > LONGEST:
             raise words.error(f"the regular expression is longer than {LONGEST} characters")
+        if not self.pattern.groups:
+            raise words.error(f"'{words.text}': need at least one sub expression, such as ^(.*)\\.zone$")
         for number in re.findall(r"\{(\d+)\}", template.text):
             if int(number) > self.pattern.groups:
                 raise template.error(f"'{template.text}': '{words.text}' has no group {number}")

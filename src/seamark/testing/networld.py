@@ -69,7 +69,7 @@ class World:
     def build(self) -> None:
         for pin in (self.node_pin, self._outside_pin, *self._pins.values()):
             netns.create(pin)
-            netns.run_in(pin, _without_duplicate_detection)
+            netns.run_in(pin, _prepare)
         addresses = (OUTSIDE, *(ip for ip in self._outside if ":" not in ip))
         self._veth(self._outside_pin, "uplink", "eth0")
         _ip(self.node_pin, f"addr add {self.node}/24 dev uplink", "link set uplink up")
@@ -249,9 +249,13 @@ def _family(ip: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in ip else socket.AF_INET
 
 
-def _without_duplicate_detection() -> None:
-    """Else a link has no usable address of its own for a second, and a node asks for no neighbour meanwhile."""
+def _prepare() -> None:
+    """No duplicate detection, else a link has no usable address for a second, and a node asks for no neighbour
+    meanwhile. No TIME_WAIT: a client that connects for longer than its ports last would meet a server's old socket,
+    and wait for a retransmission.
+    """
     _sysctl("net/ipv6/conf/default/accept_dad", "0")
+    _sysctl("net/ipv4/tcp_max_tw_buckets", "0")
 
 
 def _forward() -> None:

@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -55,6 +56,7 @@ tests passes (`python -m conformance.suite --api kube-apiserver --patience 720`,
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = parse_options()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seamark" / "conformance-suite"
     (cache / "logs").mkdir(parents=True, exist_ok=True)
@@ -123,12 +125,24 @@ def run_all(suite: Suite, tests: Sequence[str], results: Results, *, jobs: int) 
     slow = [test for test in tests if SLOW.search(test)]
     serial = [test for test in tests if is_serial(test) and test not in slow]
     others = [test for test in tests if test not in slow and test not in serial]
-    with ThreadPoolExecutor(len(slow) or 1) as waiting:
+    with open_pool(suite, len(slow) or 1) as waiting:
         beside = {waiting.submit(suite.run, test): test for test in slow}
         for batch, workers in ((others, jobs), (serial, 1)):
-            with ThreadPoolExecutor(workers) as pool:
+            with open_pool(suite, workers) as pool:
                 note_all({pool.submit(suite.run, test): test for test in batch}, results)
         note_all(beside, results)
+
+
+@contextmanager
+def open_pool(suite: Suite, workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Where the run is broken off, what waits is dropped and what runs is ended, so that the cluster is taken down."""
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            suite.stop()
+            raise
 
 
 def note_all(running: dict[Future[Verdict], str], results: Results) -> None:

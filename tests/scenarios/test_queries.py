@@ -22,7 +22,7 @@ import yaml
 from seamark.client.client import Client
 from seamark.dns.corefile.parser import parse_corefile
 from seamark.dns.host import Host
-from seamark.dns.listener import Listener
+from seamark.dns.listener import Listener, Source
 from seamark.dns.server.core import Core
 from seamark.dns.server.instance import Instance, parse_server
 from seamark.machinery.wire import Request, Response
@@ -108,7 +108,7 @@ async def test_names_are_as_written(server: tuple[Core, list[Question]]) -> None
     core, questions = server
     for question in questions:
         query = dns.message.make_query(question.name, question.rdtype)
-        wire = await core.answer(Listener(53), query.to_wire(), ("10.244.1.9", 9), "udp")
+        wire = await core.answer(Listener(53), query.to_wire(), Source("10.244.1.9", 9), "udp")
         assert isinstance(wire, bytes)
         found = dns.message.from_wire(wire)
         wanted = dns.rdatatype.from_text(question.rdtype)

@@ -23,6 +23,7 @@ from typing import Any
 
 from seamark.api.app import Api
 from seamark.api.server import tune_malloc
+from seamark.linux.clock import SystemClock
 from seamark.machinery.clock import Clock
 from seamark.machinery.wire import ADMIN_GROUP, Identity, Request, Response
 from seamark.resources.table import build_registry
@@ -35,17 +36,6 @@ CORE = "/api/v1/namespaces/bench"
 TOGETHER = 64
 STRICT = (("fieldManager", "kubectl-create"), ("fieldValidation", "Strict"))
 Obj = dict[str, Any]
-
-
-class WallClock:
-    def time(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 def service(name: str) -> Obj:
@@ -169,7 +159,7 @@ async def main() -> None:
     parser.add_argument("--profile", default="", metavar="NAME", help="a line of the table, such as 'create Service'")
     given = parser.parse_args()
     tune_malloc()  # as the server does
-    clock: Clock = WallClock()
+    clock: Clock = SystemClock()
     with tempfile.TemporaryDirectory() as directory:
         store = MemoryStore(now=clock.time) if given.memory else SqliteStore(Path(directory) / "registry.db")
         api = Api(store=store, registry=build_registry(), clock=clock)

@@ -13,16 +13,14 @@ T = TypeVar("T")
 
 async def within(clock: Clock, seconds: float, wanted: Awaitable[T]) -> T:
     """What ``wanted`` gives, if it does so in time. Raises TimeoutError after cancelling it."""
-    task = asyncio.ensure_future(wanted)
-    alarm = asyncio.ensure_future(clock.sleep(seconds))
+    limit = asyncio.timeout(None)
+    alarm = clock.call_later(seconds, lambda: limit.reschedule(0))
     try:
-        await asyncio.wait((task, alarm), return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise TimeoutError(f"no answer within {seconds:g}s")
+        async with limit:
+            return await wanted
+    except TimeoutError as error:
+        if limit.expired():
+            raise TimeoutError(f"no answer within {seconds:g}s") from error
+        raise
     finally:
-        for each in (task, alarm):
-            if not each.done():
-                each.cancel()
-            elif not each.cancelled():
-                each.exception()  # it may have failed in the very moment in which we were cancelled
+        alarm.cancel()

@@ -6,8 +6,13 @@ the composition root; tests pass ``seamark.testing.clock.FakeClock``, whose ``sl
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
+
+
+class Alarm(Protocol):
+    def cancel(self) -> None: ...
 
 
 class Clock(Protocol):
@@ -16,6 +21,10 @@ class Clock(Protocol):
     def monotonic(self) -> float: ...
 
     async def sleep(self, seconds: float) -> None: ...
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Alarm:
+        """For waits that hardly ever last: an alarm costs a fraction of a task that sleeps."""
+        ...
 
 
 def format_time(unix: float) -> str:

@@ -5,6 +5,15 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+from collections.abc import Callable
+
+
+class _Alarm:
+    def __init__(self, ring: Callable[[], None]) -> None:
+        self.ring = ring
+
+    def cancel(self) -> None:
+        self.ring = _nothing
 
 
 class FakeClock:
@@ -12,7 +21,7 @@ class FakeClock:
 
     def __init__(self, start: float = 1_700_000_000.0) -> None:
         self._now = start
-        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._alarms: list[tuple[float, int, _Alarm]] = []
         self._serial = itertools.count()
 
     def time(self) -> float:
@@ -26,20 +35,28 @@ class FakeClock:
             await asyncio.sleep(0)
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self._now + seconds, next(self._serial), future))
+        self.call_later(seconds, lambda: None if future.done() else future.set_result(None))
         await future
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> _Alarm:
+        alarm = _Alarm(callback)
+        heapq.heappush(self._alarms, (self._now + max(seconds, 0), next(self._serial), alarm))
+        return alarm
 
     async def advance(self, seconds: float) -> None:
         """Moves time forward, waking each sleeper at its own moment and letting what it wakes run."""
         target = self._now + seconds
-        while self._sleepers and self._sleepers[0][0] <= target:
-            due, _, future = heapq.heappop(self._sleepers)
+        while self._alarms and self._alarms[0][0] <= target:
+            due, _, alarm = heapq.heappop(self._alarms)
             self._now = max(self._now, due)
-            if not future.done():
-                future.set_result(None)
+            alarm.ring()
             await settle()
         self._now = target
         await settle()
+
+
+def _nothing() -> None:
+    pass
 
 
 async def settle(rounds: int = 20) -> None:

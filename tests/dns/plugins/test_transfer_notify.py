@@ -43,6 +43,7 @@ async def test_at_the_start_and_when_a_file_changes(serve: Any, upstream: Any, t
     assert (protocol, told.opcode(), told.question[0].to_text()) == ("udp", dns.opcode.NOTIFY, "z.test. IN SOA")
     assert told.flags & dns.flags.AA
     (tmp_path / "db").write_text(ZONE.replace("SERIAL", "12345"))
+    await settle()  # the answers are to be there before their time is over
     await server.clock.advance(5)
     await wait_for(lambda: len(one.queries) == len(two.queries) == 2)
 

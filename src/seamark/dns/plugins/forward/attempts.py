@@ -7,14 +7,15 @@ with one upstream alone the question is sent to it again, which is what mends a 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
 
 import dns.message
 import dns.rcode
 
 from seamark.dns.plugins.forward.config import Config
 from seamark.dns.plugins.forward.upstream import Upstream, UpstreamError
+from seamark.dns.waiting import within
 from seamark.machinery.clock import Clock
 
 QUERY_TIMEOUT = 5.0
@@ -72,12 +73,9 @@ class Attempts:
 
     async def _wait(self, seconds: float) -> bool:
         """Whether an exchange ended in that time."""
-        alarm = asyncio.ensure_future(self._clock.sleep(seconds))
-        awaited: list[asyncio.Future[Any]] = [*self._running, alarm]
-        try:
-            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            alarm.cancel()
+        ended = asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+        with contextlib.suppress(TimeoutError):
+            await within(self._clock, seconds, ended)
         return any(task.done() for task in self._running)
 
     def _take(self) -> Reply | None:

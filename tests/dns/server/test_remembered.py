@@ -9,6 +9,7 @@ import pytest
 
 from seamark.dns.listener import Listener, Source
 from seamark.testing.clock import settle
+from seamark.testing.dnsupstream import good
 
 AT = Listener(53)
 Z = "cluster.local."
@@ -128,3 +129,39 @@ async def test_what_is_not_known_yet_is_not_kept(fake_api: Any, serve: Any) -> N
     packet = dns.message.make_query(WEB, "A").to_wire()
     await answered(server, packet)
     assert server.core.quick(AT, packet, "192.0.2.7") is None
+
+
+async def cached(serve: Any, upstream: Any, options: str = "") -> tuple[Any, bytes]:
+    """A server that was asked twice for a name outside, and the question."""
+    above = await upstream(good("192.0.2.1"))
+    server = await serve(
+        f". {{\nprometheus localhost:9153\ncache 30 {{\n{options}\n}}\nforward . 127.0.0.1:{above.port}\n}}\n"
+    )
+    packet = dns.message.make_query("www.example.com.", "A").to_wire()
+    await answered(server, packet)
+    assert server.core.quick(AT, packet, "192.0.2.7") is None
+    await answered(server, packet)
+    return server, packet
+
+
+async def test_what_the_cache_gave_lasts_until_its_ttl_is_another_one(serve: Any, upstream: Any, host: Any) -> None:
+    server, packet = await cached(serve, upstream)
+    for left in (30, 29, 0):
+        slow = await answered(server, packet)
+        assert dns.message.from_wire(slow).answer[0].ttl == (left or 30)
+        if left:
+            assert server.core.quick(AT, b"\0\x09" + packet[2:], "192.0.2.7") == b"\0\x09" + slow[2:]
+            spelled = packet.replace(b"www", b"wWw")
+            assert server.core.quick(AT, spelled, "192.0.2.7") is None
+        await server.clock.advance(1 if left == 30 else 30)
+        assert server.core.quick(AT, packet, "192.0.2.7") is None
+    hits = 'coredns_cache_hits_total{server="dns://:53",type="success",view="",zones="."} 5.0'
+    requests = 'coredns_cache_requests_total{server="dns://:53",view="",zones="."} 7.0'
+    assert {hits, requests} <= set(host.metrics.text().decode().splitlines())
+
+
+@pytest.mark.parametrize(("options", "is_kept"), [("keepttl", True), ("prefetch 5 1m 10%", False)])
+async def test_prefetch_wants_to_see_every_hit(serve: Any, upstream: Any, options: str, *, is_kept: bool) -> None:
+    server, packet = await cached(serve, upstream, options)
+    await server.clock.advance(2)
+    assert (server.core.quick(AT, packet, "192.0.2.7") is not None) is is_kept

@@ -1,7 +1,8 @@
-"""Answers of the table, ready on the wire: the same packet gets the same answer without a walk through the chain.
+"""Answers that last, ready on the wire: the same packet gets the same answer without a walk through the chain.
 
 Only where every plugin of the chain is one that has nothing to say about it (``QUIET``) or counts it again (``again``),
-only what kubernetes answered itself and says is lasting, and only until its table changes. A packet is the same if all
+and only as long as who answered says that it lasts: kubernetes until its table changes, cache until the TTL that it
+gives is another one, which is a second at most. A packet is the same if all
 but its id is: flags, the name's spelling, type, class and EDNS. Answers that loadbalance shuffles are not kept.
 """
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import OrderedDict
+from dataclasses import dataclass
 
 import dns.flags
 import dns.message
@@ -43,7 +44,7 @@ class Cache:
         self._metrics = site.host.metrics
         self._items: dict[str, OrderedDict[Key, Item]] = {"success": OrderedDict(), "denial": OrderedDict()}
         self._labels = (",".join(config.zones), site.view)
-        self._counters: dict[tuple[Counter, str], Counter] = {}
+        self._counters: dict[tuple[Counter, str, tuple[str, ...]], Counter] = {}
         self._refreshes: set[asyncio.Task[Answer]] = set()
 
     async def stop(self) -> None:
@@ -63,21 +64,40 @@ class Cache:
             return await self._fetch(query, following, key)
         if item.left(now) <= 0:
             return await self._stale(query, following, key, item)
-        self._metrics.cache_hits.labels(query.server, _counted(item.kind), *self._labels).inc()
+        self._count_hit(query, item.kind)
         if self._wants_prefetch(item, now):
             self._refresh(query, following, key, item)
-        return self._answer(query, item, item.ttl if self._config.keepttl else item.left(now))
+        ttl = self._ttl(item, now)
+        answer = self._answer(query, item, ttl)
+        if not self._config.prefetch.amount:  # it wants to see every hit
+            answer.lasting = _Hit(self, key, query.text, item, ttl)
+        return answer
 
     def again(self, query: Query, answer: Answer) -> None:
-        """Counts an answer of the table that was given without asking here."""
+        """Counts an answer that was given without asking here: one of ours, or of the table."""
         self._counter(self._metrics.cache_requests, query.server).inc()
-        self._counter(self._metrics.cache_misses, query.server).inc()
+        if isinstance(answer.lasting, _Hit):
+            self._count_hit(query, answer.lasting.item.kind)
+        else:
+            self._counter(self._metrics.cache_misses, query.server).inc()
 
-    def _counter(self, metric: Counter, server: str) -> Counter:
+    def _count_hit(self, query: Query, kind: str) -> None:
+        self._counter(self._metrics.cache_hits, query.server, _counted(kind)).inc()
+
+    def _ttl(self, item: Item, now: float) -> int:
+        return item.ttl if self._config.keepttl else item.left(now)
+
+    def would_give(self, hit: _Hit) -> bool:
+        """Whether the question would get the same item with the same TTL now."""
+        now, item = self._clock.monotonic(), hit.item
+        found = self._find(hit.key, hit.name, now)
+        return found is item and item.left(now) > 0 and self._ttl(item, now) == hit.ttl
+
+    def _counter(self, metric: Counter, server: str, *kind: str) -> Counter:
         """With its labels, looked up once."""
-        found = self._counters.get((metric, server))
+        found = self._counters.get((metric, server, kind))
         if found is None:
-            found = self._counters[metric, server] = metric.labels(server, *self._labels)
+            found = self._counters[metric, server, kind] = metric.labels(server, *kind, *self._labels)
         return found
 
     def _find(self, key: Key, name: str, now: float) -> Item | None:
@@ -211,6 +231,20 @@ class Cache:
         message.flags = dns.flags.Flag(QR | kept | asked & ASKED)
         message.question = list(query.message.question)
         return Answer(item.message.rcode(), message, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    """What a question was given; as ``Answer.lasting`` it tells whether that still holds."""
+
+    cache: Cache
+    key: Key
+    name: str
+    item: Item
+    ttl: int
+
+    def __call__(self) -> bool:
+        return self.cache.would_give(self)
 
 
 def _counted(kind: str) -> str:

@@ -83,9 +83,11 @@ class ServiceIndex:
                     continue
                 if after:
                     known[key] = after
-                unchanged = {rules.key: rules for rules in before}
-                changes[family].update({r.key: r for r in after if unchanged.get(r.key) != r})
-                changes[family].update(dict.fromkeys(unchanged.keys() - {r.key for r in after}))
+                changed, gone = changes[family], {rules.key: rules for rules in before}
+                for rules in after:
+                    if gone.pop(rules.key, None) != rules:
+                        changed[rules.key] = rules
+                changed.update(dict.fromkeys(gone))
         return Pending(changes, dirty)
 
     def is_routed(self, ip: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import errno
+import gc
 import logging
 import os
 import resource
@@ -41,6 +42,8 @@ GOODBYE = {
     signal.SIGQUIT: "[INFO] SIGQUIT: Quitting process immediately",
 }
 HELP = "the cluster DNS server: CoreDNS's Corefile, CoreDNS's flags"
+COLLECTED = (50_000, 20, 50)
+"""Tables and kept answers form no cycles: by Python's own thresholds every few thousand names cost a look at all."""
 
 
 def main(argv: list[str]) -> int:
@@ -107,6 +110,7 @@ def _run(options: argparse.Namespace) -> int:
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # CoreDNS has none
     host.metrics.build_info.labels(f"seamark-{seamark.__version__}", "", "").set(1)
     _raise_file_limit()
+    gc.set_threshold(*COLLECTED)
     path = Path(options.conf) if options.conf else None
     hosts = options.localip if options.node_local else ("",)
     load = partial(load_corefile, path, port=port, environment=environment)

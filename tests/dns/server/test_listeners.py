@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import struct
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
@@ -76,6 +79,22 @@ async def test_interfaces_stand_for_their_addresses(start: Any) -> None:
     await start(f"test:{port} {{\nbind lo {{\nexcept ::1\n}}\n{HOSTS}}}\n")
     assert (await ask("127.0.0.1", port)).answer
     assert "127.0.0.1" in interface_addresses("lo") and interface_addresses("nosuch0") == ()
+
+
+@pytest.mark.net
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes a network namespace")
+def test_an_interface_has_all_of_its_addresses() -> None:
+    program = "from seamark.dns.server.addresses import interface_addresses; print(*interface_addresses('lo'))"
+    given = ("10.9.0.1/24", "10.9.0.2/24", "10.9.1.3/24 label lo:x", "fd00::1/64")
+    script = [
+        "ip link set lo up",
+        *(f"ip address add {one} dev lo" for one in given),
+        f'"{sys.executable}" -c "{program}"',
+    ]
+    ran = subprocess.run(
+        ["unshare", "--net", "sh", "-ec", "\n".join(script)], capture_output=True, text=True, check=True
+    )
+    assert set(ran.stdout.split()) == {"127.0.0.1", "10.9.0.1", "10.9.0.2", "10.9.1.3", "::1", "fd00::1"}
 
 
 @pytest.mark.parametrize(

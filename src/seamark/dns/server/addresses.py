@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import fcntl
 import re
 import socket
@@ -10,7 +11,10 @@ from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
 PROC = Path("/proc/net")
-SIOCGIFADDR = 0x8915
+SIOCGIFCONF = 0x8912
+IFCONF = struct.Struct("i4xP")
+IFREQ = struct.Struct("16s4x4s16x")  # of a 64-bit machine: the label, the address behind family and port
+MANY = 4096
 _LOCAL = re.compile(r"\|-- ([0-9.]+)\n\s+/32 host LOCAL")
 
 
@@ -23,16 +27,19 @@ def own_addresses(proc: Path = PROC, *, link_local: bool = False) -> tuple[str, 
 
 
 def interface_addresses(name: str, proc: Path = PROC) -> tuple[str, ...]:
-    """The first IPv4 address of an interface and its IPv6 addresses; none for one that is not there."""
-    found: list[str] = []
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        try:
-            answer = fcntl.ioctl(asking.fileno(), SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
-            found.append(socket.inet_ntoa(answer[20:24]))
-        except OSError:
-            pass  # it has none
+    """All addresses of an interface, IPv4 first; none for one that is not there."""
     lines = [line for line in _read(proc / "if_inet6").splitlines() if line.split()[5:6] == [name]]
-    return tuple(found + _v6("\n".join(lines)))
+    return (*(address for label, address in _v4_by_label() if label == name), *_v6("\n".join(lines)))
+
+
+def _v4_by_label() -> list[tuple[str, str]]:
+    """netdevice(7), SIOCGIFCONF: an entry for each IPv4 address, by label: the interface's name, perhaps ``:word``."""
+    entries = array.array("B", bytes(IFREQ.size * MANY))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        answer = fcntl.ioctl(asking.fileno(), SIOCGIFCONF, IFCONF.pack(len(entries), entries.buffer_info()[0]))
+    filled, _ = IFCONF.unpack(answer)
+    found = IFREQ.iter_unpack(entries.tobytes()[:filled])
+    return [(label.partition(b"\0")[0].decode().partition(":")[0], socket.inet_ntoa(ip)) for label, ip in found]
 
 
 def _v6(text: str) -> list[str]:

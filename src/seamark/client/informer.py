@@ -267,6 +267,7 @@ class Informer(Generic[T]):
                     break
         finally:
             coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
         self._settle(there, revision)
 
     async def _ask_page(self, token: str) -> _List[T] | _List[msgspec.Raw]:

@@ -6,8 +6,10 @@ import asyncio
 import json
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import dns.message
@@ -21,6 +23,8 @@ from seamark.dns.host import Host
 from seamark.dns.listener import Listener, Source
 from seamark.dns.server.core import Core
 from seamark.dns.server.instance import Instance, parse_server
+from seamark.dns.server.loading import load_corefile
+from seamark.dns.server.process import Process
 from seamark.machinery.status import StatusError
 from seamark.machinery.wire import Request, Response
 from seamark.testing.clock import FakeClock, settle
@@ -178,3 +182,22 @@ async def upstream() -> AsyncIterator[Callable[..., Any]]:
     for found in running:
         found.stop()
     await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def running(host: Any, tmp_path: Path) -> AsyncIterator[Callable[[str], Awaitable[Process]]]:
+    """``await running(corefile)``: a server with sockets of its own, until the test ends."""
+    started: list[Process] = []
+
+    async def start(text: str) -> Process:
+        file = tmp_path / f"Corefile.{len(started)}"
+        file.write_text(text)
+        process = Process(host, partial(load_corefile, file, port=53, environment={}))
+        await process.start()
+        started.append(process)
+        await settle()
+        return process
+
+    yield start
+    for process in reversed(started):
+        await process.kill()

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import dns.exception
 import dns.message
 import pytest
 
-from seamark.dns.server.loading import load_corefile
 from seamark.dns.server.process import Process
 
 TRIES, PAUSE = 500, 0.02
@@ -72,22 +70,10 @@ async def beside(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Path]]
 
 
 @pytest.fixture
-async def seamark(host: Any, tmp_path: Path) -> AsyncIterator[Callable[[str], Awaitable[Process]]]:
+def seamark(host: Any, running: Any, tmp_path: Path) -> Callable[[str], Awaitable[Process]]:
     """``await seamark(corefile)`` serves on loopback, by the real time where something dates."""
     host.clock.time = time.time
-    running: list[Process] = []
-
-    async def start(text: str) -> Process:
-        file = tmp_path / f"Corefile.{len(running)}"
-        file.write_text(text.replace("{\n", f"{{\nroot {tmp_path}\nbind 127.0.0.1\n", 1))
-        process = Process(host, partial(load_corefile, file, port=53, environment={}))
-        await process.start()
-        running.append(process)
-        return process
-
-    yield start
-    for process in reversed(running):
-        await process.kill()
+    return lambda text: running(text.replace("{\n", f"{{\nroot {tmp_path}\nbind 127.0.0.1\n", 1))
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import AsyncIterator, Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,6 @@ from aioquic.quic.events import QuicEvent, StreamDataReceived
 
 from seamark.dns.corefile.lexer import CorefileError
 from seamark.dns.plugins.forward.doq import PROTOCOL_ERROR
-from seamark.dns.server.loading import load_corefile
-from seamark.dns.server.process import Process
 from seamark.testing.clock import settle
 from seamark.testing.ports import free_port
 
@@ -45,24 +42,16 @@ def authority(tmp_path: Path) -> trustme.CA:
 
 
 @pytest.fixture
-async def quic(host: Any, authority: trustme.CA, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
+def quic(running: Any, authority: trustme.CA, tmp_path: Path) -> Callable[..., Any]:
     """``await quic()`` -> the port of such a server."""
-    running: list[Process] = []
 
     async def start(port: int = 0) -> int:
         port = port or free_port()
-        file = tmp_path / f"Corefile.{len(running)}"
         words = f"root {tmp_path}\nbind 127.0.0.1\ntls cert.pem cert-key.pem\n{HOSTS}"
-        file.write_text(f"quic://test:{port} {{\n{words}}}\n")
-        process = Process(host, partial(load_corefile, file, port=53, environment={}))
-        await process.start()
-        running.append(process)
-        await settle()
+        await running(f"quic://test:{port} {{\n{words}}}\n")
         return port
 
-    yield start
-    for process in running:
-        await process.kill()
+    return start
 
 
 class Scripted(QuicConnectionProtocol):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,6 @@ import pytest
 
 from seamark.dns.corefile.lexer import CorefileError
 from seamark.dns.plugins.secondary.inbound import is_newer
-from seamark.dns.server.loading import load_corefile
-from seamark.dns.server.process import Process
 from seamark.testing.clock import settle
 from seamark.testing.ports import free_port
 
@@ -26,20 +23,8 @@ ZONE = "$TTL 60\n@ IN SOA ns root {serial} 100 20 300 60\n@ IN NS ns\nns IN A 19
 
 
 @pytest.fixture
-async def start(host: Any, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
-    running: list[Process] = []
-
-    async def run(text: str) -> Process:
-        file = tmp_path / f"Corefile.{len(running)}"
-        file.write_text(text.replace("{", f"{{\nroot {tmp_path}\nbind 127.0.0.1\n", 1))
-        process = Process(host, partial(load_corefile, file, port=53, environment={}))
-        await process.start()
-        running.append(process)
-        return process
-
-    yield run
-    for process in reversed(running):
-        await process.kill()
+def start(running: Any, tmp_path: Path) -> Callable[..., Any]:
+    return lambda text: running(text.replace("{", f"{{\nroot {tmp_path}\nbind 127.0.0.1\n", 1))
 
 
 async def ask(port: int, name: str = "web.a.test.") -> dns.message.Message:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,6 @@ import pytest
 
 from seamark.dns.plugins.file.zone import make_zone
 from seamark.dns.plugins.secondary.catalog import Action, Member, Owned, What, parse_catalog, plan_members
-from seamark.dns.server.loading import load_corefile
-from seamark.dns.server.process import Process
 from seamark.testing.ports import free_port
 
 CATALOG = """$TTL 0
@@ -103,22 +100,6 @@ def test_what_follows_from_a_catalog(members: Any, taken: Any, others: Any, want
     assert list(plan_members("cat.", tuple(members), taken, others)) == wanted
 
 
-@pytest.fixture
-async def start(host: Any, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
-    running: list[Process] = []
-
-    async def run(text: str) -> Process:
-        file = tmp_path / f"Corefile.{len(running)}"
-        file.write_text(text)
-        running.append(Process(host, partial(load_corefile, file, port=53, environment={})))
-        await running[-1].start()
-        return running[-1]
-
-    yield run
-    for process in reversed(running):
-        await process.kill()
-
-
 async def asked(port: int, name: str) -> str:
     reply = await dns.asyncquery.udp(dns.message.make_query(name, "A"), "127.0.0.1", port=port, timeout=5)
     return reply.answer[0][0].to_text() if reply.answer else dns.rcode.to_text(reply.rcode())
@@ -135,7 +116,7 @@ async def until(clock: Any, port: int, wanted: dict[str, str]) -> None:
     raise AssertionError(f"{seen}, not {wanted}")
 
 
-async def test_zones_come_and_go_with_a_catalog(start: Any, host: Any, tmp_path: Path, log: list[str]) -> None:
+async def test_zones_come_and_go_with_a_catalog(running: Any, host: Any, tmp_path: Path, log: list[str]) -> None:
     primary, second = free_port(), free_port()
 
     def tell(serial: int, members: str) -> None:
@@ -147,9 +128,9 @@ async def test_zones_come_and_go_with_a_catalog(start: Any, host: Any, tmp_path:
     tell(1, MEMBERS)
     options = f"transfer {{\nto 127.0.0.1:{second}\n}}\nroot {tmp_path}\nbind 127.0.0.1\n"
     files = "".join(f"file db.{zone} {zone} {{\nreload 1s\n}}\n" for zone in ("cat", *zones))
-    await start(f".:{primary} {{\n{options}{files}}}\n")
+    await running(f".:{primary} {{\n{options}{files}}}\n")
     catalog = f"secondary cat {{\ntransfer from 127.0.0.1:{primary}\ncatalog test\n}}\n"
-    await start(f".:{second} {{\nbind 127.0.0.1\n{catalog}}}\n")
+    await running(f".:{second} {{\nbind 127.0.0.1\n{catalog}}}\n")
     known = {"web.one.test.": "192.0.2.1", "web.two.test.": "192.0.2.2", "web.three.example.": "SERVFAIL"}
     await until(host.clock, second, known)
     tell(2, "c.zones IN PTR three.example.\nd.zones IN PTR two.test.\n")

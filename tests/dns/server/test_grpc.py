@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,7 @@ from hypothesis import strategies as st
 from seamark.dns.corefile.lexer import CorefileError
 from seamark.dns.plugins.grpc.channel import Channel, ChannelError
 from seamark.dns.plugins.grpc.config import Upstream
-from seamark.dns.server.loading import load_corefile
-from seamark.dns.server.process import Process
 from seamark.dns.wire.packet import parse_packet, render_packet
-from seamark.testing.clock import settle
 from seamark.testing.ports import free_port
 
 HOSTS = "hosts /nonexistent {\n10.0.0.1 a.test\n10.0.0.2 b.test\n}\n"
@@ -31,21 +27,8 @@ QUESTION = dns.message.make_query("a.test.", "A")
 
 
 @pytest.fixture
-async def start(host: Any, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
-    running: list[Process] = []
-
-    async def run(text: str) -> Process:
-        file = tmp_path / f"Corefile.{len(running)}"
-        file.write_text(text.replace("{", f"{{\nroot {tmp_path}\nbind 127.0.0.1\n", 1))
-        process = Process(host, partial(load_corefile, file, port=53, environment={}))
-        await process.start()
-        running.append(process)
-        await settle()
-        return process
-
-    yield run
-    for process in reversed(running):
-        await process.kill()
+def start(running: Any, tmp_path: Path) -> Callable[..., Any]:
+    return lambda text: running(text.replace("{", f"{{\nroot {tmp_path}\nbind 127.0.0.1\n", 1))
 
 
 async def ask(port: int, name: str) -> dns.message.Message:

@@ -8,8 +8,6 @@ import ssl
 import struct
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +20,6 @@ from seamark.dns.corefile.lexer import CorefileError
 from seamark.dns.corefile.parser import parse_corefile
 from seamark.dns.server.addresses import interface_addresses
 from seamark.dns.server.instance import parse_server
-from seamark.dns.server.loading import load_corefile
-from seamark.dns.server.process import Process
-from seamark.testing.clock import settle
 from seamark.testing.ports import free_port
 
 HOSTS = "hosts /nonexistent {\n10.0.0.1 a.test\n}\n"
@@ -32,22 +27,9 @@ QUESTION = dns.message.make_query("a.test.", "A")
 
 
 @pytest.fixture
-async def start(host: Any, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
-    running: list[Process] = []
+def start(host: Any, running: Any) -> Any:
     host.interface = interface_addresses
-
-    async def run(text: str) -> Process:
-        file = tmp_path / "Corefile"
-        file.write_text(text)
-        process = Process(host, partial(load_corefile, file, port=53, environment={}))
-        running.append(process)
-        await process.start()
-        await settle()
-        return process
-
-    yield run
-    for process in running:
-        await process.kill()
+    return running
 
 
 async def ask(address: str, port: int, tls: ssl.SSLContext | None = None) -> dns.message.Message:
@@ -134,7 +116,7 @@ async def test_tls_serves_and_a_reload_takes_new_certificates(start: Any, tmp_pa
     process = await start(text)
     assert (await ask("127.0.0.1", port, trusting(first))).answer[0][0].to_text() == "10.0.0.1"
     certificates(tmp_path, second)
-    (tmp_path / "Corefile").write_text(text + "# again\n")
+    (tmp_path / "Corefile.0").write_text(text + "# again\n")
     assert await process.reload()
     assert (await ask("127.0.0.1", port, trusting(second))).answer
     with pytest.raises(ssl.SSLError):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,6 @@ import trustme
 
 from seamark.dns.corefile.lexer import CorefileError
 from seamark.dns.plugins.prometheus.web import read_web
-from seamark.dns.server.loading import load_corefile
-from seamark.dns.server.process import Process
 from seamark.testing.ports import free_port
 
 PLAIN = "tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n"
@@ -33,23 +30,17 @@ def authority(tmp_path: Path) -> trustme.CA:
 
 
 @pytest.fixture
-async def start(host: Any, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
+def start(running: Any, tmp_path: Path) -> Callable[..., Any]:
     """``await start(text)`` -> the port of a server whose web configuration is the text."""
-    running: list[Process] = []
 
     async def run(web: str) -> int:
         port = free_port()
         (tmp_path / "web.yaml").write_text(web)
         words = f"bind 127.0.0.1\nprometheus 127.0.0.1:{port} {{\ntls {tmp_path}/web.yaml\n}}\nwhoami\n"
-        (tmp_path / "Corefile").write_text(f".:{free_port()} {{\n{words}}}\n")
-        process = Process(host, partial(load_corefile, tmp_path / "Corefile", port=53, environment={}))
-        await process.start()
-        running.append(process)
+        await running(f".:{free_port()} {{\n{words}}}\n")
         return port
 
-    yield run
-    for process in running:
-        await process.kill()
+    return run
 
 
 async def get(port: int, tls: ssl.SSLContext | None) -> str:

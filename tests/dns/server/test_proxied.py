@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -25,7 +25,7 @@ from seamark.dns.server.loading import load_corefile
 from seamark.dns.server.process import Process
 from seamark.dns.server.proxied import Proxied
 from seamark.dns.wire.proxyheader import SIGNATURE, Header, parse_header
-from seamark.testing.clock import FakeClock, settle
+from seamark.testing.clock import FakeClock
 from seamark.testing.ports import free_port
 
 CLIENT = ("203.0.113.9", 4321)
@@ -46,24 +46,17 @@ def v2(source: tuple[str, int] = CLIENT, *, kind: int = 1, command: int = 0x21, 
 
 
 @pytest.fixture
-async def start(host: Any, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
+def start(running: Any, tmp_path: Path) -> Callable[..., Any]:
     """A server that answers with the client's address (whoami)."""
-    running: list[Process] = []
 
     async def run(options: str = "", more: str = "", *, scheme: str = "dns") -> int:
-        port, file = free_port(), tmp_path / "Corefile"
+        port = free_port()
         tls = "tls cert.pem key.pem\n" if scheme != "dns" else ""
         words = f"root {tmp_path}\nbind 127.0.0.1\n{tls}proxyproto {{\n{options}\n}}\n{more}whoami\n"
-        file.write_text(f"{scheme}://.:{port} {{\n{words}}}\n")
-        process = Process(host, partial(load_corefile, file, port=53, environment={}))
-        await process.start()
-        running.append(process)
-        await settle()
+        await running(f"{scheme}://.:{port} {{\n{words}}}\n")
         return port
 
-    yield run
-    for process in running:
-        await process.kill()
+    return run
 
 
 def who(reply: bytes) -> tuple[str, int]:

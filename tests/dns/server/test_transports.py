@@ -7,7 +7,7 @@ import base64
 import shutil
 import ssl
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from seamark.dns.corefile.lexer import CorefileError
 from seamark.dns.server.https import age_of
 from seamark.dns.server.loading import load_corefile
 from seamark.dns.server.process import Process
-from seamark.testing.clock import settle
 from seamark.testing.ports import free_port
 
 HOSTS = "hosts /nonexistent {\n10.0.0.1 a.test\nttl 77\n}\n"
@@ -43,24 +42,16 @@ def authority(tmp_path: Path) -> trustme.CA:
 
 
 @pytest.fixture
-async def start(host: Any, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
+def start(running: Any, tmp_path: Path) -> Callable[..., Any]:
     """``await start("https", words)`` -> the port of such a server."""
-    running: list[Process] = []
 
     async def run(transport: str, words: str = "", *, tls: bool = True, port: int = 0) -> int:
         port = port or free_port()
-        file = tmp_path / f"Corefile.{len(running)}"
         secured = "tls cert.pem key.pem\n" if tls else ""
-        file.write_text(f"{transport}://test:{port} {{\nroot {tmp_path}\nbind 127.0.0.1\n{secured}{words}\n{HOSTS}}}\n")
-        process = Process(host, partial(load_corefile, file, port=53, environment={}))
-        await process.start()
-        running.append(process)
-        await settle()
+        await running(f"{transport}://test:{port} {{\nroot {tmp_path}\nbind 127.0.0.1\n{secured}{words}\n{HOSTS}}}\n")
         return port
 
-    yield run
-    for process in running:
-        await process.kill()
+    return run
 
 
 async def run(*command: str) -> str:
